@@ -1,0 +1,1 @@
+"""Words of the domain, pure and without input or output: bars, periods, contracts, calendar, configuration."""

@@ -1,0 +1,70 @@
+"""Every error that pine raises on purpose.
+
+PineError
+├── ConfigError          the configuration cannot be used; carries every mistake found
+├── SecretMissing        a command needs a secret that is not set
+├── ContractError        a symbol that cannot be read as a contract
+├── DataError            bytes, records or files that cannot be what they claim
+├── BusError             the server refuses, or holds something that contradicts us
+│   ├── ServerUnfit      the server's settings would break a promise
+│   ├── Conflict         a stream already holds another entry under this id
+│   └── Fenced           somebody with a newer token took over
+├── UnknownSymbol        no hub has registered the symbol
+└── SandboxError         a stand-in of the outside world was asked for something impossible
+"""
+
+from collections.abc import Sequence
+
+
+class PineError(Exception):
+    """Base of all errors with a message meant for the person at the desk."""
+
+
+class ConfigError(PineError):
+    """A configuration that cannot be used.
+
+    Parameters
+    ----------
+    problems
+        One line per mistake, each naming place, what was found and what is allowed.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class SecretMissing(PineError):
+    """A secret that this command needs is not set."""
+
+
+class ContractError(PineError):
+    """A symbol that is no contract of any known root."""
+
+
+class DataError(PineError):
+    """Data that contradicts its own description."""
+
+
+class BusError(PineError):
+    """The stream server refused, or holds something unexpected."""
+
+
+class ServerUnfit(BusError):
+    """The server runs with settings under which a promise could not be kept."""
+
+
+class Conflict(BusError):
+    """A stream holds a different entry under the id that was to be written, or is already past it."""
+
+
+class Fenced(BusError):
+    """A newer holder of the lease exists; this process must stop writing."""
+
+
+class UnknownSymbol(PineError):
+    """A symbol that no hub has registered."""
+
+
+class SandboxError(PineError):
+    """A stand-in of the outside world cannot do what was asked."""
