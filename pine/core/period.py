@@ -17,7 +17,11 @@ _CLOSE: Final = re.compile(r"(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?: (?P<
 
 
 class Period(NamedTuple):
-    """An interval of event time, ``start <= t < end``, in ns since 1970."""
+    """An interval of event time, ``start <= t < end``, in ns since 1970.
+
+    A session that takes in a short one before it keeps its own start: Monday's session is the one from Sunday's
+    close all year, also when the market opened an hour before that close. Only then is an instant before `start`.
+    """
 
     start: int
     end: int
@@ -109,16 +113,21 @@ def session(ts: int, rule: SessionRule) -> Period:
     return _session(ts // NS_PER_HOUR, rule)
 
 
+def session_begin(ts: int, rule: SessionRule) -> int:
+    """Return the first instant whose trades belong to the session of `ts`: earlier than its start by merged sessions."""
+    begin = session(ts, rule).start
+    earlier = _raw(begin - 1, rule.close)
+    while rule.merge_short and _is_short(*earlier, rule):
+        begin = earlier.start
+        earlier = _raw(begin - 1, rule.close)
+    return begin
+
+
 @lru_cache(maxsize=65536)
 def _session(hour: int, rule: SessionRule) -> Period:
     start, end = _raw(hour * NS_PER_HOUR, rule.close)
-    if rule.merge_short:
-        while _is_short(start, end, rule):
-            start, end = _raw(end, rule.close)
-        earlier = _raw(start - 1, rule.close)
-        while _is_short(*earlier, rule):
-            start = earlier.start
-            earlier = _raw(start - 1, rule.close)
+    while rule.merge_short and _is_short(start, end, rule):
+        start, end = _raw(end, rule.close)
     return Period(start, end)
 
 

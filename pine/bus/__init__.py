@@ -1,0 +1,1 @@
+"""The durable log between processes: keys, streams with explicit ids, groups, leases, the embedded server."""

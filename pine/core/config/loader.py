@@ -1,0 +1,369 @@
+"""From a YAML file to a checked `Config`, with every mistake in one listing."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args, get_origin
+
+import attrs
+import cattrs
+from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+from dotenv import dotenv_values
+
+from pine.core.config.document import Document, Unset
+from pine.core.config.document import Path as Where
+from pine.core.config.schema import (
+    BusConfig,
+    Config,
+    DatabentoConfig,
+    HubConfig,
+    InstrumentConfig,
+    OrdersConfig,
+    SessionConfig,
+    StrategyConfig,
+    StrategyInstrument,
+    TradedInstrument,
+    check_parent,
+)
+from pine.core.config.secret import Secret
+from pine.core.calendar import HOURS
+from pine.core.errors import ConfigError, ContractError
+from pine.core.instruments import SPECS, spec
+
+_SECTIONS: Final[Mapping[str, Any]] = {
+    "data_dir": str,
+    "databento": DatabentoConfig,
+    "bus": BusConfig,
+    "hub": HubConfig,
+    "sessions": dict[str, SessionConfig],
+    "orders": OrdersConfig,
+    "instruments": dict[str, InstrumentConfig],
+    "strategies": dict[str, StrategyConfig],
+}
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_WEBHOOK: Final = re.compile(r"https?://\S+")
+
+
+class _Problems:
+    """Collects mistakes by place, so that they can be told in the order of the file."""
+
+    def __init__(self, file: Path, document: Document) -> None:
+        self._file = file
+        self._document = document
+        self._found: dict[tuple[Where, str], int] = {}
+
+    def add(self, where: Where, message: str) -> None:
+        self._found[(where, message)] = self._document.line(where)
+
+    def raise_if_any(self) -> None:
+        if self._found:
+            ordered = sorted(self._found.items(), key=lambda item: item[1])
+            raise ConfigError([f"{self._file}:{line}: {_dotted(where)}: {text}" for (where, text), line in ordered])
+
+
+def _dotted(where: Where) -> str:
+    return ".".join(map(str, where)) or "(file)"
+
+
+def load_config(path: Path, param_types: Mapping[str, type], environ: Mapping[str, str] | None = None) -> Config:
+    """Read a configuration.
+
+    Parameters
+    ----------
+    path
+        The YAML file; ``.env`` beside it fills variables that the environment does not set.
+    param_types
+        Parameter class (attrs) of every strategy type.
+    environ
+        The environment; the process's own if left out.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake in the file: path, line, what was found, what is allowed.
+    """
+    path = path.expanduser().absolute()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: cannot be read: {error}; name another file with --config or PINE_CONFIG"]) from None
+    process = dict(os.environ if environ is None else environ)
+    beside = {key: value for key, value in dotenv_values(path.with_name(".env")).items() if value is not None}
+    document = Document.parse(text, beside | process)
+    problems = _Problems(path, document)
+    for where, message in document.problems:
+        problems.add(where, message)
+    raw = document.value if document.value is not None else {}
+    if not isinstance(raw, dict):
+        problems.add((), f"found {type(raw).__name__}, expected sections {', '.join(_SECTIONS)}")
+        problems.raise_if_any()
+    raw = _secrets_in_place(raw, document, problems)
+    sections = _structure_sections(raw, problems)
+    _check_references(raw, param_types, problems)
+    traded = _merge_layers(sections, param_types, problems) if sections is not None else {}
+    problems.raise_if_any()
+    assert sections is not None
+    data_dir = (path.parent / Path(sections.pop("data_dir", "pine-data")).expanduser()).absolute()
+    return Config(path=path, data_dir=data_dir, traded=traded, **sections)
+
+
+def _secrets_in_place(raw: dict[str, Any], document: Document, problems: _Problems) -> dict[str, Any]:
+    """Wrap the secret settings, and complain about every other variable that is not set."""
+    secret_places = {("databento", "api_key")}
+    strategies = raw.get("strategies")
+    if isinstance(strategies, dict):
+        secret_places |= {("strategies", str(name), "webhook") for name in strategies}
+    for where, variable in list(document.unset()):
+        if where not in secret_places:
+            problems.add(where, f"environment variable {variable} is not set; set it or write ${{{variable}:-default}}")
+    for where in secret_places:
+        _replace(raw, where, lambda value, where=where: _as_secret(value, where, problems))
+    return raw
+
+
+def _replace(raw: Any, where: Where, change: Any) -> None:
+    for key in where[:-1]:
+        if not isinstance(raw, dict) or key not in raw:
+            return
+        raw = raw[key]
+    if isinstance(raw, dict) and where[-1] in raw:
+        raw[where[-1]] = change(raw[where[-1]])
+
+
+def _as_secret(value: Any, where: Where, problems: _Problems) -> Secret:
+    name = _dotted(where)
+    if isinstance(value, Unset):
+        return Secret(where=name, variable=value.variable)
+    if value is None:
+        return Secret(where=name)
+    if not isinstance(value, str):
+        problems.add(where, f"found {type(value).__name__}, expected text")
+        return Secret(where=name)
+    if value and where[-1] == "webhook" and not _WEBHOOK.fullmatch(value):
+        problems.add(where, "found something else (not shown), expected a URL that begins with https://")
+    return Secret(value, where=name)
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+
+    def strict(kind: type, *accepted: type) -> None:
+        def hook(value: Any, _type: Any) -> Any:
+            if isinstance(value, Unset):
+                return kind()  # complained about already
+            if isinstance(value, bool) is not (kind is bool) or not isinstance(value, accepted):
+                raise TypeError(f"found {value!r}, expected {_KIND_WORDS[kind]}")
+            return kind(value)
+
+        converter.register_structure_hook(kind, hook)
+
+    strict(int, int)
+    strict(float, int, float)
+    strict(bool, bool)
+    strict(str, str)
+    converter.register_structure_hook(Secret, lambda value, _type: value)
+
+    def literal(value: Any, kind: Any) -> Any:
+        if value not in get_args(kind):
+            raise ValueError(f"found {value!r}, expected one of {', '.join(map(str, get_args(kind)))}")
+        return value
+
+    converter.register_structure_hook_func(lambda kind: get_origin(kind) is not None and "Literal" in str(kind)[:15], literal)
+    default_strategy = converter.gen_structure_attrs_fromdict(StrategyConfig)
+
+    def strategy(value: Any, kind: Any) -> Any:
+        if isinstance(value, dict) and isinstance(names := value.get("instruments"), list):
+            value = value | {"instruments": {name: {} for name in names if isinstance(name, str)}}
+        return default_strategy(value, kind)
+
+    converter.register_structure_hook(StrategyConfig, strategy)
+    return converter
+
+
+_KIND_WORDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _structure_sections(raw: dict[str, Any], problems: _Problems) -> dict[str, Any] | None:
+    converter = _converter()
+    sections: dict[str, Any] = {}
+    sound = True
+    for name, value in raw.items():
+        if name not in _SECTIONS:
+            problems.add((name,), _unknown("setting", name, _SECTIONS))
+            sound = False
+            continue
+        if value is None:
+            continue
+        try:
+            sections[name] = _structure(converter, value, _SECTIONS[name])
+        except _Mistakes as error:
+            sound = False
+            for where, message in error.found:
+                problems.add((name, *where), message)
+    return sections if sound else None
+
+
+class _Mistakes(Exception):
+    def __init__(self, found: list[tuple[Where, str]]) -> None:
+        self.found = found
+
+
+def _structure(converter: cattrs.Converter, value: Any, kind: Any) -> Any:
+    try:
+        return converter.structure(_without_none(value), kind)
+    except (cattrs.BaseValidationError, TypeError, ValueError, AttributeError) as error:
+        raise _Mistakes(list(_flatten(error, (), kind))) from None
+
+
+def _without_none(value: Any) -> Any:
+    """Read an empty mapping entry, as in ``ES:``, as one with nothing set."""
+    if isinstance(value, dict):
+        return {key: {} if inner is None and _is_entry(key) else _without_none(inner) for key, inner in value.items()}
+    return value
+
+
+def _is_entry(key: Any) -> bool:
+    return key in SPECS
+
+
+def _flatten(error: BaseException, where: Where, kind: Any) -> Iterable[tuple[Where, str]]:
+    if isinstance(error, ClassValidationError | IterableValidationError):
+        for inner in error.exceptions:
+            step, inner_kind = _place(inner)
+            yield from _flatten(inner, where if step is None else (*where, step), inner_kind or kind)
+    elif isinstance(error, ForbiddenExtraKeysError):
+        known = [a.name for a in attrs.fields(error.cl)] if error.cl is not None else []
+        for key in sorted(error.extra_fields):
+            yield (*where, key), _unknown("setting", key, known)
+    elif isinstance(error, KeyError):
+        yield where, f"{error.args[0]!r} is missing"
+    else:
+        yield where, _reason(error, kind)
+
+
+def _place(error: BaseException) -> tuple[str | int | None, Any]:
+    for note in getattr(error, "__notes__", ()):
+        if hasattr(note, "name"):
+            return note.name, note.type
+        if hasattr(note, "index"):
+            return note.index, note.type
+    return None, None
+
+
+def _reason(error: BaseException, kind: Any) -> str:
+    text = str(error.args[0]) if error.args else str(error)
+    if "object has no attribute" in text or "not a mapping" in text or "is not iterable" in text or "argument must be" in text:
+        return "found another kind of value, expected settings by name"
+    if text.startswith(("found", "expected", "environment")):
+        return text
+    match = re.match(r"'(?P<name>\w+)' must be (?P<rule>.*)", text)
+    return f"must be {match['rule']}" if match else text
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"unknown {what}{hint} Allowed: {', '.join(known)}" if near else f"unknown {what}, allowed: {', '.join(known)}"
+
+
+def _check_references(raw: dict[str, Any], param_types: Mapping[str, type], problems: _Problems) -> None:
+    """Check names that refer to other parts, even where other settings are wrong."""
+    instruments = raw.get("instruments")
+    instruments = instruments if isinstance(instruments, dict) else {}
+    for symbol, setting in instruments.items():
+        where: Where = ("instruments", symbol)
+        if symbol not in SPECS:
+            problems.add(where, _unknown("instrument", symbol, sorted(SPECS)))
+        parent = setting.get("parent") if isinstance(setting, dict) else None
+        if isinstance(parent, str):
+            try:
+                wrong = check_parent(symbol, parent)
+            except ContractError as error:
+                wrong = str(error)
+            if wrong:
+                problems.add((*where, "parent"), wrong)
+    sessions = raw.get("sessions")
+    for group in sessions if isinstance(sessions, dict) else ():
+        if group not in HOURS and group != "default":
+            problems.add(("sessions", group), _unknown("group", group, ["default", *HOURS]))
+    strategies = raw.get("strategies")
+    for name, setting in strategies.items() if isinstance(strategies, dict) else ():
+        _check_strategy(name, setting, instruments, param_types, problems)
+
+
+def _check_strategy(
+    name: str, setting: Any, instruments: dict[str, Any], param_types: Mapping[str, type], problems: _Problems
+) -> None:
+    where: Where = ("strategies", name)
+    if not _NAME.fullmatch(name):
+        problems.add(where, f"found {name!r}, expected lower-case letters, digits and _ (at most 32)")
+    if not isinstance(setting, dict):
+        return
+    kind = setting.get("type")
+    if isinstance(kind, str) and kind not in param_types:
+        problems.add((*where, "type"), _unknown("strategy type", kind, sorted(param_types)))
+    symbols = setting.get("instruments")
+    for i, symbol in enumerate(symbols) if isinstance(symbols, list | dict) else ():
+        place: Where = (*where, "instruments", i if isinstance(symbols, list) else symbol)
+        if not isinstance(symbol, str):
+            problems.add(place, f"found {symbol!r}, expected the name of an instrument")
+        elif symbol not in instruments:
+            problems.add(place, f"{symbol} is not among the configured instruments: {', '.join(instruments) or 'none'}")
+
+
+def _merge_layers(
+    sections: dict[str, Any], param_types: Mapping[str, type], problems: _Problems
+) -> dict[str, dict[str, TradedInstrument]]:
+    """Merge, for each strategy and instrument: defaults, the instrument's, the strategy's, and the pair's own settings."""
+    instruments: dict[str, InstrumentConfig] = sections.get("instruments", {})
+    traded: dict[str, dict[str, TradedInstrument]] = {}
+    converter = _converter()
+    for name, strategy in sections.get("strategies", {}).items():
+        if strategy.type not in param_types:
+            continue
+        kind = param_types[strategy.type]
+        traded[name] = {}
+        for symbol, own in strategy.instruments.items():
+            base = instruments.get(symbol)
+            if base is None or symbol not in SPECS:
+                continue
+            layers = (
+                (("instruments", symbol, "params"), base.params),
+                (("strategies", name, "params"), strategy.params),
+                (("strategies", name, "instruments", symbol, "params"), own.params),
+            )
+            params = _params(converter, kind, layers, problems)
+            traded[name][symbol] = _traded(symbol, base, own, params)
+    return traded
+
+
+def _traded(symbol: str, base: InstrumentConfig, own: StrategyInstrument, params: Any) -> TradedInstrument:
+    execution = own.execution or (base.execution if own.size is None else None)
+    root = execution.root if execution else symbol
+    size = execution.size if execution else (own.size or base.size)
+    commission = base.commission if own.commission is None else own.commission
+    return TradedInstrument(symbol, root, size, commission, spec(root).point_value, params)
+
+
+def _params(converter: cattrs.Converter, kind: type, layers: Any, problems: _Problems) -> Any:
+    merged: dict[str, Any] = {}
+    sound = True
+    for where, layer in layers:
+        try:
+            _structure(converter, layer, kind)
+        except _Mistakes as error:
+            sound = False
+            for place, message in error.found:
+                problems.add((*where, *place), message)
+        merged |= layer
+    if not sound:
+        return None
+    try:
+        return _structure(converter, merged, kind)
+    except _Mistakes as error:
+        for place, message in error.found:
+            problems.add((*layers[-1][0], *place), message)
+        return None

@@ -1,0 +1,253 @@
+"""What can be configured, with types, defaults and bounds."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import field, frozen, validators
+
+from pine.core.config.secret import Secret
+from pine.core.contract import root_of_parent
+from pine.core.instruments import SPECS, spec
+from pine.core.period import SessionClose, SessionRule
+
+_POSITIVE = [validators.gt(0)]
+
+
+def _known_root(_instance: object, _attribute: Any, value: str) -> None:
+    if value not in SPECS:
+        raise ValueError(f"found {value!r}, expected a known root: {', '.join(sorted(SPECS))}")
+
+
+def _session_close(_instance: object, _attribute: Any, value: str) -> None:
+    SessionClose.parse(value)
+
+
+def _gateway(_instance: object, _attribute: Any, value: str | None) -> None:
+    if value is not None:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError(f"found {value!r}, expected HOST:PORT such as 127.0.0.1:13000")
+
+
+def _bus_url(_instance: object, _attribute: Any, value: str) -> None:
+    if value != "embedded" and not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("expected embedded, or a URL that begins with redis://, rediss:// or unix://")
+
+
+@frozen
+class DatabentoConfig:
+    """The account and the way to the live gateway.
+
+    Attributes
+    ----------
+    gateway
+        ``host:port`` of another gateway, for the sandbox; without it the dataset's own.
+    heartbeat_interval_s
+        Seconds of silence after which the gateway speaks up; the vendor's minimum is 5.
+    """
+
+    api_key: Secret = field(factory=Secret)
+    dataset: str = "GLBX.MDP3"
+    gateway: str | None = field(default=None, validator=_gateway)
+    heartbeat_interval_s: int = field(default=5, validator=[validators.ge(5), validators.le(1800)])
+
+
+@frozen
+class BusConfig:
+    """The stream server: ``embedded``, or the URL of any Redis 7+ or Valkey 8+."""
+
+    url: str = field(default="embedded", validator=_bus_url, repr=False)
+
+
+@frozen
+class HubConfig:
+    """How trades become bars.
+
+    Attributes
+    ----------
+    lateness_ms
+        How long after its end, in event time, a minute stays open for trades still under way.
+    bar_clock
+        Which time of a trade decides its minute: when Databento received it (as in its own bars), or when it
+        happened (as in the legacy system).
+    fill_quiet_minutes
+        Whether minutes without a trade become flat bars of volume zero inside an open session.
+    clock
+        ``wall`` for real markets; ``tape`` takes the present from the data, for recorded or generated markets.
+    """
+
+    lateness_ms: int = field(default=250, validator=[validators.ge(0), validators.le(60_000)])
+    bar_clock: Literal["ts_recv", "ts_event"] = "ts_recv"
+    fill_quiet_minutes: bool = False
+    clock: Literal["wall", "tape"] = "wall"
+
+
+@frozen
+class SessionConfig:
+    """The daily close of a group of instruments."""
+
+    close: str = field(default="23:00", validator=_session_close)
+    short_session: Literal["merge", "separate"] = "merge"
+
+
+@frozen
+class Execution:
+    """What is really traded on an instrument's bars, such as micros: root and number of contracts."""
+
+    root: str = field(validator=_known_root)
+    size: int = field(default=1, validator=_POSITIVE)
+
+
+@frozen
+class InstrumentConfig:
+    """Settings of one root for every strategy that uses it.
+
+    Attributes
+    ----------
+    parent
+        Databento's parent symbol; ``ROOT.FUT`` if left out.
+    size
+        Contracts per entry.
+    commission
+        Dollars per contract and side.
+    execution
+        What is traded instead of the root itself.
+    params
+        Strategy parameters for this instrument.
+    """
+
+    parent: str | None = None
+    size: int = field(default=1, validator=_POSITIVE)
+    commission: float = field(default=1.25, validator=validators.ge(0))
+    execution: Execution | None = None
+    params: dict[str, Any] = field(factory=dict)
+
+
+@frozen
+class StrategyInstrument:
+    """What one strategy sets differently for one of its instruments; left out means as in ``instruments``."""
+
+    size: int | None = field(default=None, validator=validators.optional(_POSITIVE))
+    commission: float | None = field(default=None, validator=validators.optional(validators.ge(0)))
+    execution: Execution | None = None
+    params: dict[str, Any] = field(factory=dict)
+
+
+@frozen
+class StrategyConfig:
+    """One strategy with its money, limits and webhook.
+
+    Attributes
+    ----------
+    starting_cash
+        Dollars on the paper account at the start.
+    max_positions
+        Most instruments in which a position may be open or on its way at once.
+    daily_stop_loss
+        Realised loss of one session, in dollars, after which nothing new is entered until the next.
+    params
+        Parameters of the strategy type, for all its instruments.
+    """
+
+    type: str
+    enabled: bool = True
+    webhook: Secret = field(factory=Secret)
+    starting_cash: float = field(default=150_000.0, validator=_POSITIVE)
+    max_positions: int = field(default=2, validator=_POSITIVE)
+    daily_stop_loss: float = field(default=2_500.0, validator=_POSITIVE)
+    params: dict[str, Any] = field(factory=dict)
+    instruments: dict[str, StrategyInstrument] = field(factory=dict, validator=validators.min_len(1))
+
+
+@frozen
+class OrdersConfig:
+    """How intents are posted.
+
+    Attributes
+    ----------
+    entry_max_age_s
+        An entry older than this when its turn comes is not posted any more; ``null`` posts at any age.
+    timeout_s
+        How long the webhook may take to answer.
+    retries
+        How often a refused or failed post is tried again at most.
+    """
+
+    entry_max_age_s: int | None = field(default=120, validator=validators.optional(_POSITIVE))
+    timeout_s: float = field(default=10.0, validator=_POSITIVE)
+    retries: int = field(default=8, validator=validators.ge(0))
+
+
+@frozen
+class TradedInstrument:
+    """One instrument as one strategy trades it, all layers of configuration merged.
+
+    Attributes
+    ----------
+    symbol
+        Root whose bars are read.
+    root
+        Root that is traded.
+    size
+        Contracts of `root` per entry.
+    point_value
+        Dollars per price point of one contract of `root`.
+    params
+        The strategy type's own parameter object.
+    """
+
+    symbol: str
+    root: str
+    size: int
+    commission: float
+    point_value: float
+    params: Any
+
+
+@frozen
+class Config:
+    """The whole configuration.
+
+    Attributes
+    ----------
+    path
+        The file it came from.
+    data_dir
+        Absolute folder that holds everything pine writes.
+    """
+
+    path: Path
+    data_dir: Path
+    databento: DatabentoConfig = field(factory=DatabentoConfig)
+    bus: BusConfig = field(factory=BusConfig)
+    hub: HubConfig = field(factory=HubConfig)
+    sessions: dict[str, SessionConfig] = field(factory=dict)
+    orders: OrdersConfig = field(factory=OrdersConfig)
+    instruments: dict[str, InstrumentConfig] = field(factory=dict)
+    strategies: dict[str, StrategyConfig] = field(factory=dict)
+    traded: dict[str, dict[str, TradedInstrument]] = field(factory=dict)
+
+    def parent(self, symbol: str) -> str:
+        """Return the Databento parent symbol of a configured root."""
+        return self.instruments[symbol].parent or f"{symbol}.FUT"
+
+    def session_rule(self, symbol: str) -> SessionRule:
+        """Return how the sessions of a root follow each other."""
+        return self._rule(spec(symbol).group)
+
+    def _rule(self, group: str) -> SessionRule:
+        setting = self.sessions.get(group) or self.sessions.get("default") or SessionConfig()
+        return SessionRule(SessionClose.parse(setting.close), group, setting.short_session == "merge")
+
+    @property
+    def desk_session(self) -> SessionRule:
+        """The session by which a strategy's day of profit and loss is counted: the default group's."""
+        setting = self.sessions.get("default") or SessionConfig()
+        return SessionRule(SessionClose.parse(setting.close), "equity", setting.short_session == "merge")
+
+
+def check_parent(symbol: str, parent: str | None) -> str | None:
+    """Return what is wrong with a parent symbol of a root, or nothing."""
+    if parent is not None and root_of_parent(parent) != symbol:
+        return f"found {parent!r}, expected {symbol}.FUT"
+    return None

@@ -1,0 +1,1 @@
+"""Databento Live in, bars out: session, aggregator, lead contract, publisher."""

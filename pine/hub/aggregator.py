@@ -1,0 +1,280 @@
+"""Trades in batches to closed bars, driven by the watermark. Pure: no input or output of its own."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from attrs import define, field, frozen
+from numpy.typing import NDArray
+
+from pine.core.bar import Bar, price
+from pine.core.calendar import is_open
+from pine.core.period import SessionRule
+from pine.core.timeframe import NS_PER_MINUTE, NS_PER_SECOND, Timeframe
+from pine.hub.clock import HubClock
+from pine.hub.instruments import REASONS, InstrumentTable
+from pine.hub.root import Cell, Lead, RootBars, Roll
+
+UNDEF_PRICE: Final = (1 << 63) - 1
+UNDEF_TIMESTAMP: Final = (1 << 64) - 1
+UNDEF_SIZE: Final = (1 << 32) - 1
+F_BAD_TS_RECV: Final = 8
+HEARTBEAT_DOUBT: Final = NS_PER_SECOND
+"""A heartbeat proves event time only up to one second before it."""
+
+Trades = NDArray[np.void]
+Int64 = NDArray[np.int64]
+
+
+@frozen
+class Event:
+    """Something that takes effect at a step, before its bars."""
+
+    kind: str
+    symbol: str
+    details: Mapping[str, Any]
+
+
+@frozen
+class Closed:
+    """Everything that closes at one minute boundary.
+
+    Attributes
+    ----------
+    boundary
+        End of the minute, ns.
+    volumes
+        Contracts traded in the minute, by root and contract symbol.
+    bars
+        Minutes, then hours, then days, each in order of symbols.
+    """
+
+    boundary: int
+    volumes: Mapping[str, Mapping[str, int]]
+    bars: tuple[Bar, ...]
+    events: tuple[Event, ...]
+    leads: tuple[Lead, ...]
+
+
+@define
+class Aggregator:
+    """Builds minute, hourly and daily bars of several roots from trades.
+
+    Bars depend on the sequence of trades and heartbeats only, not on how they were cut into batches.
+
+    Parameters
+    ----------
+    rules
+        Session rule of each configured root.
+    clock
+        Bounds what times are believed.
+    lateness
+        Ns of event time by which the watermark must pass a minute's end before it closes.
+    bar_clock
+        Field whose time decides a trade's minute.
+    fill_quiet
+        Whether quiet minutes inside an open session become flat bars.
+    leads
+        Leads that are already written, by root and session start.
+    """
+
+    rules: Mapping[str, SessionRule]
+    clock: HubClock
+    lateness: int = 250 * 1_000_000
+    bar_clock: str = "ts_recv"
+    fill_quiet: bool = False
+    leads: Mapping[str, Mapping[int, Lead]] = field(factory=dict)
+    counts: Counter[str] = field(factory=Counter)
+    watermark: int = 0
+    closed_until: int = 0
+    table: InstrumentTable = field(init=False)
+    _roots: dict[str, RootBars] = field(init=False)
+    _groups: tuple[str, ...] = field(init=False)
+    _resets: list[tuple[int, Event]] = field(factory=list)
+    _holding: bool = False
+    _floor: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.table = InstrumentTable(frozenset(self.rules))
+        self._roots = {
+            symbol: RootBars(symbol, rule, self.fill_quiet, dict(self.leads.get(symbol, {})))
+            for symbol, rule in sorted(self.rules.items())
+        }
+        self._groups = tuple(sorted({rule.group for rule in self.rules.values()}))
+
+    def begin_session(self, *, replaying: bool, floor: int = 0) -> None:
+        """Start over on a new connection: ids are mapped anew, everything not yet closed is built anew.
+
+        Parameters
+        ----------
+        replaying
+            Whether a replay comes first, during which nothing closes.
+        floor
+            Trades of minutes that start before this time, in ns, are left out: the replay began inside them.
+        """
+        self.table.begin_session()
+        self._holding = replaying
+        self._floor = floor
+        for root in self._roots.values():
+            root.discard_open()
+
+    def end_replay(self) -> None:
+        """Let minutes close again: the gateway has caught up."""
+        self._holding = False
+
+    def map_instrument(self, instrument_id: int, raw_symbol: str) -> None:
+        """Take a symbol mapping; an id that moves to another root resets that root."""
+        root = self.table.add(instrument_id, raw_symbol, self.watermark or self.clock.now())
+        if root is not None:
+            self.reset(root)
+
+    def reset(self, symbol: str) -> None:
+        """Discard a root's unfinished minute, hour and day; none of them makes a bar."""
+        reached = max(self.watermark, self.closed_until)
+        newest = reached - reached % NS_PER_MINUTE
+        oldest = self.closed_until or newest
+        self._roots[symbol].reset(oldest, newest)
+        details = {"first_minute": oldest, "last_minute": newest}
+        self._resets.append((oldest + NS_PER_MINUTE, Event("reset", symbol, details)))
+        self.counts["reset"] += 1
+
+    def heartbeat(self, ts: int) -> None:
+        """Move the watermark by a gateway heartbeat, less a second."""
+        self.clock.observe(ts)
+        self.watermark = max(self.watermark, min(ts - HEARTBEAT_DOUBT, self.clock.watermark_limit()))
+
+    def add(self, trades: Trades) -> None:
+        """Take a batch of trades in the order in which they were received.
+
+        Parameters
+        ----------
+        trades
+            Structured array with Databento's trade fields.
+        """
+        slots = self.table.slots(trades["instrument_id"])
+        trades, slots = self._only_sound(trades, slots)
+        if not len(trades):
+            return
+        received = trades["ts_recv"].astype(np.int64)
+        trusted = np.where(trades["flags"] & F_BAD_TS_RECV, 0, received)
+        trades, slots, received, trusted, seen = self._only_believable(trades, slots, received, trusted)
+        if not len(trades):
+            return
+        limit = self.clock.watermark_limit()
+        times = received if self.bar_clock == "ts_recv" else trades["ts_event"].astype(np.int64)
+        minutes = times - times % NS_PER_MINUTE
+        keep = minutes >= self._floor
+        if not self.closed_until and keep.any():
+            self.closed_until = int(minutes[np.argmax(keep)])
+        late = minutes < self.closed_until
+        if not self._holding:
+            late |= minutes + NS_PER_MINUTE + self.lateness <= np.minimum(seen, limit)
+        self.counts["late"] += int(np.count_nonzero(late & keep))
+        keep &= ~late
+        self._merge(minutes[keep], slots[keep], trades["price"][keep], trades["size"][keep])
+        self.watermark = max(self.watermark, min(int(np.maximum(seen[-1], trusted[-1])), limit))
+        self.clock.observe(int(trusted.max()))
+
+    def advance(self) -> list[Closed]:
+        """Close every minute that the watermark has passed, with what else closes there, in order of time."""
+        if self._holding or not self.closed_until:
+            return []
+        target = self.watermark - self.lateness
+        target -= target % NS_PER_MINUTE
+        closed = []
+        while self.closed_until < target:
+            boundary = self.closed_until + NS_PER_MINUTE
+            done = self._close(boundary)
+            self.closed_until = boundary
+            if done is not None:
+                closed.append(done)
+        return closed
+
+    def _only_sound(self, trades: Trades, slots: NDArray[np.int32]) -> tuple[Trades, NDArray[np.int32]]:
+        """Drop and count what must never reach a bar."""
+        checks = {reason: slots != code for code, reason in REASONS.items()} | {
+            "not_a_trade": trades["action"] == b"T",
+            "undefined_price": trades["price"] != UNDEF_PRICE,
+            "zero_size": (trades["size"] != 0) & (trades["size"] != UNDEF_SIZE),
+            "undefined_time": (trades["ts_recv"] != 0) & (trades["ts_recv"] < 1 << 63) & (trades["ts_event"] < 1 << 63),
+        }
+        self.counts["trades"] += len(trades)
+        sound = np.ones(len(trades), dtype=bool)
+        for reason, passed in checks.items():
+            refused = np.count_nonzero(sound & ~passed)
+            if refused:
+                self.counts[reason] += int(refused)
+                sound &= passed
+        return (trades, slots) if sound.all() else (trades[sound], slots[sound])
+
+    def _only_believable(
+        self, trades: Trades, slots: NDArray[np.int32], received: Int64, trusted: Int64
+    ) -> tuple[Trades, NDArray[np.int32], Int64, Int64, Int64]:
+        """Drop records that claim a time too far ahead; return also the latest time seen before each one left."""
+        while len(trades):
+            seen = np.maximum.accumulate(np.concatenate(([self.watermark], trusted)))[:-1]
+            ahead = received > self.clock.believable(seen)
+            if not ahead.any():
+                return trades, slots, received, trusted, seen
+            # One at a time: behind a wild record the next ones are measured against it.
+            wild = int(np.argmax(ahead))
+            self.counts["far_ahead"] += 1
+            keep = np.ones(len(trades), dtype=bool)
+            keep[wild] = False
+            trades, slots, received, trusted = trades[keep], slots[keep], received[keep], trusted[keep]
+        return trades, slots, received, trusted, np.zeros(0, np.int64)
+
+    def _merge(self, minutes: Int64, slots: NDArray[np.int32], prices: Int64, sizes: NDArray[np.uint32]) -> None:
+        """Fold trades into the open minutes, group by group."""
+        if not len(minutes):
+            return
+        width = len(self.table.outrights)
+        group = (minutes // NS_PER_MINUTE) * width + slots
+        order = np.argsort(group, kind="stable")
+        group, prices, sizes = group[order], prices[order], sizes[order].astype(np.int64)
+        first = np.flatnonzero(np.concatenate(([True], group[1:] != group[:-1])))
+        last = np.concatenate((first[1:], [len(group)])) - 1
+        columns = (
+            group[first].tolist(),
+            prices[first].tolist(),
+            np.maximum.reduceat(prices, first).tolist(),
+            np.minimum.reduceat(prices, first).tolist(),
+            prices[last].tolist(),
+            np.add.reduceat(sizes, first).tolist(),
+        )
+        for key, opened, high, low, close, volume in zip(*columns, strict=True):
+            minute, slot = divmod(key, width)
+            outright = self.table.outrights[slot]
+            cell = Cell(outright, opened, high, low, close, volume)
+            if not self._roots[outright.contract.root].add(minute * NS_PER_MINUTE, cell):
+                self.counts["discarded_by_reset"] += 1
+
+    def _close(self, boundary: int) -> Closed | None:
+        minute = boundary - NS_PER_MINUTE
+        events = [event for due, event in self._resets if due <= boundary]
+        self._resets = [(due, event) for due, event in self._resets if due > boundary]
+        volumes: dict[str, Mapping[str, int]] = {}
+        leads: list[Lead] = []
+        by_timeframe: dict[Timeframe, list[Bar]] = {timeframe: [] for timeframe in Timeframe}
+        for symbol, root in self._roots.items():
+            traded, decided = root.close_minute(minute)
+            if traded:
+                volumes[symbol] = traded
+            leads += decided
+            for bar in root.close_periods(boundary):
+                by_timeframe[bar.timeframe].append(bar)
+            lead, roll = root.close_session(boundary)
+            if lead is not None:
+                leads.append(lead)
+            if roll is not None:
+                events.append(_roll_event(roll))
+        bars = tuple(bar for timeframe in Timeframe for bar in by_timeframe[timeframe])
+        if not (bars or volumes or events or leads or any(is_open(group, minute) for group in self._groups)):
+            return None
+        return Closed(boundary, volumes, bars, tuple(events), tuple(leads))
+
+
+def _roll_event(roll: Roll) -> Event:
+    details = {"from": roll.before, "to": roll.after, "close": None if roll.close is None else price(roll.close)}
+    return Event("roll", roll.symbol, details)

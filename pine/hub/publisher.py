@@ -1,0 +1,126 @@
+"""Puts what closed onto the streams, clock entries last."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import orjson
+import redis
+from attrs import define, field
+
+from pine.bus import keys, streams
+from pine.bus.writer import Writer
+from pine.core.config import Config
+from pine.core.contract import parse_contract
+from pine.core.times import to_datetime, to_ms
+from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS
+from pine.hub.aggregator import Closed
+from pine.hub.root import Lead
+
+HEARTBEAT_TTL_MS: Final = 15_000
+LOG_LENGTH: Final = 10_000
+
+
+def read_leads(client: redis.Redis, symbols: Iterable[str]) -> dict[str, dict[int, Lead]]:
+    """Return the leads that are already written, by root and session start."""
+    leads: dict[str, dict[int, Lead]] = {}
+    for symbol in symbols:
+        leads[symbol] = {}
+        for name, value in client.hgetall(keys.lead(symbol)).items():
+            start, raw = int(name) * NS_PER_MS, value.decode()
+            contract = parse_contract(raw, to_datetime(start).date(), [symbol])
+            leads[symbol][start] = Lead(symbol, start, contract, raw)
+    return leads
+
+
+@define
+class Publisher:
+    """Writes closed bars, volumes, leads, events and clock entries under the hub's token.
+
+    Attributes
+    ----------
+    last_clock
+        Id in ms of the newest clock entry, 0 while there is none.
+    bars
+        Bars added to the streams, repeats left out.
+    """
+
+    writer: Writer
+    last_clock: int = 0
+    bars: int = 0
+    repeated: int = 0
+    _counts: dict[str, int] = field(factory=dict)
+
+    @classmethod
+    def resume(cls, client: redis.Redis, token: int) -> "Publisher":
+        """Continue after what the streams hold."""
+        newest = streams.last_id(client, keys.CLOCK)
+        return cls(Writer(client, keys.HUB, token), streams.ms_of(newest) if newest else 0)
+
+    def register(self, config: Config) -> None:
+        """Say which symbols this hub publishes, before anything else."""
+        client = self.writer.client
+        described = {
+            symbol: orjson.dumps(
+                {
+                    "parent": config.parent(symbol),
+                    "dataset": config.databento.dataset,
+                    "session_close": str(config.session_rule(symbol).close),
+                }
+            )
+            for symbol in config.instruments
+        }
+        client.hset(keys.SYMBOLS, mapping=described)
+
+    def publish(self, closed: list[Closed]) -> None:
+        """Append everything that closed, in order; a part that stands there already, equal, is passed over.
+
+        Raises
+        ------
+        Conflict
+            If a stream holds something else under one of the ids.
+        Fenced
+            If another hub took over.
+        """
+        for item in closed:
+            self._append_facts(item)
+        written = self.writer.commit()
+        self.bars += sum(len(item.bars) for item in closed)
+        self.repeated += written.repeated
+        for item in closed:
+            boundary = to_ms(item.boundary)
+            if boundary <= self.last_clock:
+                continue
+            previous = streams.entry_id(self.last_clock) if self.last_clock else ""
+            self.writer.append(keys.CLOCK, streams.entry_id(boundary), {"prev": previous})
+            self.last_clock = boundary
+        self.writer.commit()
+
+    def _append_facts(self, item: Closed) -> None:
+        minute = streams.entry_id(to_ms(item.boundary - NS_PER_MINUTE))
+        for symbol, volume in item.volumes.items():
+            self.writer.append(keys.volume(symbol), minute, {"volume": orjson.dumps(volume)})
+        for lead in item.leads:
+            self.writer.set_once(keys.lead(lead.symbol), str(to_ms(lead.session_start)), lead.raw_symbol)
+        for bar in item.bars:
+            self.writer.append(
+                keys.bars(bar.symbol, bar.timeframe), streams.entry_id(to_ms(bar.start)), {"bar": bar.to_json()}
+            )
+        for n, event in enumerate(item.events):
+            payload = {"kind": event.kind, "symbol": event.symbol, **event.details}
+            self.writer.append(
+                keys.EVENTS, streams.entry_id(to_ms(item.boundary), n), {"event": orjson.dumps(payload)}
+            )
+
+    def heartbeat(self, facts: Mapping[str, str | int]) -> None:
+        """Renew the hub's heartbeat."""
+        client = self.writer.client
+        pipeline = client.pipeline(transaction=True)
+        pipeline.hset(keys.heartbeat(keys.HUB), mapping=dict(facts))
+        pipeline.pexpire(keys.heartbeat(keys.HUB), HEARTBEAT_TTL_MS)
+        pipeline.execute()
+
+    def log(self, event: str, **fields: str | int) -> None:
+        """Append a diagnostic that influences nothing."""
+        self.writer.client.xadd(
+            keys.HUB_LOG, {"event": event, **fields}, maxlen=LOG_LENGTH, approximate=True
+        )

@@ -1,0 +1,271 @@
+"""The hub process: connection, aggregator and publisher on one event loop."""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import threading
+import time
+from typing import Final
+
+import orjson
+import redis
+from attrs import define, field
+
+from pine.bus import keys
+from pine.bus.connection import connect
+from pine.bus.lease import Lease
+from pine.core.calendar import is_open
+from pine.core.config import Config
+from pine.core.errors import PineError
+from pine.core.period import session_begin
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS
+from pine.core.times import isoformat
+from pine.hub.aggregator import Aggregator, Closed
+from pine.hub.clock import HubClock, TapeClock, WallClock
+from pine.hub.publisher import Publisher, read_leads
+from pine.hub.session import HubSession
+
+CONNECT_TIMEOUT: Final = 10.0
+AUTH_TIMEOUT: Final = 30.0
+HEARTBEAT_SECONDS: Final = 1.0
+FIRST_BACKOFF: Final = 1.0
+LONGEST_BACKOFF: Final = 30.0
+HEALTHY_SECONDS: Final = 60.0
+REPLAY_WINDOW: Final = 24 * NS_PER_HOUR
+MAX_UNPUBLISHED: Final = 20_000
+"""Minute boundaries that may wait for the server before reading from the gateway pauses."""
+
+logger = logging.getLogger(__name__)
+
+
+def run_hub(config: Config) -> int:
+    """Run the hub until SIGINT or SIGTERM; return the exit code.
+
+    Raises
+    ------
+    PineError
+        If it cannot start, is fenced off, or finds the streams in contradiction to its bars.
+    """
+    config.databento.api_key.reveal()
+    if not config.instruments:
+        raise PineError("instruments: none are configured, so there is nothing to subscribe to")
+    client = connect(config)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    lease = Lease.acquire(
+        client, keys.HUB, lambda holder: logger.warning("waiting", extra={"fields": {"lease_held_by": holder}}), stop
+    )
+    if lease is None:
+        return 0
+    lease.keep()
+    try:
+        asyncio.run(Hub(config, client, lease).run())
+    finally:
+        lease.release()
+    return 0
+
+
+@define(eq=False)
+class Hub:
+    """One hub with its lease.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    client
+        Connection to the stream server, used by one thread at a time.
+    lease
+        The hub's role and token.
+    """
+
+    config: Config
+    client: redis.Redis
+    lease: Lease
+    clock: HubClock = field(init=False)
+    aggregator: Aggregator = field(init=False)
+    publisher: Publisher = field(init=False)
+    _session: HubSession | None = None
+    _closed: list[Closed] = field(factory=list)
+    _work: asyncio.Event = field(factory=asyncio.Event)
+    _stop: asyncio.Event = field(factory=asyncio.Event)
+    _paused: bool = False
+    _connections: int = 0
+    _server: threading.Lock = field(factory=threading.Lock)
+    _started: float = field(factory=time.monotonic)
+
+    def __attrs_post_init__(self) -> None:
+        hub = self.config.hub
+        self.clock = WallClock() if hub.clock == "wall" else TapeClock()
+        self.publisher = Publisher.resume(self.client, self.lease.token)
+        self.aggregator = Aggregator(
+            rules={symbol: self.config.session_rule(symbol) for symbol in self.config.instruments},
+            clock=self.clock,
+            lateness=hub.lateness_ms * NS_PER_MS,
+            bar_clock=hub.bar_clock,
+            fill_quiet=hub.fill_quiet_minutes,
+            leads=read_leads(self.client, self.config.instruments),
+        )
+
+    async def run(self) -> None:
+        """Work until a signal comes or a task fails."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+        self.publisher.register(self.config)
+        self.publisher.log("start", pid=os.getpid(), token=self.lease.token)
+        logger.info("hub started", extra={"fields": {"symbols": len(self.config.instruments), "token": self.lease.token}})
+        tasks = [
+            asyncio.create_task(self._supervise(), name="supervise"),
+            asyncio.create_task(self._publish_forever(), name="publish"),
+            asyncio.create_task(self._beat(), name="beat"),
+            asyncio.create_task(self._stop.wait(), name="stop"),
+        ]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._disconnect()
+        failed = [task.exception() for task in done if not task.cancelled() and task.exception()]
+        if failed and failed[0] is not None:
+            raise failed[0]
+        with self._server:
+            self._publish_now()
+            self.publisher.heartbeat(self._facts("stopped"))
+            self.publisher.log("shutdown", pid=os.getpid(), token=self.lease.token)
+        logger.info("hub stopped", extra={"fields": {"bars": self.publisher.bars}})
+
+    async def _supervise(self) -> None:
+        """Keep a connection, a fresh protocol for each, with growing pauses between failures."""
+        backoff = FIRST_BACKOFF
+        while True:
+            began = time.monotonic()
+            try:
+                await self._connect_once()
+                reason = "closed by the gateway"
+            except (OSError, TimeoutError, asyncio.TimeoutError) as error:
+                reason = str(error) or type(error).__name__
+            except Exception as error:  # noqa: BLE001  # the vendor raises plain exceptions for a lost connection
+                reason = f"{type(error).__name__}: {error}"
+            finally:
+                self._disconnect()
+            if time.monotonic() - began > HEALTHY_SECONDS:
+                backoff = FIRST_BACKOFF
+            pause = backoff * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, not a secret
+            logger.warning("connection lost", extra={"fields": {"reason": reason, "retry_in_s": round(pause, 1)}})
+            await asyncio.sleep(pause)
+            backoff = min(backoff * 2, LONGEST_BACKOFF)
+
+    async def _connect_once(self) -> None:
+        settings = self.config.databento
+        start = self._replay_start()
+        self.aggregator.begin_session(replaying=True, floor=self._floor(start))
+
+        def fresh() -> HubSession:
+            return HubSession(
+                settings.api_key.reveal(), settings.dataset, settings.heartbeat_interval_s, self.aggregator, 1, self._progress
+            )
+
+        host, port = self._gateway()
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            _, protocol = await loop.create_connection(fresh, host, port)
+        self._session = protocol
+        async with asyncio.timeout(AUTH_TIMEOUT):
+            await asyncio.wait([protocol.authenticated, protocol.disconnected], return_when=asyncio.FIRST_COMPLETED)
+        if not protocol.authenticated.done():
+            raise ConnectionError("closed before authentication")
+        await protocol.authenticated
+        parents = [self.config.parent(symbol) for symbol in self.config.instruments]
+        protocol.subscribe(schema="trades", symbols=parents, stype_in="parent", start=start)
+        protocol.start()
+        self._connections += 1
+        logger.info("connected", extra={"fields": {"gateway": f"{host}:{port}", "replay_from": isoformat(start)}})
+        await protocol.disconnected
+
+    def _gateway(self) -> tuple[str, int]:
+        if self.config.databento.gateway is not None:
+            host, _, port = self.config.databento.gateway.rpartition(":")
+            return host, int(port)
+        return f"{self.config.databento.dataset.lower().replace('.', '-')}.lsg.databento.com", 13000
+
+    def _floor(self, start: int) -> int:
+        """Minutes before this one are left out: published already, or begun before the replay does."""
+        return max(self.aggregator.closed_until, start + NS_PER_MINUTE if start else 0)
+
+    def _replay_start(self) -> int:
+        """Return where to begin, in ns: a minute before what is missing, or before the session under way."""
+        if self.aggregator.closed_until:
+            return self.aggregator.closed_until - NS_PER_MINUTE
+        reached = self.publisher.last_clock * NS_PER_MS or self.clock.now()
+        if not reached:
+            return 0
+        begin = min(session_begin(reached, self.config.session_rule(symbol)) for symbol in self.config.instruments)
+        if self.config.hub.clock == "wall":
+            begin = max(begin, self.clock.now() - REPLAY_WINDOW + NS_PER_MINUTE)
+        return begin - NS_PER_MINUTE
+
+    def _progress(self) -> None:
+        self._closed += self.aggregator.advance()
+        if self._closed:
+            self._work.set()
+        if len(self._closed) > MAX_UNPUBLISHED and not self._paused and self._session is not None:
+            self._session.transport.pause_reading()
+            self._paused = True
+
+    async def _publish_forever(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            await asyncio.to_thread(self._publish_locked)
+            if self._paused and self._session is not None:
+                self._session.transport.resume_reading()
+                self._paused = False
+
+    def _publish_locked(self) -> None:
+        with self._server:
+            self._publish_now()
+
+    def _publish_now(self) -> None:
+        self.lease.check()
+        closed, self._closed = self._closed, []
+        if closed:
+            self.publisher.publish(closed)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.to_thread(self._beat_locked, "running")
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    def _beat_locked(self, status: str) -> None:
+        with self._server:
+            self.publisher.heartbeat(self._facts(status))
+
+    def _facts(self, status: str) -> dict[str, str | int]:
+        watermark = self.aggregator.watermark
+        groups = {self.config.session_rule(symbol).group for symbol in self.config.instruments}
+        return {
+            "status": status,
+            "pid": os.getpid(),
+            "token": self.lease.token,
+            "uptime_s": int(time.monotonic() - self._started),
+            "watermark": watermark,
+            "last_clock": self.publisher.last_clock,
+            "connections": self._connections,
+            "market_open": int(bool(watermark) and any(is_open(group, watermark) for group in groups)),
+            "bars": self.publisher.bars,
+            "counts": orjson.dumps(dict(self.aggregator.counts)).decode(),
+            "updated_at": isoformat(time.time_ns()),
+        }
+
+    def _disconnect(self) -> None:
+        session, self._session = self._session, None
+        self._paused = False
+        if session is not None:
+            for future in (session.authenticated, session.disconnected, session.metadata_received):
+                if future.done() and not future.cancelled():
+                    future.exception()  # looked at, so that the loop does not complain
+            session.transport.abort()

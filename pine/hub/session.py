@@ -1,0 +1,86 @@
+"""One connection to the Databento Live gateway: the vendor's protocol, handing batches of trades to the aggregator."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import databento_dbn as dbn
+import numpy as np
+from databento.live.protocol import DatabentoLiveProtocol
+
+from pine.hub.aggregator import Aggregator
+
+TRADE: Final = np.dtype(dbn.TradeMsg._dtypes)  # noqa: SLF001  # the vendor's own description of its record
+
+logger = logging.getLogger(__name__)
+
+
+class HubSession(DatabentoLiveProtocol):
+    """Feeds everything that one connection receives into an aggregator, in order.
+
+    Parameters
+    ----------
+    api_key, dataset, heartbeat_interval_s
+        As for the vendor's protocol.
+    aggregator
+        Takes trades, mappings and heartbeats.
+    replays
+        How many subscriptions replay history first; nothing closes before all have completed.
+    on_progress
+        Called after every read from the socket.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        dataset: str,
+        heartbeat_interval_s: int,
+        aggregator: Aggregator,
+        replays: int,
+        on_progress: Callable[[], None],
+    ) -> None:
+        super().__init__(
+            api_key=api_key, dataset=dataset, heartbeat_interval_s=heartbeat_interval_s, slow_reader_behavior="warn"
+        )
+        self._aggregator = aggregator
+        self._replays = replays
+        self._on_progress = on_progress
+        self._run: list[bytes] = []
+        self.errors: list[str] = []
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Decode what one read brought, and let what it closes be published."""
+        super().buffer_updated(nbytes)
+        self._end_run()
+        self._on_progress()
+
+    def received_record(self, record: Any) -> None:
+        """Collect trades into a run; anything else ends the run, so that order is kept."""
+        if isinstance(record, dbn.TradeMsg):
+            self._run.append(bytes(record))
+            return
+        self._end_run()
+        if isinstance(record, dbn.SymbolMappingMsg):
+            self._aggregator.map_instrument(record.instrument_id, record.stype_out_symbol)
+        elif isinstance(record, dbn.SystemMsg):
+            self._system(record)
+        elif isinstance(record, dbn.ErrorMsg):
+            self.errors.append(record.err)
+            self._aggregator.counts["gateway_error"] += 1
+            logger.warning("gateway error", extra={"fields": {"code": str(record.code), "text": record.err}})
+        else:
+            self._aggregator.counts[f"other_schema:{type(record).__name__}"] += 1
+
+    def _system(self, record: Any) -> None:
+        if record.is_heartbeat():
+            self._aggregator.heartbeat(record.ts_event)
+        elif record.code == dbn.SystemCode.REPLAY_COMPLETED:
+            self._replays -= 1
+            if self._replays == 0:
+                self._aggregator.end_replay()
+
+    def _end_run(self) -> None:
+        if self._run:
+            trades = np.frombuffer(b"".join(self._run), dtype=TRADE)
+            self._run = []
+            self._aggregator.add(trades)

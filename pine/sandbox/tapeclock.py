@@ -1,0 +1,69 @@
+"""The gateway's present: one position on the tape, shared by all its sessions."""
+
+from typing import Final
+
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_SECOND
+from pine.core.times import Clock
+from pine.sandbox.reel import Reel
+
+TAIL_HOURS: Final = 26
+"""Tape time after the last record in which the session that the tape ends in closes in any time zone."""
+
+
+class TapeClock:
+    """Tells how far the tape is, in records and in time.
+
+    Parameters
+    ----------
+    reel
+        The tape being played.
+    speed
+        Seconds of tape per second, or ``None`` to go as fast as the clients read.
+    monotonic
+        Nanoseconds of real time from any origin.
+    """
+
+    def __init__(self, reel: Reel, speed: float | None, monotonic: Clock) -> None:
+        self.reel = reel
+        self.speed = speed
+        self._monotonic = monotonic
+        self._begun: int | None = None
+        self._furthest = 0
+        self._tail_done: int | None = None
+
+    @property
+    def tail(self) -> tuple[int, ...]:
+        """Times in ns of the heartbeats that follow the last record at full speed."""
+        last = self.reel.tape.last
+        return tuple(last + hour * NS_PER_HOUR for hour in range(1, TAIL_HOURS + 1))
+
+    def begin(self) -> None:
+        """Start the tape, unless it is running."""
+        if self._begun is None:
+            self._begun = self._monotonic()
+
+    def now(self) -> int:
+        """Return the present in tape time, in ns."""
+        if self.speed is not None:
+            begun = self._monotonic() if self._begun is None else self._begun
+            return self.reel.tape.first + int((self._monotonic() - begun) * self.speed)
+        if self._tail_done is not None:
+            return self.tail[-1] + self._monotonic() - self._tail_done
+        return self.reel.time_of(max(0, self._furthest - 1))
+
+    def position(self, now: int) -> int:
+        """Return the position after the last record that was out at a tape time."""
+        return self._furthest if self.speed is None else self.reel.due(now)
+
+    def sent(self, position: int) -> None:
+        """Note that a session has been sent everything before a position."""
+        self._furthest = max(self._furthest, position)
+
+    def tail_sent(self) -> None:
+        """Note that a session has been sent the tail: from here tape time runs with real time."""
+        if self._tail_done is None:
+            self._tail_done = self._monotonic()
+
+    def real_seconds(self, tape_ns: int) -> float:
+        """Return how long a stretch of tape takes, in seconds."""
+        return tape_ns / NS_PER_SECOND / (self.speed or 1.0)
