@@ -1,7 +1,6 @@
 """One way to connect, with redis-py's defaults set right for blocking reads and explicit ids."""
 
-import time
-from collections.abc import Callable
+import contextlib
 from typing import Any, Final
 
 import redis
@@ -80,11 +79,8 @@ def assert_fit(client: redis.Redis) -> None:
         )
 
 
-def wait_until(condition: Callable[[], bool], timeout: float, pause: float = 0.01) -> bool:
-    """Wait for a condition; return whether it came true in time."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(pause)
-    return True
+def revive(config: Config) -> None:
+    """Start the embedded server again if it is gone; a server elsewhere is somebody else's to start."""
+    if config.bus.url == "embedded":
+        with contextlib.suppress(BusError):  # the caller waits and tries again anyway
+            embedded.EmbeddedServer(config.data_dir).ensure()

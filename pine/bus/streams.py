@@ -1,7 +1,7 @@
 """Reading streams: ranges, groups and cursors, with one shape of reply."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import redis
 
@@ -54,6 +54,24 @@ def ensure_group(client: redis.Redis, stream: str, group: str, start: str = "0")
             return False
         raise
     return True
+
+
+def group_info(client: redis.Redis, stream: str, group: str) -> dict[str, Any]:
+    """Return what the server knows of one group: its last delivered id, pending count and lag."""
+    (info,) = (found for found in client.xinfo_groups(stream) if found["name"].decode() == group)
+    return dict(info)
+
+
+def entries_read(client: redis.Redis, stream: str, group: str) -> int:
+    """Return how many entries of a stream a group has left behind; counted where the server does not know."""
+    info = group_info(client, stream, group)
+    known = info.get("entries-read")
+    if known is not None:
+        return int(known)
+    about = client.xinfo_stream(stream)
+    last = info["last-delivered-id"].decode()
+    after = sum(1 for _ in read_range(client, stream, f"({last}"))
+    return int(about["entries-added"]) - after
 
 
 def read_group(

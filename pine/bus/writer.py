@@ -43,25 +43,25 @@ class Writer:
     client: redis.Redis
     role: str
     token: int
-    _operations: list[tuple[str, list[bytes | str | int]]] = field(factory=list)
+    operations: list[tuple[str, list[bytes | str | int]]] = field(factory=list)
 
     def append(self, stream: str, entry_id: str, fields: Fields) -> None:
         """Add an entry under an explicit id; the token goes into it as ``fence``."""
         flat: list[bytes | str | int] = [part for pair in fields.items() for part in pair]
         flat += ["fence", str(self.token)]
-        self._operations.append(("X", [stream, entry_id, len(flat), *flat]))
+        self.operations.append(("X", [stream, entry_id, len(flat), *flat]))
 
     def set_once(self, hash_key: str, name: str, value: bytes | str) -> None:
         """Set a field of a hash that is written once and never changed."""
-        self._operations.append(("H", [hash_key, name, value]))
+        self.operations.append(("H", [hash_key, name, value]))
 
     def acknowledge(self, stream: str, group: str, entry_id: str) -> None:
         """Mark an entry as dealt with by a group."""
-        self._operations.append(("A", [stream, group, entry_id]))
+        self.operations.append(("A", [stream, group, entry_id]))
 
     def move_group(self, stream: str, group: str, entry_id: str, entries_read: int) -> None:
         """Set a group's last delivered id forward, so that its lag is visible to any tool."""
-        self._operations.append(("G", [stream, group, entry_id, entries_read]))
+        self.operations.append(("G", [stream, group, entry_id, entries_read]))
 
     def commit(self) -> Written:
         """Send everything added so far, in order.
@@ -76,7 +76,7 @@ class Writer:
         Conflict
             If a different entry stands under an id, or the stream is already past it.
         """
-        operations, self._operations = self._operations, []
+        operations, self.operations = self.operations, []
         total = Written()
         for first in range(0, len(operations), MAX_OPERATIONS):
             part = self._send(operations[first : first + MAX_OPERATIONS])

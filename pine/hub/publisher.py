@@ -86,14 +86,15 @@ class Publisher:
         written = self.writer.commit()
         self.bars += sum(len(item.bars) for item in closed)
         self.repeated += written.repeated
+        reached = self.last_clock
         for item in closed:
             boundary = to_ms(item.boundary)
-            if boundary <= self.last_clock:
-                continue
-            previous = streams.entry_id(self.last_clock) if self.last_clock else ""
-            self.writer.append(keys.CLOCK, streams.entry_id(boundary), {"prev": previous})
-            self.last_clock = boundary
+            if boundary > reached:
+                previous = streams.entry_id(reached) if reached else ""
+                self.writer.append(keys.CLOCK, streams.entry_id(boundary), {"prev": previous})
+                reached = boundary
         self.writer.commit()
+        self.last_clock = reached
 
     def _append_facts(self, item: Closed) -> None:
         minute = streams.entry_id(to_ms(item.boundary - NS_PER_MINUTE))

@@ -1,6 +1,7 @@
 """The hub process: connection, aggregator and publisher on one event loop."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -14,7 +15,7 @@ import redis
 from attrs import define, field
 
 from pine.bus import keys
-from pine.bus.connection import connect
+from pine.bus.connection import connect, revive
 from pine.bus.lease import Lease
 from pine.core.calendar import is_open
 from pine.core.config import Config
@@ -33,6 +34,7 @@ HEARTBEAT_SECONDS: Final = 1.0
 FIRST_BACKOFF: Final = 1.0
 LONGEST_BACKOFF: Final = 30.0
 HEALTHY_SECONDS: Final = 60.0
+SERVER_PAUSE: Final = 0.2
 REPLAY_WINDOW: Final = 24 * NS_PER_HOUR
 MAX_UNPUBLISHED: Final = 20_000
 """Minute boundaries that may wait for the server before reading from the gateway pauses."""
@@ -133,7 +135,7 @@ class Hub:
         if failed and failed[0] is not None:
             raise failed[0]
         with self._server:
-            self._publish_now()
+            self.publisher.publish(self._closed)
             self.publisher.heartbeat(self._facts("stopped"))
             self.publisher.log("shutdown", pid=os.getpid(), token=self.lease.token)
         logger.info("hub stopped", extra={"fields": {"bars": self.publisher.bars}})
@@ -217,32 +219,42 @@ class Hub:
             self._paused = True
 
     async def _publish_forever(self) -> None:
+        """Publish what closed; while the server is away, wait and try the same again: repeats do no harm."""
+        waiting = False
         while True:
             await self._work.wait()
             self._work.clear()
-            await asyncio.to_thread(self._publish_locked)
+            batch = list(self._closed)
+            try:
+                await asyncio.to_thread(self._publish_locked, batch)
+            except redis.RedisError as error:
+                if not waiting:
+                    logger.warning("server away", extra={"fields": {"reason": str(error), "waiting_bars": len(batch)}})
+                waiting = True
+                self._work.set()
+                await asyncio.sleep(SERVER_PAUSE)
+                await asyncio.to_thread(revive, self.config)
+                continue
+            waiting = False
+            del self._closed[: len(batch)]
             if self._paused and self._session is not None:
                 self._session.transport.resume_reading()
                 self._paused = False
 
-    def _publish_locked(self) -> None:
+    def _publish_locked(self, batch: list[Closed]) -> None:
         with self._server:
-            self._publish_now()
-
-    def _publish_now(self) -> None:
-        self.lease.check()
-        closed, self._closed = self._closed, []
-        if closed:
-            self.publisher.publish(closed)
+            self.lease.check()
+            self.publisher.publish(batch)
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.to_thread(self._beat_locked, "running")
+            with contextlib.suppress(redis.RedisError):  # the publisher says so, and waits
+                await asyncio.to_thread(self._beat_locked, self._facts("running"))
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
-    def _beat_locked(self, status: str) -> None:
+    def _beat_locked(self, facts: dict[str, str | int]) -> None:
         with self._server:
-            self.publisher.heartbeat(self._facts(status))
+            self.publisher.heartbeat(facts)
 
     def _facts(self, status: str) -> dict[str, str | int]:
         watermark = self.aggregator.watermark
@@ -253,6 +265,7 @@ class Hub:
             "token": self.lease.token,
             "uptime_s": int(time.monotonic() - self._started),
             "watermark": watermark,
+            "unpublished": len(self._closed),
             "last_clock": self.publisher.last_clock,
             "connections": self._connections,
             "market_open": int(bool(watermark) and any(is_open(group, watermark) for group in groups)),

@@ -1,10 +1,8 @@
 """A Databento Live gateway that plays a tape over the real wire protocol."""
 
 import asyncio
-import json
 import logging
 import signal
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from pine.core.errors import SandboxError
 from pine.core.times import Clock, isoformat
+from pine.sandbox.events import print_event
 from pine.sandbox.reel import Reel
 from pine.sandbox.session import Notify, Playback, Session, Then
 from pine.sandbox.tape import Tape
@@ -190,9 +189,3 @@ async def _serve(gateway: Gateway, tape: Tape) -> None:
     )
     await stopped.wait()
     await gateway.stop()
-
-
-def print_event(event: str, fields: Mapping[str, object]) -> None:
-    """Write one event as a JSON line, at once."""
-    sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
-    sys.stdout.flush()

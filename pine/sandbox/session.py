@@ -174,8 +174,7 @@ class Session:
     async def open_stream(self) -> None:
         """Send the header, and what each subscription came to."""
         playback = self.playback
-        playback.clock.begin()
-        now = playback.clock.now()
+        now = playback.clock.begin()
         self.cursor = playback.clock.position(now)
         for route in self._routes:
             self.router.add(route)
@@ -239,9 +238,12 @@ class Session:
         await self.wire.send(b"".join(map(messages.heartbeat, playback.clock.tail)))
         playback.clock.tail_sent()
         self._tape_ended(playback.clock.tail[-1])
+        beat_at = playback.monotonic()
         while playback.then == "idle":
-            await asyncio.sleep(self._heartbeat / NS_PER_SECOND)
-            await self.wire.send(messages.heartbeat(playback.clock.now()))
+            await asyncio.sleep(TICK_S)
+            if playback.monotonic() - beat_at >= self._heartbeat:
+                beat_at = playback.monotonic()
+                await self.wire.send(messages.heartbeat(playback.clock.now()))
 
     async def _live_paced(self) -> None:
         clock, reel = self.playback.clock, self.playback.reel

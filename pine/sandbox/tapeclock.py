@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pine.core.timeframe import NS_PER_HOUR, NS_PER_SECOND
+from pine.core.timeframe import NS_PER_HOUR
 from pine.core.times import Clock
 from pine.sandbox.reel import Reel
 
@@ -30,6 +30,7 @@ class TapeClock:
         self._begun: int | None = None
         self._furthest = 0
         self._tail_done: int | None = None
+        self._origin = reel.tape.first - 1
 
     @property
     def tail(self) -> tuple[int, ...]:
@@ -37,16 +38,19 @@ class TapeClock:
         last = self.reel.tape.last
         return tuple(last + hour * NS_PER_HOUR for hour in range(1, TAIL_HOURS + 1))
 
-    def begin(self) -> None:
-        """Start the tape, unless it is running."""
+    def begin(self) -> int:
+        """Start the tape right before its first record, unless it is running; return the present in tape time."""
         if self._begun is None:
             self._begun = self._monotonic()
+            if self.speed is not None:
+                return self._origin
+        return self.now()
 
     def now(self) -> int:
         """Return the present in tape time, in ns."""
         if self.speed is not None:
             begun = self._monotonic() if self._begun is None else self._begun
-            return self.reel.tape.first + int((self._monotonic() - begun) * self.speed)
+            return self._origin + int((self._monotonic() - begun) * self.speed)
         if self._tail_done is not None:
             return self.tail[-1] + self._monotonic() - self._tail_done
         return self.reel.time_of(max(0, self._furthest - 1))
@@ -63,7 +67,3 @@ class TapeClock:
         """Note that a session has been sent the tail: from here tape time runs with real time."""
         if self._tail_done is None:
             self._tail_done = self._monotonic()
-
-    def real_seconds(self, tape_ns: int) -> float:
-        """Return how long a stretch of tape takes, in seconds."""
-        return tape_ns / NS_PER_SECOND / (self.speed or 1.0)

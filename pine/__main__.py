@@ -1,0 +1,5 @@
+"""``python -m pine``."""
+
+from pine.cli.main import main
+
+main()

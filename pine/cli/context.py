@@ -1,0 +1,83 @@
+"""What every command shares: the configuration, the connection, output and exit codes."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import update_wrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+import click
+
+from pine.core.errors import BusError, ConfigError, Conflict, DataError, Fenced, PineError
+
+if TYPE_CHECKING:
+    import redis
+
+    from pine.core.config import Config
+
+FINE: Final = 0
+WRONG: Final = 1
+COULD_NOT_RUN: Final = 2
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def configuration(ctx: click.Context) -> "Config":
+    """Load the configuration that ``--config``, ``PINE_CONFIG`` or the working folder names."""
+    from pine.core.config import load_config
+    from pine.strategies.catalog import PARAMS
+
+    chosen = ctx.find_root().params.get("config") or os.environ.get("PINE_CONFIG") or "pine.yaml"
+    return load_config(Path(chosen), PARAMS)
+
+
+@contextlib.contextmanager
+def visit(config: "Config") -> "Iterator[redis.Redis]":
+    """Connect for a short look; an embedded server that was started for it is stopped again if nobody else uses it."""
+    from pine.bus.connection import connect
+    from pine.bus.embedded import EmbeddedServer
+
+    server = EmbeddedServer(config.data_dir) if config.bus.url == "embedded" else None
+    if server is not None and not config.data_dir.exists():
+        raise BusError(f"data_dir {config.data_dir}: does not exist; nothing has run with this configuration yet")
+    started = server is not None and not server.is_running()
+    client = connect(config)
+    try:
+        yield client
+    finally:
+        alone = started and len(client.client_list()) == 1
+        client.close()
+        if alone and server is not None:
+            server.stop()
+
+
+def exits(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn pine's errors into a message on standard error and an exit code."""
+
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except ConfigError as error:
+            click.echo(f"The configuration has {len(error.problems)} mistake(s):", err=True)
+            for problem in error.problems:
+                click.echo(f"  {problem}", err=True)
+            sys.exit(COULD_NOT_RUN)
+        except (Fenced, Conflict, DataError) as error:
+            click.echo(f"Stopped: {error}", err=True)
+            sys.exit(WRONG)
+        except PineError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(COULD_NOT_RUN)
+
+    return update_wrapper(run, command)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document, and nothing else, on standard output."""
+    import orjson
+
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
+    click.echo(orjson.dumps(document, option=options).decode(), nl=False)

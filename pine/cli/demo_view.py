@@ -1,0 +1,148 @@
+"""What a person sees while the demonstration runs."""
+
+import contextlib
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Final
+
+import orjson
+from attrs import define, field
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from pine.bus import keys, streams
+from pine.core.bar import Bar
+from pine.core.timeframe import Timeframe
+from pine.core.times import to_datetime
+from pine.orders.entries import Entry, Fill, Intent, decode
+from pine.sandbox.demo.stage import Stage
+
+DECISIONS: Final = 10
+
+
+@define
+class View:
+    """Shows progress on a terminal; says little elsewhere, and nothing when `quiet`."""
+
+    quiet: bool = False
+    console: Console = field(factory=lambda: Console(highlight=False))
+    _live: Live | None = None
+    _progress: Progress | None = None
+    _decisions: deque[str] = field(factory=lambda: deque(maxlen=DECISIONS))
+    _seen: dict[str, str] = field(factory=dict)
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        if not self.quiet:
+            self.console.print(text, style="dim")
+
+    @contextlib.contextmanager
+    def watching(self, stage: Stage) -> Iterator[None]:
+        """Show a live picture while the block runs."""
+        if self.quiet or not self.console.is_terminal:
+            yield
+            return
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[when]}"), TimeElapsedColumn()
+        )
+        self._progress.add_task("tape", total=None, when="")
+        with Live(self._picture(stage), console=self.console, refresh_per_second=5) as self._live:
+            yield
+        self._live = None
+
+    def update(self, stage: Stage) -> None:
+        """Draw again."""
+        if self._live is not None:
+            self._live.update(self._picture(stage))
+
+    def _picture(self, stage: Stage) -> Group:
+        watermark = stage.watermark()
+        assert self._progress is not None
+        if watermark:
+            self._progress.update(self._progress.task_ids[0], when=f"{to_datetime(watermark):%a %Y-%m-%d %H:%M} UTC")
+        self._collect(stage)
+        return Group(self._progress, self._bars(stage), Panel("\n".join(self._decisions) or "none yet", title="decisions and orders"))
+
+    def _bars(self, stage: Stage) -> Table:
+        table = Table(title="latest bars", expand=False)
+        for name in ("root", "minute", "open", "high", "low", "close", "volume", "contract", "minutes", "hours", "days"):
+            table.add_column(name, justify="left" if name in ("root", "minute", "contract") else "right")
+        for symbol in stage.config.instruments:
+            counts = [str(stage.client.xlen(keys.bars(symbol, timeframe))) for timeframe in Timeframe]
+            newest = stage.client.xrevrange(keys.bars(symbol, Timeframe.MINUTE), count=1)
+            if newest:
+                bar = Bar.from_json(newest[0][1][b"bar"])
+                prices = [f"{value:.10g}" for value in (bar.open, bar.high, bar.low, bar.close)]
+                cells = [f"{bar.timestamp:%m-%d %H:%M}", *prices, str(bar.volume), bar.contract_symbol]
+            else:
+                cells = [""] * 7
+            table.add_row(symbol, *cells, *counts)
+        return table
+
+    def _collect(self, stage: Stage) -> None:
+        """Add what ledgers and deliveries have got since the last look."""
+        for name in stage.strategies:
+            for stream, describe in ((keys.ledger(name), _ledger_line), (keys.deliveries(name), _delivery_line)):
+                first = f"({self._seen[stream]}" if stream in self._seen else "-"
+                for identifier, fields in streams.read_range(stage.client, stream, first):
+                    self._seen[stream] = identifier
+                    line = describe(fields)
+                    if line:
+                        self._decisions.append(f"{name}  {line}")
+
+    def summary(self, facts: dict[str, Any]) -> None:
+        """Print how the run ended."""
+        bars = Table(title="bars")
+        for name in ("root", "minutes", "hours", "days", "lead contracts"):
+            bars.add_column(name, justify="left" if name in ("root", "lead contracts") else "right")
+        for symbol, counts in facts["bars"].items():
+            bars.add_row(symbol, *(f"{count:,}" for count in counts.values()), " → ".join(facts["leads"][symbol]))
+        self.console.print(bars)
+        strategies = Table(title="strategies")
+        for name in ("", *facts["strategies"]):
+            strategies.add_column(name, justify="left" if not name else "right")
+        for title, cell in _ROWS.items():
+            strategies.add_row(title, *(cell(strategy) for strategy in facts["strategies"].values()))
+        self.console.print(strategies)
+        left_out = {name: count for name, count in orjson.loads(facts["counts"]).items() if name != "trades" and count}
+        trades = orjson.loads(facts["counts"]).get("trades", 0)
+        self.console.print(
+            f"{trades:,} trades, {facts['steps']:,} steps, {facts['webhooks']:,} webhooks received in {facts['seconds']} s"
+        )
+        if left_out:
+            self.console.print("left out of bars: " + ", ".join(f"{count:,} {name}" for name, count in left_out.items()))
+
+
+def _join(counts: dict[str, int]) -> str:
+    return "\n".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
+
+
+_ROWS: Final[dict[str, Any]] = {
+    "instruments": lambda s: " ".join(s["instruments"]),
+    "steps decided": lambda s: f"{s['steps_decided']:,}",
+    "entries / exits": lambda s: f"{s['entries']} / {s['exits']}",
+    "reasons": lambda s: _join(s["reasons"]),
+    "deliveries": lambda s: _join(s["deliveries"]),
+    "open positions": lambda s: "\n".join(f"{p['quantity']} {p['contract']}" for p in s["positions"]) or "none",
+    "realised P&L": lambda s: f"${s['realised']:,.2f}",
+    "cash": lambda s: f"${s['cash']:,.2f}",
+}
+
+
+def _ledger_line(fields: dict[bytes, bytes]) -> str | None:
+    entry: Entry = decode(fields[b"entry"])
+    if isinstance(entry, Intent):
+        moment = to_datetime(entry.step)
+        return f"{moment:%m-%d %H:%M}  {entry.action:<4} {entry.quantity} {entry.contract} at {entry.price:.10g}  {entry.reason}"
+    if isinstance(entry, Fill):
+        gain = "" if entry.pnl is None else f"  P&L ${entry.pnl:,.2f}"
+        return f"{to_datetime(entry.time):%m-%d %H:%M}  fill {entry.quantity} {entry.contract} at {entry.price:.10g}{gain}"
+    return None
+
+
+def _delivery_line(fields: dict[bytes, bytes]) -> str | None:
+    state = fields[b"state"].decode()
+    return None if state == "attempt" else f"webhook {state} {fields[b'status'].decode()} {fields[b'intent'].decode()}"

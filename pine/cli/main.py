@@ -1,0 +1,39 @@
+"""The ``pine`` command."""
+
+from pathlib import Path
+
+import click
+
+from pine import __version__
+from pine.cli.bars import bars
+from pine.cli.demo import demo
+from pine.cli.processes import courier, hub, worker
+from pine.cli.sandbox import sandbox
+from pine.cli.server import server
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="pine")
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Configuration file; else PINE_CONFIG, else pine.yaml in this folder.",
+)
+def cli(config: Path | None) -> None:  # noqa: ARG001  # read from the context by the commands
+    """Futures strategies on live CME data that never forget.
+
+    One hub turns live trades into session bars on durable streams; one worker per strategy reads them, decides, and
+    writes order intents to a ledger; a courier posts each intent to the strategy's webhook.
+
+    Exit codes: 0 fine, 1 it ran and found something wrong, 2 it could not run.
+    """
+
+
+for command in (demo, hub, worker, courier, bars, server, sandbox):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli()

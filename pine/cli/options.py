@@ -1,0 +1,61 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _into_context(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.find_root().params["config"] = value
+
+
+def config_option(command: F) -> F:
+    """Accept ``-c`` after the command too: ``pine bars ES -c other.yaml``."""
+    return click.option(
+        "-c",
+        "--config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        expose_value=False,
+        callback=_into_context,
+        help="Configuration file.",
+    )(command)
+
+
+class Time(click.ParamType):
+    """An ISO 8601 date or time, UTC unless it says otherwise, as ns since 1970."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the text."""
+        if isinstance(value, int):
+            return value
+        from pine.core.times import parse_time
+
+        try:
+            return parse_time(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Speed(click.ParamType):
+    """How many times faster than real time, or ``max``."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        """Return the factor, or None for ``max``."""
+        if value is None or value == "max":
+            return None
+        try:
+            speed = float(str(value).removesuffix("x"))
+        except ValueError:
+            speed = 0.0
+        if not 0 < speed < float("inf"):
+            self.fail(f"found {value!r}, expected max or a factor such as 60", param, ctx)
+        return speed

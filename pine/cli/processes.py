@@ -1,0 +1,84 @@
+"""The long-running processes: hub, worker, courier."""
+
+import signal
+import sys
+import threading
+
+import click
+
+from pine.cli.context import configuration, exits
+from pine.cli.options import config_option
+
+
+@click.command()
+@config_option
+@click.pass_context
+@exits
+def hub(ctx: click.Context) -> None:
+    """Turn live trades into bars on the streams.
+
+    Runs until SIGINT or SIGTERM: every closed bar is published first. A second hub waits until the first is gone.
+    """
+    from pine.cli import logs
+
+    logs.set_up()
+    config = configuration(ctx)
+    from pine.hub.run import run_hub
+
+    sys.exit(run_hub(config))
+
+
+@click.command()
+@click.argument("name")
+@config_option
+@click.pass_context
+@exits
+def worker(ctx: click.Context, name: str) -> None:
+    """Run the strategy NAME: read steps, decide, write the ledger.
+
+    Runs until SIGINT or SIGTERM: the step under way is finished and acknowledged first. Starts the strategy's
+    courier if a webhook is configured; without one the strategy trades on paper only.
+    """
+    from pine.cli import logs
+
+    logs.set_up()
+    config = configuration(ctx)
+    from pine.worker.run import run_worker
+
+    sys.exit(run_worker(config, name))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--with-worker", is_flag=True, help="End once the worker is gone and nothing is owed.")
+@config_option
+@click.pass_context
+@exits
+def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
+    """Post the intents of strategy NAME to its webhook.
+
+    A worker starts its courier by itself; this command is for running one alone.
+    """
+    from pine.cli import logs
+
+    logs.set_up()
+    config = configuration(ctx)
+    from pine.bus.connection import connect
+    from pine.bus.lease import Lease
+    from pine.orders.courier import Courier, role
+    from pine.worker.run import check_strategy
+
+    check_strategy(config, name)
+    config.strategies[name].webhook.reveal()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    client = connect(config)
+    lease = Lease.acquire(client, role(name), lambda holder: click.echo(f"waiting for {holder}", err=True), stop)
+    if lease is None:
+        return
+    lease.keep()
+    try:
+        Courier(config, name, client, lease, stop, with_worker=with_worker).run()
+    finally:
+        lease.release()

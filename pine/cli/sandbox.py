@@ -1,0 +1,83 @@
+"""``pine sandbox``: stand-ins of the outside world for a machine without accounts."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from pine.cli.context import exits
+from pine.cli.options import Speed, Time
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group()
+def sandbox() -> None:
+    """Stand in for Databento and TradersPost on this machine, or make up a market."""
+
+
+@sandbox.command()
+@click.option("--dbn", "tapes", type=FILE, multiple=True, required=True, metavar="FILE…", help="DBN trade files; repeat, or list after it.")
+@click.argument("more", nargs=-1, type=FILE, metavar="[FILE…]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=13000, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--speed", type=Speed(), default="1", show_default=True, metavar="X|max", help="Times real time, or max.")
+@click.option("--then", type=click.Choice(["idle", "close", "loop"]), default="idle", show_default=True, help="What follows the end of the tape.")
+@click.option("--key", envvar="PINE_SANDBOX_KEY", help="The only API key to accept; any if left out.")
+@exits
+def gateway(
+    tapes: tuple[Path, ...], more: tuple[Path, ...], host: str, port: int, speed: float | None, then: str, key: str | None
+) -> None:
+    """Serve DBN files by the Databento Live protocol.
+
+    The real client connects with databento.Live(gateway="127.0.0.1", port=…); pine's hub with databento.gateway in
+    its configuration and hub.clock: tape. What happens is told as JSON lines.
+    """
+    from pine.sandbox.gateway import run_gateway
+
+    sys.exit(run_gateway([*tapes, *more], host=host, port=port, speed=speed, then=then, key=key))  # type: ignore[arg-type]
+
+
+@sandbox.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=18000, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--out", type=FILE, required=True, help="File to which every request is appended as a JSON line.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--answer",
+    type=click.Choice(["ok", "slow", "429", "500", "400", "drop", "drop_before", "drop_after"]),
+    default="ok",
+    show_default=True,
+    help="How to treat valid requests; POST /_sandbox/behaviour changes it while running.",
+)
+@click.option("--delay", type=click.FloatRange(0), default=None, help="Seconds before a slow answer.")
+@click.option("--retry-after", type=click.FloatRange(0), default=None, help="Seconds to name in a 429.")
+@click.option("--times", type=click.IntRange(1), default=None, help="Only the first N requests, then ok.")
+@exits
+def broker(
+    port: int, out: Path, host: str, answer: str, delay: float | None, retry_after: float | None, times: int | None
+) -> None:
+    """Receive webhooks as TradersPost does: validate, record, answer."""
+    from pine.sandbox.behaviour import Behaviour
+    from pine.sandbox.broker import run_broker
+
+    given = {"answer": answer, "delay": delay, "retry_after": retry_after, "times": times}
+    behaviour = Behaviour(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    sys.exit(run_broker(host, port, out, behaviour))
+
+
+@sandbox.command()
+@click.option("--out", type=FILE, required=True, help="DBN file to write, zstd-compressed.")
+@click.option("--symbols", required=True, help="Roots, comma-separated, such as ES,GC,6E.")
+@click.option("--days", type=click.IntRange(1, 2000), default=10, show_default=True, help="Trading sessions.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same bytes.")
+@click.option("--start", type=Time(), default="2024-03-04", show_default=True, help="First trade date.")
+@click.option("--trades-per-day", type=click.IntRange(100), default=10_000, show_default=True, help="Per root and session, about.")
+@exits
+def market(out: Path, symbols: str, days: int, seed: int, start: int, trades_per_day: int) -> None:
+    """Make up a market and write it as DBN trades: expiries, spreads, a roll, halts, quiet minutes, bursts."""
+    from pine.core.times import to_datetime
+    from pine.sandbox.market import write_market
+
+    roots = [symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()]
+    made = write_market(out, roots, days, seed, to_datetime(start).date(), trades_per_day=trades_per_day)
+    click.echo(f"{out}: {len(made.trades):,} trades of {', '.join(roots)} in {days} sessions, {out.stat().st_size:,} bytes")

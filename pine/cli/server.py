@@ -1,0 +1,59 @@
+"""``pine server``: the embedded stream server by hand."""
+
+import sys
+
+import click
+
+from pine.cli.context import FINE, WRONG, configuration, exits, print_json
+from pine.cli.options import config_option
+
+
+@click.group()
+def server() -> None:
+    """Start, stop or look at the embedded stream server of a data directory."""
+
+
+@server.command()
+@config_option
+@click.pass_context
+@exits
+def start(ctx: click.Context) -> None:
+    """Start it unless it runs; it goes on until it is stopped."""
+    embedded = _embedded(ctx)
+    embedded.ensure()
+    click.echo(f"running, process {embedded.pid()}, {embedded.url}")
+
+
+@server.command()
+@config_option
+@click.pass_context
+@exits
+def stop(ctx: click.Context) -> None:
+    """Stop it; everything acknowledged is on disk."""
+    click.echo("stopped" if _embedded(ctx).stop() else "was not running")
+
+
+@server.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@config_option
+@click.pass_context
+@exits
+def status(ctx: click.Context, as_json: bool) -> None:
+    """Say whether it runs; exit code 1 if not."""
+    embedded = _embedded(ctx)
+    running = embedded.is_running()
+    if as_json:
+        print_json({"running": running, "pid": embedded.pid() if running else None, "url": embedded.url})
+    else:
+        click.echo(f"running, process {embedded.pid()}, {embedded.url}" if running else "not running")
+    sys.exit(FINE if running else WRONG)
+
+
+def _embedded(ctx: click.Context):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    from pine.bus.embedded import EmbeddedServer
+    from pine.core.errors import BusError
+
+    config = configuration(ctx)
+    if config.bus.url != "embedded":
+        raise BusError("bus.url names a server of your own; pine server is for the embedded one")
+    return EmbeddedServer(config.data_dir)

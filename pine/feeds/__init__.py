@@ -1,0 +1,1 @@
+"""From the streams to Backtrader: steps, hours and days built from minutes, clocked feeds."""

@@ -1,0 +1,150 @@
+"""Steps: everything that becomes known at one minute boundary, read from the streams."""
+
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+import redis
+from attrs import define, field, frozen
+
+from pine.bus import keys, streams
+from pine.core.bar import Bar
+from pine.core.errors import DataError
+from pine.core.period import SessionRule, session
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
+from pine.core.times import to_ms
+
+LOOK_AHEAD: Final = 1440 * NS_PER_MINUTE
+"""How far bars are read ahead of the present step while catching up."""
+
+
+@frozen
+class MarketEvent:
+    """A roll, reset, gap or refill that takes effect at a step."""
+
+    kind: str
+    symbol: str
+    details: Mapping[str, Any]
+
+
+@frozen
+class Step:
+    """One whole minute boundary with every bar that closes there.
+
+    Attributes
+    ----------
+    ts
+        The boundary, ns since 1970.
+    previous
+        The step before it in the clock, ms; 0 for the very first.
+    minutes, longer
+        Minute bars, and the hours and days that the hub published, each in order of the worker's symbols.
+    live
+        Whether decisions count; not in warm-up.
+    """
+
+    ts: int
+    previous: int
+    minutes: Sequence[Bar]
+    longer: Sequence[Bar]
+    events: Sequence[MarketEvent]
+    live: bool = True
+
+
+def parse_clock(entry: streams.Entry) -> tuple[int, int]:
+    """Return a clock entry's boundary and the one before it, both in ms.
+
+    Raises
+    ------
+    DataError
+        If the entry's body is gone: somebody trimmed what was not read yet.
+    """
+    identifier, fields = entry
+    if b"prev" not in fields:
+        raise DataError(f"{keys.CLOCK} {identifier}: the entry's body is gone; the stream was trimmed below a reader")
+    previous = fields[b"prev"].decode()
+    return streams.ms_of(identifier), streams.ms_of(previous) if previous else 0
+
+
+@define
+class StepReader:
+    """Reads the bars and events of steps, many at once while far behind.
+
+    Parameters
+    ----------
+    client
+        Connection to the server.
+    rules
+        Session rule of each symbol to read, in the worker's order.
+    """
+
+    client: redis.Redis
+    rules: Mapping[str, SessionRule]
+    consumed: dict[str, int] = field(factory=lambda: defaultdict(int))
+    _ahead: dict[str, deque[streams.Entry]] = field(factory=lambda: defaultdict(deque))
+    _read_until: int = 0
+
+    def read(self, clock_ms: int, previous_ms: int, *, live: bool) -> Step:
+        """Return the step of a clock entry.
+
+        Everything that closes at a boundary is on its stream before the boundary's clock entry is, so a bar
+        that is not there does not exist.
+        """
+        ts = clock_ms * NS_PER_MS
+        if ts > self._read_until:
+            self._fetch(ts)
+        minutes = [bar for symbol in self.rules for bar in self._bars(symbol, Timeframe.MINUTE, ts - NS_PER_MINUTE)]
+        longer: list[Bar] = []
+        for symbol, rule in self.rules.items():
+            if ts % NS_PER_HOUR == 0:
+                longer += self._bars(symbol, Timeframe.HOUR, ts - NS_PER_HOUR)
+            day = session(ts - 1, rule)
+            if day.end == ts:
+                longer += self._bars(symbol, Timeframe.DAY, day.start)
+        return Step(ts, previous_ms * NS_PER_MS, minutes, longer, self._events(clock_ms), live)
+
+    def _streams(self, ts: int) -> dict[str, int]:
+        """Every stream with the id, in ms, from which a step at `ts` may need entries."""
+        wanted = {keys.EVENTS: to_ms(ts)}
+        for symbol, rule in self.rules.items():
+            wanted[keys.bars(symbol, Timeframe.MINUTE)] = to_ms(ts - NS_PER_MINUTE)
+            wanted[keys.bars(symbol, Timeframe.HOUR)] = to_ms(ts - NS_PER_HOUR)
+            wanted[keys.bars(symbol, Timeframe.DAY)] = to_ms(session(ts - 1, rule).start)
+        return wanted
+
+    def _fetch(self, ts: int) -> None:
+        newest = streams.last_id(self.client, keys.CLOCK)
+        reached = streams.ms_of(newest) * NS_PER_MS if newest else ts
+        until = max(ts, min(reached, ts + LOOK_AHEAD))
+        wanted = self._streams(ts)
+        pipeline = self.client.pipeline(transaction=False)
+        for stream, first in wanted.items():
+            last = to_ms(until) if stream == keys.EVENTS else to_ms(until) - 1
+            pipeline.xrange(stream, streams.entry_id(first), f"{last}-{(1 << 64) - 1}")
+        for (stream, _), entries in zip(wanted.items(), pipeline.execute(), strict=True):
+            self._ahead[stream] = deque((identifier.decode(), fields) for identifier, fields in entries)
+        self._read_until = until
+
+    def _bars(self, symbol: str, timeframe: Timeframe, start: int) -> list[Bar]:
+        stream = keys.bars(symbol, timeframe)
+        entry = self._take(stream, to_ms(start))
+        return [Bar.from_json(entry[b"bar"])] if entry else []
+
+    def _take(self, stream: str, ms: int) -> dict[bytes, bytes] | None:
+        queue = self._ahead[stream]
+        while queue and streams.ms_of(queue[0][0]) < ms:
+            queue.popleft()
+        if queue and streams.ms_of(queue[0][0]) == ms:
+            self.consumed[stream] = ms
+            return queue.popleft()[1]
+        return None
+
+    def _events(self, clock_ms: int) -> list[MarketEvent]:
+        found = []
+        while (entry := self._take(keys.EVENTS, clock_ms)) is not None:
+            raw = orjson.loads(entry[b"event"])
+            kind, symbol = raw.pop("kind"), raw.pop("symbol")
+            if symbol in self.rules:
+                found.append(MarketEvent(kind, symbol, raw))
+        return found

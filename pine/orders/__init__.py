@@ -1,0 +1,1 @@
+"""Orders as facts: ledger, paper account, courier, TradersPost client."""

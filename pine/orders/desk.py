@@ -1,0 +1,179 @@
+"""Where a strategy's wishes become ledger entries, and minutes become paper fills. Pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from pine.core.bar import Bar
+from pine.core.config import TradedInstrument
+from pine.core.contract import parse_contract
+from pine.core.errors import PineError
+from pine.core.timeframe import NS_PER_MINUTE
+from pine.core.times import to_datetime
+from pine.orders.entries import Action, Entry, Fill, Intent
+from pine.orders.portfolio import Portfolio, Position
+
+Gate = Callable[[Portfolio, str, int], str | None]
+"""Answers why a symbol must not be entered at a step, or nothing if it may."""
+
+
+@define
+class Desk:
+    """Takes orders at one step after another and keeps the account.
+
+    Parameters
+    ----------
+    strategy
+        Name that goes into the ids of intents.
+    portfolio
+        The account; every entry made here is folded into it at once.
+    traded
+        What each symbol's signals trade.
+    gate
+        The risk rules.
+
+    Attributes
+    ----------
+    entries
+        Ledger entries made at the present step so far.
+    decisions
+        What was asked at the present step and what the gate said.
+    """
+
+    strategy: str
+    portfolio: Portfolio
+    traded: Mapping[str, TradedInstrument]
+    gate: Gate
+    entries: list[Entry] = field(factory=list)
+    decisions: list[dict[str, Any]] = field(factory=list)
+    live: bool = False
+    _step: int = 0
+    _last: dict[str, Bar] = field(factory=dict)
+    _lead: dict[str, str] = field(factory=dict)
+
+    def begin(self, step: int) -> None:
+        """Start a step."""
+        self._step = step
+        self.entries = []
+        self.decisions = []
+
+    def restore(self, entry: Entry) -> None:
+        """Fold an entry that the ledger already holds."""
+        self.portfolio.apply(entry)
+
+    def see(self, bar: Bar) -> None:
+        """Take a minute: orders on its contract fill at its open."""
+        if self.live:
+            for order in self.portfolio.pending(bar.symbol):
+                if self._signal_contract(order.symbol, bar) == order.contract:
+                    self._fill(order, bar.open, bar.start)
+        self._last[bar.symbol] = bar
+        self._lead[bar.symbol] = bar.contract_symbol
+
+    def roll(self, symbol: str, to: str) -> None:
+        """Close what is open in the old contract at its last close, before any rule of the strategy.
+
+        An order still on its way in the old contract was posted already: it fills at that close first.
+        """
+        last = self._last.get(symbol)
+        if self.live and last is not None:
+            for order in self.portfolio.pending(symbol):
+                self._fill(order, last.close, self._step - NS_PER_MINUTE)
+            if symbol in self.portfolio.positions:
+                intent = self._book_exit(self.portfolio.positions[symbol], "roll", last.close, {"to": to})
+                self._fill(intent, last.close, self._step - NS_PER_MINUTE)
+        self._lead[symbol] = to
+
+    def enter(self, symbol: str, reason: str, facts: Mapping[str, Any], *, short: bool = False) -> Intent | None:
+        """Ask for a position; return the intent, or nothing if a rule forbids it."""
+        refusal = self._refusal(symbol)
+        self.decisions.append({"symbol": symbol, "ask": "sell" if short else "buy", "reason": reason, "refused": refusal})
+        if refusal is not None:
+            return None
+        instrument = self.traded[symbol]
+        return self._book(symbol, "sell" if short else "buy", instrument.size, reason, self._last[symbol].close, facts)
+
+    def exit(self, symbol: str, reason: str, facts: Mapping[str, Any]) -> Intent | None:
+        """Ask to close a symbol's position; return the intent, or nothing if none is open or an exit is on its way."""
+        position = self.portfolio.positions.get(symbol)
+        if not self.live or position is None or self.portfolio.pending(symbol):
+            return None
+        self.decisions.append({"symbol": symbol, "ask": "exit", "reason": reason, "refused": None})
+        return self._book_exit(position, reason, self._last[symbol].close, facts)
+
+    def value(self) -> float:
+        """Return cash plus open profit at the last closes, in dollars."""
+        total = self.portfolio.cash
+        for symbol, position in self.portfolio.positions.items():
+            if symbol in self._last:
+                gain = self._last[symbol].close - position.price
+                total += gain * position.quantity * self.traded[symbol].point_value
+        return total
+
+    def _refusal(self, symbol: str) -> str | None:
+        if not self.live:
+            return "warm-up"
+        if symbol not in self._last:
+            return "no price yet"
+        if self.portfolio.halted is not None:
+            return f"halted: {self.portfolio.halted}"
+        return self.gate(self.portfolio, symbol, self._step)
+
+    def _book_exit(self, position: Position, reason: str, price: float, facts: Mapping[str, Any]) -> Intent:
+        return self._book(
+            position.symbol, "exit", abs(position.quantity), reason, price, facts, position.contract, position.entry
+        )
+
+    def _book(
+        self,
+        symbol: str,
+        action: Action,
+        quantity: int,
+        reason: str,
+        price: float,
+        facts: Mapping[str, Any],
+        contract: str | None = None,
+        entry: str | None = None,
+    ) -> Intent:
+        day = to_datetime(self._step)
+        raw = contract or parse_contract(self._lead[symbol], day.date()).with_root(self.traded[symbol].root).symbol
+        intent = Intent(
+            id=f"{self.strategy}-{day:%Y%m%dT%H%M}Z-{symbol}-{len(self.entries)}",
+            step=self._step,
+            symbol=symbol,
+            action=action,
+            contract=raw,
+            ticker=parse_contract(raw, day.date()).traderspost,
+            quantity=quantity,
+            price=price,
+            reason=reason,
+            facts=dict(facts),
+            entry=entry,
+        )
+        self._add(intent)
+        return intent
+
+    def _signal_contract(self, symbol: str, bar: Bar) -> str:
+        day = to_datetime(bar.start).date()
+        return parse_contract(bar.contract_symbol, day).with_root(self.traded[symbol].root).symbol
+
+    def _fill(self, order: Intent, price: float, time: int) -> None:
+        instrument = self.traded[order.symbol]
+        commission = instrument.commission * order.quantity
+        position = self.portfolio.positions.get(order.symbol)
+        side = {"buy": 1, "sell": -1, "exit": 0}[order.action]
+        pnl = None
+        if order.action == "exit":
+            if position is None:
+                raise PineError(f"{order.id}: an exit without a position cannot fill")
+            side = -1 if position.quantity > 0 else 1
+            gross = (price - position.price) * position.quantity * instrument.point_value
+            pnl = gross - commission - instrument.commission * abs(position.quantity)
+        self._add(
+            Fill(order.id, order.symbol, order.contract, side, order.quantity, price, time, commission, pnl)
+        )
+
+    def _add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self.portfolio.apply(entry)

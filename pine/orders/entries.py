@@ -1,0 +1,155 @@
+"""What a ledger holds: intents, fills, voids and what operators or couriers asked for."""
+
+from typing import Any, Final, Literal
+
+import cattrs
+import orjson
+from attrs import field, frozen
+
+from pine.core.errors import DataError
+
+Action = Literal["buy", "sell", "exit"]
+
+
+@frozen
+class Origin:
+    """First entry of every ledger: where the strategy's life began.
+
+    Attributes
+    ----------
+    origin
+        First clock entry, in ms, that its features were fed from.
+    live_after
+        Clock entry, in ms, after which it could decide; 0 if there was none yet.
+    """
+
+    origin: int
+    live_after: int
+
+
+@frozen
+class Intent:
+    """What a strategy wants done, once.
+
+    Attributes
+    ----------
+    id
+        The same in every run over the same streams: strategy, step, symbol and number.
+    step
+        Ns of the step that decided it.
+    symbol
+        Root whose bars decided it.
+    action
+        ``buy`` opens a long, ``sell`` a short, ``exit`` closes whatever is open.
+    contract
+        The contract to trade, in the exchange's form, ``ESZ4``.
+    ticker
+        The same for TradersPost, ``ESZ2024``.
+    price
+        Last price when it was decided.
+    reason
+        Name of the rule.
+    facts
+        Values that led to it.
+    entry
+        For an exit, the id of the intent that opened the position.
+    """
+
+    id: str
+    step: int
+    symbol: str
+    action: Action
+    contract: str
+    ticker: str
+    quantity: int
+    price: float
+    reason: str
+    facts: dict[str, Any] = field(factory=dict)
+    entry: str | None = None
+
+    @property
+    def is_entry(self) -> bool:
+        """Whether it opens a position."""
+        return self.action != "exit"
+
+
+@frozen
+class Fill:
+    """What the paper broker booked.
+
+    Attributes
+    ----------
+    intent
+        Id of the intent that it fills.
+    side
+        +1 bought, -1 sold.
+    time
+        Start in ns of the minute at whose open it filled.
+    commission
+        Dollars for this side.
+    pnl
+        Dollars realised, both commissions deducted; nothing for an entry.
+    """
+
+    intent: str
+    symbol: str
+    contract: str
+    side: int
+    quantity: int
+    price: float
+    time: int
+    commission: float
+    pnl: float | None = None
+
+
+@frozen
+class Void:
+    """An entry that was never posted for good; the paper position it made is taken back."""
+
+    intent: str
+    reason: str
+    request: str
+
+
+@frozen
+class Control:
+    """A request of an operator, booked at the step after which it holds."""
+
+    order: Literal["halt", "resume"]
+    reason: str
+    who: str
+    request: str
+
+
+Entry = Origin | Intent | Fill | Void | Control
+
+_KINDS: Final[dict[str, type[Any]]] = {
+    "origin": Origin,
+    "intent": Intent,
+    "fill": Fill,
+    "void": Void,
+    "control": Control,
+}
+_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+_CONVERTER: Final = cattrs.Converter(forbid_extra_keys=True)
+
+
+def encode(entry: Entry) -> bytes:
+    """Return an entry as JSON, its kind first."""
+    return orjson.dumps({"kind": _NAMES[type(entry)], **_CONVERTER.unstructure(entry)})
+
+
+def decode(payload: bytes) -> Entry:
+    """Read an entry back; the counterpart of `encode`.
+
+    Raises
+    ------
+    DataError
+        If the payload is none.
+    """
+    try:
+        raw = orjson.loads(payload)
+        kind = raw.pop("kind")
+        return _CONVERTER.structure(raw, _KINDS[kind])  # type: ignore[no-any-return]
+    except (orjson.JSONDecodeError, AttributeError, KeyError, cattrs.BaseValidationError) as error:
+        raise DataError(f"ledger entry: found {payload[:120]!r}, which cannot be read: {error}") from None

@@ -1,0 +1,62 @@
+"""Reading a strategy's ledger and deliveries."""
+
+from collections.abc import Iterator
+
+import redis
+from attrs import define, field
+
+from pine.bus import keys, streams
+from pine.orders.entries import Entry, decode
+
+
+def read_ledger(client: redis.Redis, strategy: str) -> Iterator[tuple[str, Entry]]:
+    """Yield id and content of every entry of a ledger, oldest first."""
+    for identifier, fields in streams.read_range(client, keys.ledger(strategy)):
+        yield identifier, decode(fields[b"entry"])
+
+
+@define
+class Delivery:
+    """How far the posting of one intent has come.
+
+    Attributes
+    ----------
+    state
+        ``attempt`` (on its way), ``posted``, ``rejected``, ``expired``, ``skipped``, ``unknown`` or ``retry``.
+    attempts
+        Posts tried so far.
+    status
+        Last HTTP status, if there was an answer.
+    """
+
+    state: str = ""
+    attempts: int = 0
+    status: int | None = None
+
+
+@define
+class Deliveries:
+    """The fold of a strategy's deliveries, by intent."""
+
+    by_intent: dict[str, Delivery] = field(factory=dict)
+
+    @classmethod
+    def read(cls, client: redis.Redis, strategy: str) -> "Deliveries":
+        """Fold everything recorded so far."""
+        deliveries = cls()
+        for _, fields in streams.read_range(client, keys.deliveries(strategy)):
+            deliveries.apply({name.decode(): value.decode() for name, value in fields.items()})
+        return deliveries
+
+    def apply(self, fields: dict[str, str]) -> None:
+        """Fold one record."""
+        delivery = self.by_intent.setdefault(fields["intent"], Delivery())
+        delivery.state = fields["state"]
+        delivery.attempts += delivery.state == "attempt"
+        if fields.get("status"):
+            delivery.status = int(fields["status"])
+
+    def state(self, intent: str) -> str:
+        """Return the state of an intent, empty if nothing was tried."""
+        known = self.by_intent.get(intent)
+        return known.state if known else ""

@@ -1,0 +1,121 @@
+"""A strategy's paper account: the fold of its ledger, and nothing else."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from attrs import define, field, frozen
+
+from pine.core.config import TradedInstrument
+from pine.core.period import SessionRule, session
+from pine.orders.entries import Control, Entry, Fill, Intent, Origin, Void
+
+
+@frozen
+class Position:
+    """An open position in one contract.
+
+    Attributes
+    ----------
+    quantity
+        Contracts, negative when short.
+    price
+        Fill price of the entry, in points.
+    entered
+        Start in ns of the minute that filled it.
+    entry
+        Id of the intent that opened it.
+    """
+
+    symbol: str
+    contract: str
+    quantity: int
+    price: float
+    entered: int
+    entry: str
+
+
+@define
+class Portfolio:
+    """Cash, positions, orders on their way and realised profit.
+
+    Parameters
+    ----------
+    cash
+        Dollars at the start.
+    traded
+        The strategy's instruments.
+    desk_session
+        Sessions by which the day's profit and loss is counted.
+    """
+
+    cash: float
+    traded: Mapping[str, TradedInstrument]
+    desk_session: SessionRule
+    positions: dict[str, Position] = field(factory=dict)
+    orders: dict[str, Intent] = field(factory=dict)
+    halted: str | None = None
+    realised: float = 0.0
+    trades: int = 0
+    reasons: Counter[str] = field(factory=Counter)
+    _intents: dict[str, Intent] = field(factory=dict)
+    _day: int = 0
+    _day_pnl: float = 0.0
+
+    def apply(self, entry: Entry) -> None:
+        """Fold one ledger entry."""
+        if isinstance(entry, Intent):
+            self.orders[entry.id] = entry
+            self._intents[entry.id] = entry
+            self.reasons[entry.reason] += 1
+        elif isinstance(entry, Fill):
+            self._fill(entry)
+        elif isinstance(entry, Void):
+            self._void(entry)
+        elif isinstance(entry, Control):
+            self.halted = entry.reason if entry.order == "halt" else None
+        else:
+            assert isinstance(entry, Origin)
+
+    def day_pnl(self, ts: int) -> float:
+        """Return the dollars realised in the session that holds an instant, in ns."""
+        return self._day_pnl if self._day == self._session_of(ts) else 0.0
+
+    def busy(self) -> set[str]:
+        """Return the symbols with a position open or an order on its way."""
+        return self.positions.keys() | {order.symbol for order in self.orders.values()}
+
+    def pending(self, symbol: str) -> list[Intent]:
+        """Return a symbol's intents that are not filled yet, in order."""
+        return [order for order in self.orders.values() if order.symbol == symbol]
+
+    def _session_of(self, ts: int) -> int:
+        return session(ts, self.desk_session).start
+
+    def _fill(self, fill: Fill) -> None:
+        intent = self.orders.pop(fill.intent)
+        self.cash -= fill.commission
+        if intent.is_entry:
+            self.positions[fill.symbol] = Position(
+                fill.symbol, fill.contract, fill.side * fill.quantity, fill.price, fill.time, intent.id
+            )
+            return
+        position = self.positions.pop(fill.symbol)
+        pnl = fill.pnl or 0.0
+        entry_commission = self.traded[fill.symbol].commission * abs(position.quantity)
+        self.cash += pnl + fill.commission + entry_commission
+        self.realised += pnl
+        self.trades += 1
+        day = self._session_of(fill.time)
+        if day != self._day:
+            self._day, self._day_pnl = day, 0.0
+        self._day_pnl += pnl
+
+    def _void(self, void: Void) -> None:
+        """Take an entry back: its order, or the position it opened, and the commission that position cost."""
+        self.orders.pop(void.intent, None)
+        for symbol, position in list(self.positions.items()):
+            if position.entry == void.intent:
+                self.cash += self.traded[symbol].commission * abs(position.quantity)
+                del self.positions[symbol]
+                for order in self.pending(symbol):
+                    del self.orders[order.id]

@@ -1,0 +1,138 @@
+"""The TradersPost webhook: what is sent, and what an answer means.
+
+A webhook carries no idempotency key, so a post that may have arrived is never simply repeated: an outcome is
+accepted, refused, not sent, or unknown.
+"""
+
+import time
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import Any, Final
+
+import requests
+from attrs import define, field, frozen
+
+from pine import __version__
+from pine.core.config import Secret
+from pine.orders.entries import Intent
+
+_TOO_MANY: Final = 429
+_HEADERS: Final = {"User-Agent": f"pine/{__version__}"}
+
+
+class Verdict(Enum):
+    """What is known after a post."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    TRY_AGAIN = "try again"
+    UNKNOWN = "unknown"
+
+
+@frozen
+class Answer:
+    """Outcome of one post.
+
+    Attributes
+    ----------
+    verdict
+        What is known.
+    status
+        HTTP status, 0 if there was no answer.
+    text
+        Kind of error or beginning of the answer; never the URL.
+    retry_after
+        Seconds that the vendor asked to wait, if it did.
+    """
+
+    verdict: Verdict
+    status: int = 0
+    text: str = ""
+    retry_after: float | None = None
+
+
+def payload(strategy: str, intent: Intent) -> dict[str, Any]:
+    """Return the webhook body of an intent.
+
+    ``price`` is the price at the signal; ``orderType`` keeps TradersPost from reading it as a limit.
+    """
+    return {
+        "ticker": intent.ticker,
+        "action": intent.action,
+        "quantity": intent.quantity,
+        "price": intent.price,
+        "orderType": "market",
+        "timeInForce": "day",
+        "extras": {
+            "strategy": strategy,
+            "intent": intent.id,
+            "symbol": intent.symbol,
+            "contract": intent.contract,
+            "reason": intent.reason,
+            **intent.facts,
+        },
+    }
+
+
+@define
+class TradersPost:
+    """Posts to one strategy's webhook.
+
+    Parameters
+    ----------
+    webhook
+        Its URL, never shown.
+    timeout
+        Seconds to connect, and between two pieces of the answer.
+    """
+
+    webhook: Secret
+    timeout: float
+    _session: requests.Session = field(factory=requests.Session)
+
+    def post(self, body: dict[str, Any]) -> Answer:
+        """Send a body once and say what is known afterwards."""
+        try:
+            response = self._session.post(
+                self.webhook.reveal(), json=body, headers=_HEADERS, timeout=self.timeout, allow_redirects=False
+            )
+        except requests.ConnectTimeout:
+            return Answer(Verdict.TRY_AGAIN, text="connect timeout")
+        except requests.ConnectionError as error:
+            return _lost_connection(error)
+        except requests.Timeout:
+            return Answer(Verdict.UNKNOWN, text="read timeout")
+        except requests.RequestException as error:
+            return Answer(Verdict.UNKNOWN, text=type(error).__name__)
+        if response.ok:
+            return Answer(Verdict.ACCEPTED, response.status_code, _excerpt(response))
+        if response.status_code == _TOO_MANY or response.status_code >= 500:
+            return Answer(Verdict.TRY_AGAIN, response.status_code, _excerpt(response), _retry_after(response))
+        return Answer(Verdict.REFUSED, response.status_code, _excerpt(response))
+
+
+def _lost_connection(error: requests.ConnectionError) -> Answer:
+    """Tell a connection that never came about, where nothing was sent, from one that broke."""
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    if type(cause).__name__ in ("NewConnectionError", "NameResolutionError"):
+        return Answer(Verdict.TRY_AGAIN, text="no connection")
+    return Answer(Verdict.UNKNOWN, text="connection broken")
+
+
+def _excerpt(response: requests.Response) -> str:
+    return response.text[:200]
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Return the seconds of a Retry-After header, given as a number or as a date."""
+    value = response.headers.get("Retry-After")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None

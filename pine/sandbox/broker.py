@@ -1,0 +1,322 @@
+"""A receiver of TradersPost webhooks that keeps what it was sent, and misbehaves when told to."""
+
+import json
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TextIO, cast
+from uuid import uuid4
+
+from pine.core.errors import DataError, PineError, SandboxError
+from pine.core.times import Clock
+from pine.sandbox.behaviour import Behaviour
+from pine.sandbox.events import print_event
+from pine.sandbox.payload import read_payload, strict_json
+
+BEHAVIOUR_PATH: Final = "/_sandbox/behaviour"
+REQUESTS_PATH: Final = "/_sandbox/requests"
+MAX_BODY: Final = 1 << 20
+
+_KEPT_HEADERS: Final = ("content-type", "user-agent")
+
+
+class Broker:
+    """The receiver, on a thread of its own.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; port 0 takes a free one.
+    out
+        File to which every webhook request is appended as a JSON line before it is answered.
+    behaviour
+        How to treat valid requests at first.
+    clock
+        Time of arrival, in ns.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        out: Path | None = None,
+        behaviour: Behaviour | None = None,
+        clock: Clock = time.time_ns,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._out = out
+        self._behaviour = behaviour or Behaviour()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._requests: list[dict[str, Any]] = []
+        self._file: TextIO | None = None
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self.stopping = threading.Event()
+
+    def start(self) -> None:
+        """Listen, and return at once.
+
+        Raises
+        ------
+        SandboxError
+            If the port is taken or the file cannot be written.
+        """
+        try:
+            self._file = None if self._out is None else self._out.open("a", encoding="utf-8")
+            self._server = _Server(self, self._host, self._port)
+        except OSError as error:
+            raise SandboxError(f"broker on {self._host}:{self._port}, file {self._out}: {error}") from error
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="sandbox-broker", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening and drop every connection."""
+        self.stopping.set()
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+            self._server.drop_connections()
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        """The port that the receiver listens on.
+
+        Raises
+        ------
+        SandboxError
+            If it is not started.
+        """
+        if self._server is None:
+            raise SandboxError("broker: not started, call start() first")
+        return int(self._server.server_address[1])
+
+    def url(self, name: str) -> str:
+        """Return a webhook address; the name can be found again in the path of what is sent there."""
+        return f"http://{self._host}:{self.port}/trading/webhook/{name}/sandbox"
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """Every webhook request so far, as in the file."""
+        with self._lock:
+            return list(self._requests)
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """Change how valid requests are treated from the next one on."""
+        with self._lock:
+            self._behaviour = behaviour
+
+    def take(self) -> Behaviour:
+        """Return how to treat the request that has just arrived."""
+        with self._lock:
+            mine, self._behaviour = self._behaviour.after_one()
+            return mine
+
+    def record(self, request: dict[str, Any]) -> None:
+        """Keep a request, on disk if there is a file."""
+        with self._lock:
+            self._requests.append(request)
+            if self._file is not None:
+                self._file.write(json.dumps(request) + "\n")
+                self._file.flush()
+
+    def now(self) -> int:
+        """Return the time of arrival of a request, in ns."""
+        return self._clock()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, broker: Broker, host: str, port: int) -> None:
+        self.broker = broker
+        self._connections: set[socket.socket] = set()
+        self._guard = threading.Lock()
+        super().__init__((host, port), _Handler)
+
+    def opened(self, connection: socket.socket) -> None:
+        with self._guard:
+            self._connections.add(connection)
+
+    def closed(self, connection: socket.socket) -> None:
+        with self._guard:
+            self._connections.discard(connection)
+
+    def drop_connections(self) -> None:
+        """End connections that clients keep alive, which would be served on after the server has stopped."""
+        with self._guard:
+            for connection in self._connections:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue  # the client was faster
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing about clients that vanish: they are part of the game."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "TradersPostSandbox"
+    timeout = 300
+
+    @property
+    def broker(self) -> Broker:
+        return cast("_Server", self.server).broker
+
+    def setup(self) -> None:
+        super().setup()
+        cast("_Server", self.server).opened(self.connection)
+
+    def finish(self) -> None:
+        cast("_Server", self.server).closed(self.connection)
+        super().finish()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
+        """Log nothing: what was sent is in the file."""
+
+    def do_GET(self) -> None:
+        if self.path == REQUESTS_PATH:
+            self._answer(200, self.broker.requests)
+        else:
+            self._answer(404, {"success": False, "message": f"No such page, expected {REQUESTS_PATH}"})
+
+    def do_POST(self) -> None:
+        body = self._body()
+        if body is None:
+            return
+        if self.path == BEHAVIOUR_PATH:
+            self._change_behaviour(body)
+        elif not self.path.strip("/"):
+            self._answer(404, {"success": False, "message": "Expected /trading/webhook/{uuid}/{password}"})
+        else:
+            self._webhook(body)
+
+    def _body(self) -> bytes | None:
+        """Read the whole body, or refuse a request whose body has no length that makes sense."""
+        length = self.headers.get("content-length", "")
+        if not length.isdecimal() or int(length) > MAX_BODY:
+            self.close_connection = True
+            self._answer(411, {"success": False, "message": f"Expected a Content-Length of at most {MAX_BODY}"})
+            return None
+        return self.rfile.read(int(length))
+
+    def _change_behaviour(self, body: bytes) -> None:
+        try:
+            raw = strict_json(body)
+            if not isinstance(raw, dict):
+                raise SandboxError("behaviour: expected a JSON object")
+            self.broker.behave(Behaviour.from_dict(raw))
+        except (ValueError, PineError) as error:
+            self._answer(400, {"success": False, "message": str(error)})
+        else:
+            self._answer(200, {"success": True})
+
+    def _webhook(self, body: bytes) -> None:
+        request: dict[str, Any] = {
+            "received_at": self.broker.now(),
+            "path": self.path,
+            "headers": {name: self.headers[name] for name in _KEPT_HEADERS if name in self.headers},
+            "body": _readable(body),
+        }
+        try:
+            payload = read_payload(body)
+        except DataError as error:
+            refusal = {"success": False, "messageCode": "invalid-payload", "message": str(error)}
+            self._record(request, 400, accepted=False)
+            self._answer(400, refusal)
+            return
+        self._treat(request, payload, self.broker.take())
+
+    def _treat(self, request: dict[str, Any], payload: dict[str, object], behaviour: Behaviour) -> None:
+        status = None if behaviour.drops else behaviour.refuses_with or 200
+        self._record(request, status, accepted=behaviour.accepts)
+        if behaviour.wait and self.broker.stopping.wait(behaviour.wait):
+            self.close_connection = True
+            return
+        if status is None:
+            self.close_connection = True
+        elif status == 200:
+            self._answer(200, {"success": True, "id": str(uuid4()), "logId": str(uuid4()), "payload": payload})
+        else:
+            after = {} if behaviour.retry_after is None else {"Retry-After": f"{behaviour.retry_after:g}"}
+            self._answer(status, {"success": False, "message": f"The sandbox was told to answer {status}"}, after)
+
+    def _record(self, request: dict[str, Any], status: int | None, *, accepted: bool) -> None:
+        self.broker.record({**request, "status": status, "accepted": accepted})
+
+    def _answer(self, status: int, content: object, headers: Mapping[str, str] | None = None) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def _readable(body: bytes) -> object:
+    """Return a body as JSON if it is, else as text."""
+    try:
+        return strict_json(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+
+
+def run_broker(host: str, port: int, out: Path, behaviour: Behaviour | None = None) -> int:
+    """Receive webhooks until SIGINT or SIGTERM, telling the port as a JSON line on standard output.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; port 0 takes a free one.
+    out
+        File to append every request to.
+    behaviour
+        How to treat valid requests at first.
+
+    Returns
+    -------
+    int
+        Exit code, 0.
+
+    Raises
+    ------
+    SandboxError
+        If the port is taken or the file cannot be written.
+    """
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with Broker(host=host, port=port, out=out, behaviour=behaviour) as broker:
+        print_event("listening", {"port": broker.port})
+        stopped.wait()
+    return 0

@@ -1,0 +1,222 @@
+"""The processes of a demonstration, started and ended in order."""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+import redis
+from attrs import define, field
+
+from pine.bus import keys, streams
+from pine.bus.connection import connect
+from pine.bus.embedded import EmbeddedServer
+from pine.core.config import Config
+from pine.core.errors import SandboxError
+from pine.core.timeframe import NS_PER_SECOND
+from pine.orders.courier import GROUP, role
+
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 30.0
+
+
+@define(eq=False)
+class Child:
+    """One process, its log in a file, its events if it tells any."""
+
+    name: str
+    process: subprocess.Popen[str]
+    log: Path
+    events: "queue.SimpleQueue[dict[str, Any]]" = field(factory=queue.SimpleQueue)
+
+    @classmethod
+    def start(cls, name: str, arguments: list[str], folder: Path, *, tells: bool = False) -> "Child":
+        """Start ``pine`` with arguments; what it logs goes to ``logs/NAME.log``."""
+        log = folder / "logs" / f"{name}.log"
+        log.parent.mkdir(exist_ok=True)
+        with log.open("a") as sink:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pine", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if tells else sink,
+                stderr=sink,
+                text=True,
+            )
+        child = cls(name, process, log)
+        if tells and process.stdout is not None:
+            threading.Thread(target=child._listen, args=(process.stdout,), daemon=True).start()
+        return child
+
+    def _listen(self, lines: IO[str]) -> None:
+        for line in lines:
+            with contextlib.suppress(json.JSONDecodeError):
+                self.events.put(json.loads(line))
+
+    def event(self, name: str, timeout: float) -> dict[str, Any]:
+        """Wait for an event."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                found = self.events.get(timeout=0.1)
+            except queue.Empty:
+                self.check()
+                if time.monotonic() > deadline:
+                    raise SandboxError(f"{self.name} does not say {name!r}; see {self.log}") from None
+                continue
+            if found.get("event") == name:
+                return found
+
+    def check(self) -> None:
+        """Raise `SandboxError` with the end of its log if it has ended."""
+        code = self.process.poll()
+        if code is not None:
+            tail = "\n".join(self.log.read_text().splitlines()[-5:])
+            raise SandboxError(f"{self.name} ended with exit code {code}:\n{tail}")
+
+    def stop(self) -> int:
+        """Ask it to end and wait; return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise SandboxError(f"{self.name} did not end within {STOP_SECONDS:.0f} s; see {self.log}") from None
+
+
+@define(eq=False)
+class Stage:
+    """A running demonstration.
+
+    Parameters
+    ----------
+    folder
+        Holds configuration, data and logs.
+    config
+        The loaded configuration.
+    """
+
+    folder: Path
+    config: Config
+    gateway: Child
+    broker: Child
+    client: redis.Redis
+    children: dict[str, Child] = field(factory=dict)
+    exit_codes: dict[str, int] = field(factory=dict)
+    tape_end: int = 0
+
+    @property
+    def strategies(self) -> list[str]:
+        """Names of the strategies that run."""
+        return [name for name, setting in self.config.strategies.items() if setting.enabled]
+
+    def raise_curtain(self) -> None:
+        """Start the workers, wait until each has its cursor, then start the hub."""
+        where = ["-c", str(self.config.path)]
+        for name in self.strategies:
+            self.children[f"worker {name}"] = Child.start(f"worker-{name}", [*where, "worker", name], self.folder)
+        for name in self.strategies:
+            beat = keys.heartbeat(f"worker:{name}")
+            self._await(lambda beat=beat: bool(self.client.exists(beat)), f"worker {name}")  # type: ignore[misc]
+        self.children["hub"] = Child.start("hub", [*where, "hub"], self.folder)
+
+    def watermark(self) -> int:
+        """Return the event time, in ns, up to which the hub has everything, or 0."""
+        return int(self.client.hget(keys.heartbeat(keys.HUB), "watermark") or 0)
+
+    def finished(self) -> bool:
+        """Tell whether the tape has ended and everything that follows from it is done."""
+        for child in (self.gateway, self.broker, *self.children.values()):
+            child.check()
+        if not self.tape_end:
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    event = self.gateway.events.get_nowait()
+                    if event.get("event") == "tape_end":
+                        self.tape_end = int(event["ts"])
+            return False
+        hub = self.client.hgetall(keys.heartbeat(keys.HUB))
+        published = int(hub.get(b"watermark", 0)) >= self.tape_end - NS_PER_SECOND and hub.get(b"unpublished") == b"0"
+        return published and all(self._settled(name) for name in self.strategies)
+
+    def _settled(self, strategy: str) -> bool:
+        cursor = streams.group_info(self.client, keys.CLOCK, strategy)
+        if cursor["pending"] or cursor["last-delivered-id"].decode() != streams.last_id(self.client, keys.CLOCK):
+            return False
+        ledger = keys.ledger(strategy)
+        groups = [g for g in self.client.xinfo_groups(ledger) if g["name"].decode() == GROUP]
+        return bool(groups) and all(
+            not g["pending"] and g["last-delivered-id"].decode() == streams.last_id(self.client, ledger) for g in groups
+        )
+
+    def ring_down(self) -> None:
+        """End everything in order: workers and their couriers, hub, stand-ins; the server is left to `stage`."""
+        couriers = {name: self.client.hget(keys.heartbeat(role(name)), "pid") for name in self.strategies}
+        order = [name for name in self.children if name != "hub"] + [name for name in self.children if name == "hub"]
+        for name in order:
+            self.exit_codes[name] = self.children[name].stop()
+        for name, pid in couriers.items():
+            if pid is not None and self.client.exists(keys.lease(role(name))):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGTERM)
+            self._await(lambda name=name: not self.client.exists(keys.lease(role(name))), f"courier {name}")  # type: ignore[misc]
+        self.exit_codes["gateway"] = self.gateway.stop()
+        self.exit_codes["broker"] = self.broker.stop()
+
+    def _await(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not condition():
+            for child in self.children.values():
+                if what.startswith("worker"):
+                    child.check()
+            if time.monotonic() > deadline:
+                raise SandboxError(f"{what} does not come about within {START_SECONDS:.0f} s; see {self.folder / 'logs'}")
+            time.sleep(0.02)
+
+
+def start_stand_ins(folder: Path, tapes: list[Path], speed: float | None) -> tuple[Child, Child]:
+    """Start gateway and receiver on free ports; each tells its port in its event ``listening``."""
+    pace = "max" if speed is None else str(speed)
+    gateway = Child.start(
+        "gateway",
+        ["sandbox", "gateway", "--port", "0", "--speed", pace, *(part for tape in tapes for part in ("--dbn", str(tape)))],
+        folder,
+        tells=True,
+    )
+    broker = Child.start(
+        "broker", ["sandbox", "broker", "--port", "0", "--out", str(folder / "webhooks.jsonl")], folder, tells=True
+    )
+    return gateway, broker
+
+
+@contextlib.contextmanager
+def stage(folder: Path, config: Config, gateway: Child, broker: Child) -> Iterator[Stage]:
+    """Provide the server and, whatever happens, leave no process behind."""
+    server = EmbeddedServer(config.data_dir)
+    client = connect(config)
+    running = Stage(folder, config, gateway, broker, client)
+    try:
+        yield running
+    finally:
+        for child in (*running.children.values(), gateway, broker):
+            if child.process.poll() is None:
+                child.process.terminate()
+        for child in (*running.children.values(), gateway, broker):
+            with contextlib.suppress(SandboxError):
+                child.stop()
+        for name in running.strategies:
+            pid = client.hget(keys.heartbeat(role(name)), "pid")
+            if pid is not None and client.exists(keys.lease(role(name))):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGTERM)
+        client.close()
+        server.stop()

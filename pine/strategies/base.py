@@ -1,0 +1,77 @@
+"""The base of all strategies: Backtrader underneath, one call per completed bar on top."""
+
+import traceback
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+import backtrader as bt
+
+from pine.core.bar import Bar
+from pine.core.config import TradedInstrument
+from pine.core.timeframe import Timeframe
+from pine.orders.entries import Intent
+from pine.orders.portfolio import Portfolio
+
+
+class Surroundings(Protocol):
+    """What the engine gives a strategy."""
+
+    traded: Mapping[str, TradedInstrument]
+    portfolio: Portfolio
+
+    def fresh(self) -> list[Bar]:
+        """Return the bars of the declared timeframes that close at the present step."""
+        ...
+
+    def enter(self, symbol: str, reason: str, facts: Mapping[str, Any], *, short: bool = False) -> Intent | None:
+        """Ask for a position."""
+        ...
+
+    def exit(self, symbol: str, reason: str, facts: Mapping[str, Any]) -> Intent | None:
+        """Ask to close a position."""
+        ...
+
+    def observe(self, symbol: str, facts: Mapping[str, Any]) -> None:
+        """Put values that were looked at into the flight record."""
+        ...
+
+    def failed(self, text: str) -> None:
+        """Report that the strategy raised."""
+        ...
+
+
+class BaseStrategy(bt.Strategy):  # type: ignore[misc]
+    """A strategy that pine can run live, again and in replay with the same outcome.
+
+    A subclass declares the timeframes it reads and implements `on_bar`. Whatever it remembers must follow from
+    the bars it was handed; positions and orders it asks the account for. ``self.datas`` hold the same bars as
+    Backtrader lines under the names ``ES_minute``, ``ES_hour``, ``ES_day``, for indicators.
+    """
+
+    params = (("surroundings", None),)
+    timeframes: ClassVar[tuple[Timeframe, ...]] = (Timeframe.HOUR,)
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """The engine around this strategy."""
+        return self.p.surroundings  # type: ignore[no-any-return]
+
+    def next(self) -> None:
+        """Hand every completed bar to `on_bar`; what it raises stops the strategy, not the reading of bars."""
+        try:
+            for bar in self.surroundings.fresh():
+                self.on_bar(bar)
+        except Exception:  # noqa: BLE001  # a faulty rule halts its own strategy and nothing else
+            self.surroundings.failed(traceback.format_exc())
+
+    def prenext(self) -> None:
+        """Treat a step before every feed has a bar like any other."""
+        self.next()
+
+    def nextstart(self) -> None:
+        """Treat the first step with all feeds like any other."""
+        self.next()
+
+    def on_bar(self, bar: Bar) -> None:
+        """Take one completed bar of a declared timeframe; decide here."""
+        raise NotImplementedError(f"{type(self).__name__} must implement on_bar")

@@ -1,0 +1,30 @@
+"""The channel breakout strategy on Backtrader."""
+
+from pine.core.bar import Bar
+from pine.core.timeframe import Timeframe
+from pine.strategies.base import BaseStrategy
+from pine.strategies.breakout_rules import Channel
+
+
+class BreakoutStrategy(BaseStrategy):
+    """Buys closes above the channel and sells closes below the shorter one or the stop."""
+
+    timeframes = (Timeframe.HOUR,)
+
+    def __init__(self) -> None:
+        self._channels = {symbol: Channel(traded.params) for symbol, traded in self.surroundings.traded.items()}
+
+    def on_bar(self, bar: Bar) -> None:
+        """Judge one instrument once per completed hourly bar."""
+        channel = self._channels[bar.symbol]
+        channel.update(bar)
+        facts = {"close": bar.close, "upper": channel.upper, "lower": channel.lower}
+        self.surroundings.observe(bar.symbol, facts)
+        position = self.surroundings.portfolio.positions.get(bar.symbol)
+        if position is None:
+            if channel.upper is not None and bar.close > channel.upper:
+                self.surroundings.enter(bar.symbol, "breakout", facts)
+        elif bar.close <= position.price * (1 - channel.params.stop_percent / 100):
+            self.surroundings.exit(bar.symbol, "stop loss", facts)
+        elif channel.lower is not None and bar.close < channel.lower:
+            self.surroundings.exit(bar.symbol, "channel exit", facts)

@@ -1,0 +1,33 @@
+"""Limits of a strategy, judged on its account alone."""
+
+from attrs import frozen
+
+from pine.orders.portfolio import Portfolio
+
+
+@frozen
+class RiskRules:
+    """How many positions, and how much loss a session may bring.
+
+    Attributes
+    ----------
+    max_positions
+        Most symbols that may be busy at once; an order on its way holds its place.
+    daily_stop_loss
+        Dollars of realised loss in the present session from which nothing new is entered. The next session
+        starts from zero, traded or not.
+    """
+
+    max_positions: int
+    daily_stop_loss: float
+
+    def __call__(self, portfolio: Portfolio, symbol: str, step: int) -> str | None:
+        """Return why `symbol` must not be entered at `step` (ns), or nothing if it may."""
+        busy = portfolio.busy()
+        if symbol in busy:
+            return "already open or on its way"
+        if portfolio.day_pnl(step) <= -self.daily_stop_loss:
+            return f"daily stop: {portfolio.day_pnl(step):.2f} of -{self.daily_stop_loss:.2f} dollars"
+        if len(busy) >= self.max_positions:
+            return f"max positions: {len(busy)} of {self.max_positions}"
+        return None

@@ -1,0 +1,1 @@
+"""One strategy's process: steps in, decisions and ledger entries out."""

@@ -1,0 +1,72 @@
+"""Backtrader's view of the account: positions and cash are the fold of the ledger."""
+
+from typing import Any
+
+import backtrader as bt
+
+from pine.core.errors import PineError
+from pine.orders.desk import Desk
+
+
+class LedgerBroker(bt.BrokerBase):  # type: ignore[misc]
+    """Lets a strategy written for Backtrader see its cash and positions, and place market orders.
+
+    Orders become intents through the desk; there is no other kind of order than market, and no price simulation
+    in here: fills come from the desk, minute by minute.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+
+    def getcash(self) -> float:
+        """Return the paper account's cash in dollars."""
+        return self._desk.portfolio.cash
+
+    def getvalue(self, datas: Any = None) -> float:  # noqa: ARG002  # Backtrader's signature
+        """Return cash plus open profit in dollars."""
+        return self._desk.value()
+
+    def getposition(self, data: Any) -> Any:
+        """Return the position in the symbol of a feed."""
+        position = self._desk.portfolio.positions.get(_symbol(data))
+        return bt.Position(position.quantity, position.price) if position else bt.Position(0, 0.0)
+
+    def get_notification(self) -> None:
+        """Return nothing: fills are read from the account."""
+
+    def buy(self, owner: Any, data: Any, size: float, exectype: Any = None, **kwargs: Any) -> Any:
+        """Open a long, or close a short, at the market."""
+        return self._order(bt.BuyOrder, owner, data, size, exectype, kwargs)
+
+    def sell(self, owner: Any, data: Any, size: float, exectype: Any = None, **kwargs: Any) -> Any:
+        """Close a long, or open a short, at the market."""
+        return self._order(bt.SellOrder, owner, data, size, exectype, kwargs)
+
+    def submit(self, order: Any) -> Any:
+        """Refuse: orders are made by `buy` and `sell`."""
+        raise PineError("the ledger's broker takes orders through buy and sell")
+
+    def cancel(self, order: Any) -> None:
+        """Refuse: an intent is a fact once it is in the ledger."""
+        raise PineError(f"order {order.ref}: an intent cannot be cancelled")
+
+    def _order(self, kind: Any, owner: Any, data: Any, size: float, exectype: Any, extra: dict[str, Any]) -> Any:
+        if exectype not in (None, bt.Order.Market):
+            raise PineError(f"order on {data._name}: only market orders are known")  # noqa: SLF001
+        symbol, short = _symbol(data), kind is bt.SellOrder
+        order = kind(owner=owner, data=data, size=size, exectype=bt.Order.Market, simulated=True)
+        reason = extra.get("reason") or ("sell" if short else "buy")
+        position = self._desk.portfolio.positions.get(symbol)
+        closes = position is not None and (position.quantity > 0) is short
+        intent = self._desk.exit(symbol, reason, {}) if closes else self._desk.enter(symbol, reason, {}, short=short)
+        if intent is None:
+            order.reject(self)
+        else:
+            order.addinfo(intent=intent.id)
+            order.accept(self)
+        return order
+
+
+def _symbol(data: Any) -> str:
+    return str(data._name).rsplit("_", 1)[0]  # noqa: SLF001  # Backtrader keeps a feed's name there

@@ -1,0 +1,310 @@
+"""Steps from the live streams through the strategy's consumer group, outcomes into its ledger and flight records."""
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
+
+import orjson
+import redis
+from attrs import define, field
+
+from pine.bus import keys, streams
+from pine.bus.connection import revive
+from pine.bus.lease import Lease
+from pine.bus.writer import Writer
+from pine.core.config import Config
+from pine.core.errors import DataError
+from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, Timeframe
+from pine.core.times import isoformat, to_ms
+from pine.feeds.steps import Step, StepReader, parse_clock
+from pine.orders.desk import Desk
+from pine.orders.entries import Control, Entry, Intent, Origin, Void, encode
+from pine.orders.ledger import read_ledger
+from pine.worker.engine import Outcome
+
+BLOCK_MS: Final = 250
+CONTROL_GROUP: Final = "worker"
+CONTROL_SECONDS: Final = 0.25
+HEARTBEAT_SECONDS: Final = 1.0
+HEARTBEAT_TTL_MS: Final = 15_000
+SERVER_PAUSE: Final = 0.2
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@define(eq=False)
+class LiveSource:
+    """One strategy's cursor on the clock.
+
+    Parameters
+    ----------
+    config, strategy
+        What to run.
+    client
+        Connection to the stream server.
+    lease
+        The worker's role and token.
+    desk
+        The account, restored from the ledger by `open`.
+    stop
+        Ends the run after the present step.
+    on_beat
+        Called about once a second; returns extra facts for the heartbeat.
+    """
+
+    config: Config
+    strategy: str
+    client: redis.Redis
+    lease: Lease
+    desk: Desk
+    stop: threading.Event
+    provenance: dict[str, str]
+    on_beat: Callable[[], dict[str, Any]]
+    origin: Origin | None = None
+    steps: int = 0
+    intents: int = 0
+    _reader: StepReader = field(init=False)
+    _writer: Writer = field(init=False)
+    _warmup: Iterator[streams.Entry] = field(factory=lambda: iter(()))
+    _pending: deque[streams.Entry] = field(factory=deque)
+    _recheck: bool = True
+    _previous: int = 0
+    _acked: int = 0
+    _next_entry: tuple[int, int] = (0, 0)
+    _entries_read: dict[str, int] = field(factory=dict)
+    _booked: set[str] = field(factory=set)
+    _control_at: float = 0.0
+    _beat_at: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        symbols = self.config.traded[self.strategy]
+        self._reader = StepReader(self.client, {symbol: self.config.session_rule(symbol) for symbol in symbols})
+        self._writer = Writer(self.client, f"worker:{self.strategy}", self.lease.token)
+
+    @property
+    def consumer(self) -> str:
+        """Name in the consumer group: the fencing token, so that predecessors are told apart."""
+        return str(self.lease.token)
+
+    def open(self) -> None:
+        """Take up the cursor: create the groups and record the origin, or restore the account from the ledger."""
+        entries = list(read_ledger(self.client, self.strategy))
+        if not entries:
+            entries = [self._begin()]
+        for identifier, entry in entries:
+            self._next_entry = _after(identifier)
+            self._restore(entry)
+        assert self.origin is not None
+        live_after = self.origin.live_after
+        streams.ensure_group(self.client, keys.CLOCK, self.strategy, streams.entry_id(live_after))
+        streams.ensure_group(self.client, keys.control(self.strategy), CONTROL_GROUP)
+        for stream, first in self._bar_streams(live_after).items():
+            streams.ensure_group(self.client, stream, self.strategy, streams.entry_id(max(first - 1, 0)))
+        for stream in self._bar_streams(live_after):
+            self._entries_read[stream] = streams.entries_read(self.client, stream, self.strategy)
+        pending = streams.claim_predecessors(self.client, keys.CLOCK, self.strategy, self.consumer)
+        delivered = streams.ms_of(streams.group_info(self.client, keys.CLOCK, self.strategy)["last-delivered-id"])
+        self._acked = parse_clock(pending[0])[1] if pending else delivered
+        self._warmup = streams.read_range(
+            self.client, keys.CLOCK, streams.entry_id(self.origin.origin), f"{self._acked}-{(1 << 64) - 1}"
+        )
+        logger.info(
+            "worker ready",
+            extra={"fields": {"token": self.lease.token, "last_step": self._acked, "ledger_entries": len(entries)}},
+        )
+
+    def next(self) -> Step | None:
+        """Return the next step: warm-up first, then what a predecessor left pending, then live."""
+        while not self.stop.is_set():
+            self.lease.check()
+            step = self._resilient(self._try_next)
+            if step is not None:
+                return step
+        return None
+
+    def done(self, step: Step, outcome: Outcome) -> None:
+        """Append ledger and flight, acknowledge the step, move the groups: one write."""
+        consumed, self._reader.consumed = self._reader.consumed, {}
+        self.steps += 1
+        if not step.live:
+            return
+        clock_ms = to_ms(step.ts)
+        first = self._next_entry[1] if self._next_entry[0] == clock_ms else 0
+        for n, entry in enumerate(outcome.entries, start=first):
+            self._add_entry(clock_ms, n, entry)
+        if outcome.flight is not None:
+            assert self.origin is not None
+            record = {**outcome.flight, **self.provenance, "origin": self.origin.origin}
+            self._writer.append(
+                keys.flight(self.strategy), streams.entry_id(clock_ms), {"flight": orjson.dumps(record)}
+            )
+        self._writer.acknowledge(keys.CLOCK, self.strategy, streams.entry_id(clock_ms))
+        for stream, ms in consumed.items():
+            if stream in self._entries_read:
+                self._entries_read[stream] += 1
+                self._writer.move_group(stream, self.strategy, streams.entry_id(ms), self._entries_read[stream])
+        self._commit()
+        self.intents += sum(isinstance(entry, Intent) for entry in outcome.entries)
+        self._next_entry = (clock_ms, first + len(outcome.entries))
+        self._acked = clock_ms
+
+    def _begin(self) -> tuple[str, Entry]:
+        """Record where this strategy's life begins: features from the first step there is, decisions from now on."""
+        oldest = self.client.xrange(keys.CLOCK, count=1)
+        newest = streams.last_id(self.client, keys.CLOCK)
+        origin = Origin(streams.ms_of(oldest[0][0]) if oldest else 0, streams.ms_of(newest) if newest else 0)
+        identifier = streams.entry_id(origin.live_after, 0 if origin.live_after else 1)
+        self._writer.append(keys.ledger(self.strategy), identifier, {"entry": encode(origin)})
+        self._writer.commit()
+        return identifier, origin
+
+    def _restore(self, entry: Entry) -> None:
+        if isinstance(entry, Origin):
+            self.origin = entry
+        if isinstance(entry, Void | Control):
+            self._booked.add(entry.request)
+        self.desk.restore(entry)
+
+    def _bar_streams(self, after_ms: int) -> dict[str, int]:
+        """Every bar stream with the first id, in ms, that a step after `after_ms` may need."""
+        first_step = after_ms * NS_PER_MS + NS_PER_MINUTE
+        return {
+            keys.bars(symbol, timeframe): max(to_ms(first_step - _longest(timeframe)), 0)
+            for symbol in self.config.traded[self.strategy]
+            for timeframe in Timeframe
+        }
+
+    def _try_next(self) -> Step | None:
+        self._beat()
+        for entry in self._warmup:
+            return self._step(entry, live=False)
+        self._book_control()
+        entry = self._read_clock()
+        return self._step(entry, live=True) if entry is not None else None
+
+    def _read_clock(self) -> streams.Entry | None:
+        if self._recheck:
+            self._pending = deque(
+                streams.claim_predecessors(self.client, keys.CLOCK, self.strategy, self.consumer)
+            )
+            self._recheck = False
+        if self._pending:
+            return self._pending.popleft()
+        entries = streams.read_group(self.client, keys.CLOCK, self.strategy, self.consumer, block_ms=BLOCK_MS)
+        return entries[0] if entries else None
+
+    def _step(self, entry: streams.Entry, *, live: bool) -> Step:
+        clock_ms, previous = parse_clock(entry)
+        if self._previous and previous != self._previous:
+            raise DataError(
+                f"{keys.CLOCK} {clock_ms}: comes after step {previous}, but the last one read was {self._previous}; "
+                "a step is missing"
+            )
+        step = self._reader.read(clock_ms, previous, live=live)
+        self._previous = clock_ms
+        return step
+
+    def _resilient(self, action: Callable[[], T]) -> T | None:
+        """Do something on the server; if it is away, wait, and look at pending entries first when it is back."""
+        try:
+            return action()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            logger.warning("server away", extra={"fields": {"reason": str(error)}})
+            self._recheck = True
+            self.stop.wait(SERVER_PAUSE)
+            revive(self.config)
+            return None
+
+    def _add_entry(self, clock_ms: int, n: int, entry: Entry) -> None:
+        self._writer.append(keys.ledger(self.strategy), streams.entry_id(clock_ms, n), {"entry": encode(entry)})
+
+    def _commit(self) -> None:
+        """Write until the server has it; a repeat after a lost answer does no harm."""
+        operations = list(self._writer.operations)
+        while True:
+            try:
+                self._writer.commit()
+                return
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                logger.warning("server away", extra={"fields": {"reason": str(error)}})
+                time.sleep(SERVER_PAUSE)
+                revive(self.config)
+                self._writer.operations = list(operations)
+
+    def _book_control(self) -> None:
+        """Book requests of operators and couriers at the last step, so that a replay books them there too."""
+        if time.monotonic() - self._control_at < CONTROL_SECONDS or not self._acked:
+            return
+        self._control_at = time.monotonic()
+        stream = keys.control(self.strategy)
+        entries = streams.claim_predecessors(self.client, stream, CONTROL_GROUP, self.consumer)
+        entries += streams.read_group(self.client, stream, CONTROL_GROUP, self.consumer, count=100)
+        for identifier, fields in entries:
+            booked = _control_entry(identifier, fields)
+            if booked is not None and identifier not in self._booked:
+                ms, n = self._next_entry if self._next_entry[0] == self._acked else (self._acked, 0)
+                self._add_entry(ms, n, booked)
+                self._next_entry = (ms, n + 1)
+                self._booked.add(identifier)
+                self.desk.restore(booked)
+                logger.info("booked", extra={"fields": {"request": identifier, "entry": type(booked).__name__}})
+            self._writer.acknowledge(stream, CONTROL_GROUP, identifier)
+            self._commit()
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._beat_at < HEARTBEAT_SECONDS:
+            return
+        self._beat_at = time.monotonic()
+        self.heartbeat("running")
+
+    def heartbeat(self, status: str) -> None:
+        """Write the heartbeat."""
+        portfolio = self.desk.portfolio
+        facts: dict[str, Any] = {
+            "status": status,
+            "pid": os.getpid(),
+            "token": self.lease.token,
+            "last_step": self._acked,
+            "steps": self.steps,
+            "intents": self.intents,
+            "positions": orjson.dumps({p.symbol: p.quantity for p in portfolio.positions.values()}).decode(),
+            "cash": portfolio.cash,
+            "realised": portfolio.realised,
+            "day_pnl": portfolio.day_pnl(self._acked * NS_PER_MS),
+            "halted": portfolio.halted or "",
+            "updated_at": isoformat(time.time_ns()),
+            **self.on_beat(),
+        }
+        name = keys.heartbeat(f"worker:{self.strategy}")
+        self.client.hset(name, mapping=facts)
+        self.client.pexpire(name, HEARTBEAT_TTL_MS)
+
+
+def _after(identifier: str) -> tuple[int, int]:
+    ms, n = streams.id_pair(identifier)
+    return ms, n + 1
+
+
+def _longest(timeframe: Timeframe) -> int:
+    """Return the most ns that a bar's start can lie before the step that it closes at."""
+    minutes = {Timeframe.MINUTE: 1, Timeframe.HOUR: 60, Timeframe.DAY: 25 * 60}
+    return minutes[timeframe] * NS_PER_MINUTE
+
+
+def _control_entry(identifier: str, fields: dict[bytes, bytes]) -> Entry | None:
+    """Return what a request means for the ledger; a request that cannot be read is logged and left out."""
+    try:
+        raw = orjson.loads(fields[b"request"])
+        if raw["order"] == "void":
+            return Void(intent=raw["intent"], reason=raw["reason"], request=identifier)
+        if raw["order"] in ("halt", "resume"):
+            return Control(order=raw["order"], reason=raw["reason"], who=raw["who"], request=identifier)
+    except (KeyError, TypeError, orjson.JSONDecodeError):
+        pass
+    logger.error("control request not understood", extra={"fields": {"request": identifier}})
+    return None

@@ -1,0 +1,156 @@
+"""The worker process of one strategy."""
+
+import difflib
+import logging
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, Final
+
+import redis
+from attrs import define
+
+from pine.bus import keys
+from pine.bus.connection import connect
+from pine.bus.lease import Lease
+from pine.core.config import Config
+from pine.core.errors import PineError, UnknownSymbol
+from pine.orders.desk import Desk
+from pine.orders.portfolio import Portfolio
+from pine.strategies.risk import RiskRules
+from pine.worker.live import LiveSource
+from pine.worker.provenance import code_hash, config_hash
+
+COURIER_PAUSE: Final = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+def make_desk(config: Config, strategy: str) -> Desk:
+    """Return a fresh account of a strategy with its limits."""
+    setting = config.strategies[strategy]
+    traded = config.traded[strategy]
+    portfolio = Portfolio(setting.starting_cash, traded, config.desk_session)
+    return Desk(strategy, portfolio, traded, RiskRules(setting.max_positions, setting.daily_stop_loss))
+
+
+def run_worker(config: Config, strategy: str) -> int:
+    """Run a strategy until SIGINT or SIGTERM; return the exit code.
+
+    Raises
+    ------
+    PineError
+        If the strategy is unknown or disabled, a symbol is not registered by any hub, or the streams contradict.
+    """
+    check_strategy(config, strategy)
+    webhook = config.strategies[strategy].webhook
+    if webhook:
+        webhook.reveal()
+    client = connect(config)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+
+    def waiting(holder: str) -> None:
+        logger.warning("waiting", extra={"fields": {"lease_held_by": holder}})
+
+    lease = Lease.acquire(client, f"worker:{strategy}", waiting, stop)
+    if lease is None:
+        return 0
+    lease.keep()
+    try:
+        return _work(config, strategy, client, lease, stop)
+    finally:
+        lease.release()
+
+
+def check_strategy(config: Config, strategy: str) -> None:
+    """Raise `PineError` unless a strategy is configured and enabled."""
+    if strategy not in config.strategies:
+        near = difflib.get_close_matches(strategy, config.strategies, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise PineError(f"strategy {strategy!r} is not configured{hint} Configured: {', '.join(config.strategies) or 'none'}")
+    if not config.strategies[strategy].enabled:
+        raise PineError(f"strategy {strategy} is disabled; set strategies.{strategy}.enabled to true")
+
+
+def _work(config: Config, strategy: str, client: redis.Redis, lease: Lease, stop: threading.Event) -> int:
+    desk = make_desk(config, strategy)
+    attendant = CourierAttendant(config, strategy, client)
+    source = LiveSource(
+        config=config,
+        strategy=strategy,
+        client=client,
+        lease=lease,
+        desk=desk,
+        stop=stop,
+        provenance={"config": config_hash(config, strategy), "code": code_hash()},
+        on_beat=attendant.look,
+    )
+    source.open()
+    if not config.strategies[strategy].webhook:
+        logger.warning("no webhook is configured: paper only", extra={"fields": {"strategy": strategy}})
+    source.heartbeat("waiting for the hub")
+    await_symbols(client, list(config.traded[strategy]), stop, source)
+
+    from pine.worker.engine import Engine  # imports Backtrader, after everything that can be refused without it
+
+    rules = {symbol: config.session_rule(symbol) for symbol in config.traded[strategy]}
+    engine = Engine(config.strategies[strategy].type, desk, rules, source)
+    engine.run()
+    source.heartbeat("stopped")
+    logger.info(
+        "worker stopped",
+        extra={"fields": {"steps": engine.steps, "decided": engine.engine_steps, "alerts": len(engine.alerts)}},
+    )
+    return 0
+
+
+def await_symbols(client: redis.Redis, symbols: list[str], stop: threading.Event, source: LiveSource) -> None:
+    """Wait until a hub has registered its symbols.
+
+    Raises
+    ------
+    UnknownSymbol
+        If a hub has, and one of ours is not among them.
+    """
+    while not stop.is_set():
+        registered = {name.decode() for name in client.hkeys(keys.SYMBOLS)}
+        missing = [symbol for symbol in symbols if symbol not in registered]
+        if not missing:
+            return
+        if registered:
+            near = difflib.get_close_matches(missing[0], sorted(registered), n=3, cutoff=0.3) or sorted(registered)
+            raise UnknownSymbol(
+                f"no hub has registered {', '.join(missing)}; near names are {', '.join(near)}. Add it to instruments "
+                "and restart the hub"
+            )
+        source.heartbeat("waiting for the hub")
+        stop.wait(0.1)
+
+
+@define
+class CourierAttendant:
+    """Starts the strategy's courier, and again if it is gone; the courier outlives its worker."""
+
+    config: Config
+    strategy: str
+    client: redis.Redis
+    _started_at: float = -COURIER_PAUSE
+    _process: subprocess.Popen[bytes] | None = None
+
+    def look(self) -> dict[str, Any]:
+        """Make sure that a courier runs if there is a webhook; return a fact for the heartbeat."""
+        if not self.config.strategies[self.strategy].webhook:
+            return {"courier": "paper only"}
+        if self._process is not None:
+            self._process.poll()
+        if self.client.exists(keys.lease(f"courier:{self.strategy}")):
+            return {"courier": "running"}
+        if time.monotonic() - self._started_at >= COURIER_PAUSE:
+            self._started_at = time.monotonic()
+            command = [sys.executable, "-m", "pine", "-c", str(self.config.path), "courier", self.strategy, "--with-worker"]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        return {"courier": "starting"}
