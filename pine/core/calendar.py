@@ -6,6 +6,7 @@ grain hours. Its holidays are those of the equity index products; where another 
 day, its trades still make bars, the market is merely not *expected* to be open.
 """
 
+import warnings
 from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -69,7 +70,9 @@ def _holidays(year: int) -> tuple[frozenset[date], dict[date, time]]:
     """Weekdays of a year without trading, and the close of those that end early, in exchange time."""
     import exchange_calendars  # imports pandas: only where trading hours are asked for
 
-    calendar = exchange_calendars.get_calendar("CMES", start=f"{year}-01-01", end=f"{year}-12-31")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library and pandas disagree about a deprecation
+        calendar = exchange_calendars.get_calendar("CMES", start=f"{year}-01-01", end=f"{year}-12-31")
     sessions = {stamp.date() for stamp in calendar.sessions}
     first = date(year, 1, 1)
     days = (first + timedelta(days=i) for i in range(366))

@@ -1,7 +1,7 @@
 """Where a strategy's wishes become ledger entries, and minutes become paper fills. Pure."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from attrs import define, field
 
@@ -14,8 +14,16 @@ from pine.core.times import to_datetime
 from pine.orders.entries import Action, Entry, Fill, Intent
 from pine.orders.portfolio import Portfolio, Position
 
-Gate = Callable[[Portfolio, str, int], str | None]
-"""Answers why a symbol must not be entered at a step, or nothing if it may."""
+class Gate(Protocol):
+    """The risk rules, as the desk asks them."""
+
+    def refusal(self, portfolio: Portfolio, symbol: str, step: int) -> str | None:
+        """Return why a symbol must not be entered at a step, or nothing if it may."""
+        ...
+
+    def facts(self, portfolio: Portfolio, step: int) -> dict[str, Any]:
+        """Return how far the limits are used."""
+        ...
 
 
 @define
@@ -92,6 +100,7 @@ class Desk:
         if refusal is not None:
             return None
         instrument = self.traded[symbol]
+        facts = {**facts, "risk": self.gate.facts(self.portfolio, self._step)}
         return self._book(symbol, "sell" if short else "buy", instrument.size, reason, self._last[symbol].close, facts)
 
     def exit(self, symbol: str, reason: str, facts: Mapping[str, Any]) -> Intent | None:
@@ -118,7 +127,7 @@ class Desk:
             return "no price yet"
         if self.portfolio.halted is not None:
             return f"halted: {self.portfolio.halted}"
-        return self.gate(self.portfolio, symbol, self._step)
+        return self.gate.refusal(self.portfolio, symbol, self._step)
 
     def _book_exit(self, position: Position, reason: str, price: float, facts: Mapping[str, Any]) -> Intent:
         return self._book(

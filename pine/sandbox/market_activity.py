@@ -143,4 +143,6 @@ def trade_counts(
     length = np.bincount(minutes.session) / np.bincount(minutes.session).max()
     busy = np.clip(rng.lognormal(0.05, 0.12, len(minutes.dates)), 0.85, 1.4)
     scale = trades_per_day * busy * np.minimum(1.0, length) / per_session
-    return rng.poisson(weight * scale[minutes.session]), burst
+    counts = rng.poisson(weight * scale[minutes.session])
+    counts[np.argmax(weight)] += 1  # a market without any trade would be none
+    return counts, burst

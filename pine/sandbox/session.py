@@ -246,15 +246,15 @@ class Session:
                 await self.wire.send(messages.heartbeat(playback.clock.now()))
 
     async def _live_paced(self) -> None:
-        clock, reel = self.playback.clock, self.playback.reel
-        quiet_since, beat_at, ended = clock.now(), self.playback.monotonic(), False
+        clock, reel, real = self.playback.clock, self.playback.reel, self.playback.monotonic
+        beat_at, quiet_since, ended = real(), clock.now(), False
         while True:
-            now = clock.now()
+            tick, now = real(), clock.now()
             if await self._send_due(clock.position(now)):
                 quiet_since = now
-            elif now - quiet_since >= self._heartbeat and self.playback.monotonic() - beat_at >= BEAT_PAUSE:
+            elif now - quiet_since >= self._heartbeat and tick - beat_at >= BEAT_PAUSE:
+                quiet_since, beat_at = now, tick
                 await self.wire.send(messages.heartbeat(now))
-                quiet_since, beat_at = now, self.playback.monotonic()
                 if reel.end is not None and not ended and now >= clock.tail[-1]:
                     ended = True
                     self._tape_ended(now)

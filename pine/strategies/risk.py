@@ -1,5 +1,7 @@
 """Limits of a strategy, judged on its account alone."""
 
+from typing import Any
+
 from attrs import frozen
 
 from pine.orders.portfolio import Portfolio
@@ -21,7 +23,16 @@ class RiskRules:
     max_positions: int
     daily_stop_loss: float
 
-    def __call__(self, portfolio: Portfolio, symbol: str, step: int) -> str | None:
+    def facts(self, portfolio: Portfolio, step: int) -> dict[str, Any]:
+        """Return how far the limits are used at `step` (ns), for an entry's record."""
+        return {
+            "busy": len(portfolio.busy()),
+            "max_positions": self.max_positions,
+            "day_pnl": portfolio.day_pnl(step),
+            "daily_stop_loss": self.daily_stop_loss,
+        }
+
+    def refusal(self, portfolio: Portfolio, symbol: str, step: int) -> str | None:
         """Return why `symbol` must not be entered at `step` (ns), or nothing if it may."""
         busy = portfolio.busy()
         if symbol in busy:

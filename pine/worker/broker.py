@@ -18,6 +18,7 @@ class LedgerBroker(bt.BrokerBase):  # type: ignore[misc]
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
+        self.startingcash = desk.portfolio.cash
 
     def getcash(self) -> float:
         """Return the paper account's cash in dollars."""

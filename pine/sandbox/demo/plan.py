@@ -55,9 +55,7 @@ strategies:
 """
 
 
-def write_config(
-    folder: Path, roots: dict[str, list[str]], gateway_port: int, webhook: str, *, near: float
-) -> Path:
+def write_config(folder: Path, roots: dict[str, list[str]], gateway_port: int, webhook: str, *, near: float) -> Path:
     """Write ``pine.yaml`` into a folder and return its path.
 
     Parameters

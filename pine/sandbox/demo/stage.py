@@ -179,7 +179,9 @@ class Stage:
                 if what.startswith("worker"):
                     child.check()
             if time.monotonic() > deadline:
-                raise SandboxError(f"{what} does not come about within {START_SECONDS:.0f} s; see {self.folder / 'logs'}")
+                raise SandboxError(
+                    f"{what} does not come about within {START_SECONDS:.0f} s; see {self.folder / 'logs'}"
+                )
             time.sleep(0.02)
 
 
@@ -188,7 +190,15 @@ def start_stand_ins(folder: Path, tapes: list[Path], speed: float | None) -> tup
     pace = "max" if speed is None else str(speed)
     gateway = Child.start(
         "gateway",
-        ["sandbox", "gateway", "--port", "0", "--speed", pace, *(part for tape in tapes for part in ("--dbn", str(tape)))],
+        [
+            "sandbox",
+            "gateway",
+            "--port",
+            "0",
+            "--speed",
+            pace,
+            *(part for tape in tapes for part in ("--dbn", str(tape))),
+        ],
         folder,
         tells=True,
     )

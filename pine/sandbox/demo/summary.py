@@ -43,7 +43,9 @@ def summarise(client: redis.Redis, config: Config, webhooks: int, seconds: float
 
 def _leads(client: redis.Redis, symbol: str) -> list[str]:
     """Return the lead contracts in order of sessions, each once."""
-    by_session = sorted((int(start), contract.decode()) for start, contract in client.hgetall(keys.lead(symbol)).items())
+    by_session = sorted(
+        (int(start), contract.decode()) for start, contract in client.hgetall(keys.lead(symbol)).items()
+    )
     return list(dict.fromkeys(contract for _, contract in by_session))
 
 
