@@ -43,18 +43,23 @@ def main() -> int:
     folder, *files = sys.argv[1:]
     config = str(Path(folder) / "pine.yaml")
     year = databento.DBNStore.from_file(files[0]).metadata.start // 31_556_952_000_000_000 + 1970
-    roots = {symbol.removesuffix(".FUT") for name in files for symbol in databento.DBNStore.from_file(name).metadata.symbols}
+    roots = {
+        symbol.removesuffix(".FUT") for name in files for symbol in databento.DBNStore.from_file(name).metadata.symbols
+    }
     wrong = 0
     for root in sorted(roots):
         lead = LEADS[root] if isinstance(LEADS[root], str) else LEADS[root][year]
         for timeframe, every, offset in (("1min", "1m", "0m"), ("hourly", "1h", "0m"), ("daily", "1d", "1h")):
             command = [sys.executable, "-m", "pine", "bars", root, "--timeframe", timeframe, "--json", "-c", config]
             bars = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["bars"]
-            ours = pl.DataFrame(bars).with_columns(t=pl.col("timestamp").str.to_datetime(time_zone="UTC").cast(pl.Datetime("ns", "UTC")))
+            ours = pl.DataFrame(bars).with_columns(
+                t=pl.col("timestamp").str.to_datetime(time_zone="UTC").cast(pl.Datetime("ns", "UTC"))
+            )
             theirs = group_by(files, lead, every, offset)
             same = ours.select(theirs.columns).equals(theirs) and set(ours["contract_symbol"]) == {lead}
             wrong += not same
-            print(f"{root} {lead} {timeframe}: {len(ours):,} bars, group-by {len(theirs):,}: {'equal' if same else 'DIFFERENT'}")
+            verdict = "equal" if same else "DIFFERENT"
+            print(f"{root} {lead} {timeframe}: {len(ours):,} bars, group-by {len(theirs):,}: {verdict}")
     return int(wrong > 0)
 
 

@@ -1,7 +1,7 @@
 """One way to connect, with redis-py's defaults set right for blocking reads and explicit ids."""
 
 import contextlib
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -9,6 +9,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from pine.bus import embedded
+from pine.bus.client import Client
 from pine.core.config import Config
 from pine.core.errors import BusError, ServerUnfit
 
@@ -16,7 +17,7 @@ MIN_REDIS: Final = (7, 0)
 MIN_VALKEY: Final = (8, 0)
 
 
-def connect(config: Config, *, start: bool = True) -> redis.Redis:
+def connect(config: Config, *, start: bool = True) -> Client:
     """Return a client of the configured server.
 
     Parameters
@@ -50,19 +51,22 @@ def connect(config: Config, *, start: bool = True) -> redis.Redis:
     return client
 
 
-def client_for(url: str) -> redis.Redis:
+def client_for(url: str) -> Client:
     """Return a client without time-outs on blocking reads, without hidden retries, with one reply shape."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=None,
-        socket_connect_timeout=5,
-        retry=Retry(NoBackoff(), 0),
-        legacy_responses=False,
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+    return cast(
+        "Client",
+        redis.Redis.from_url(
+            url,
+            socket_timeout=None,
+            socket_connect_timeout=5,
+            retry=Retry(NoBackoff(), 0),
+            legacy_responses=False,
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        ),
     )
 
 
-def assert_fit(client: redis.Redis) -> None:
+def assert_fit(client: Client) -> None:
     """Raise `ServerUnfit`, with the setting to change, unless acknowledged entries are safe on this server."""
     info: dict[str, Any] = client.info()
     valkey = info.get("valkey_version")
@@ -71,11 +75,14 @@ def assert_fit(client: redis.Redis) -> None:
         name = "Valkey" if valkey else "Redis"
         raise ServerUnfit(f"server version: found {name} {found}, expected {'.'.join(map(str, least))} or newer")
     if not info.get("aof_enabled"):
-        raise ServerUnfit("server setting appendonly: found no, expected yes; CONFIG SET appendonly yes, and in its file")
+        raise ServerUnfit(
+            "server setting appendonly: found no, expected yes; CONFIG SET appendonly yes, and in its file"
+        )
     policy = info.get("maxmemory_policy")
     if policy != "noeviction":
         raise ServerUnfit(
-            f"server setting maxmemory-policy: found {policy}, expected noeviction; CONFIG SET maxmemory-policy noeviction"
+            f"server setting maxmemory-policy: found {policy}, expected noeviction; "
+            "CONFIG SET maxmemory-policy noeviction"
         )
 
 

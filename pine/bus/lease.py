@@ -10,6 +10,7 @@ import redis
 from attrs import define, field
 
 from pine.bus import keys
+from pine.bus.client import Client
 from pine.core.errors import Fenced
 
 TTL_MS: Final = 6_000
@@ -50,7 +51,7 @@ class Lease:
         Set when the server said that somebody else holds the role now.
     """
 
-    client: redis.Redis
+    client: Client
     role: str
     holder: str
     token: int
@@ -59,7 +60,7 @@ class Lease:
     _thread: threading.Thread | None = None
 
     @classmethod
-    def try_acquire(cls, client: redis.Redis, role: str, holder: str | None = None) -> "Lease | str":
+    def try_acquire(cls, client: Client, role: str, holder: str | None = None) -> "Lease | str":
         """Take the role if it is free; otherwise return the name of its holder."""
         name = holder or holder_name()
         script = client.register_script(_ACQUIRE)
@@ -70,7 +71,7 @@ class Lease:
 
     @classmethod
     def acquire(
-        cls, client: redis.Redis, role: str, on_wait: Callable[[str], None], stop: threading.Event
+        cls, client: Client, role: str, on_wait: Callable[[str], None], stop: threading.Event
     ) -> "Lease | None":
         """Wait until the role is free and take it; `on_wait` is told the holder once, `stop` ends the wait."""
         told = False
@@ -87,9 +88,7 @@ class Lease:
     def renew(self) -> bool:
         """Prolong the lease; return False if somebody else has it."""
         script = self.client.register_script(_RENEW)
-        held = script(
-            keys=[keys.lease(self.role), keys.fence(self.role)], args=[self.holder, TTL_MS, str(self.token)]
-        )
+        held = script(keys=[keys.lease(self.role), keys.fence(self.role)], args=[self.holder, TTL_MS, str(self.token)])
         if not held:
             self.lost.set()
         return bool(held)

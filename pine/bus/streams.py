@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import redis
 
+from pine.bus.client import Client
+
 Entry = tuple[str, dict[bytes, bytes]]
 
 PAGE: Final = 2000
@@ -28,7 +30,7 @@ def id_pair(identifier: str | bytes) -> tuple[int, int]:
     return int(ms), int(sequence or 0)
 
 
-def read_range(client: redis.Redis, stream: str, first: str = "-", last: str = "+") -> Iterator[Entry]:
+def read_range(client: Client, stream: str, first: str = "-", last: str = "+") -> Iterator[Entry]:
     """Yield the entries of a stream between two ids, both included, page by page."""
     while True:
         page = client.xrange(stream, first, last, count=PAGE)
@@ -39,13 +41,13 @@ def read_range(client: redis.Redis, stream: str, first: str = "-", last: str = "
         first = f"({page[-1][0].decode()}"
 
 
-def last_id(client: redis.Redis, stream: str) -> str | None:
+def last_id(client: Client, stream: str) -> str | None:
     """Return the id of a stream's newest entry, or nothing if it has none."""
     newest = client.xrevrange(stream, count=1)
     return newest[0][0].decode() if newest else None
 
 
-def ensure_group(client: redis.Redis, stream: str, group: str, start: str = "0") -> bool:
+def ensure_group(client: Client, stream: str, group: str, start: str = "0") -> bool:
     """Create a consumer group that begins after `start`, and the stream with it; return whether it is new."""
     try:
         client.xgroup_create(stream, group, id=start, mkstream=True)
@@ -56,13 +58,13 @@ def ensure_group(client: redis.Redis, stream: str, group: str, start: str = "0")
     return True
 
 
-def group_info(client: redis.Redis, stream: str, group: str) -> dict[str, Any]:
+def group_info(client: Client, stream: str, group: str) -> dict[str, Any]:
     """Return what the server knows of one group: its last delivered id, pending count and lag."""
     (info,) = (found for found in client.xinfo_groups(stream) if found["name"].decode() == group)
     return dict(info)
 
 
-def entries_read(client: redis.Redis, stream: str, group: str) -> int:
+def entries_read(client: Client, stream: str, group: str) -> int:
     """Return how many entries of a stream a group has left behind; counted where the server does not know."""
     info = group_info(client, stream, group)
     known = info.get("entries-read")
@@ -75,21 +77,27 @@ def entries_read(client: redis.Redis, stream: str, group: str) -> int:
 
 
 def read_group(
-    client: redis.Redis, stream: str, group: str, consumer: str, *, after: str = ">", count: int = 1,
+    client: Client,
+    stream: str,
+    group: str,
+    consumer: str,
+    *,
+    after: str = ">",
+    count: int = 1,
     block_ms: int | None = None,
 ) -> list[Entry]:
-    """Read from one stream through a group; ``after=">"`` gives new entries, an id gives this consumer's pending ones."""
+    """Read from one stream through a group: new entries, or this consumer's pending ones after an id."""
     reply = client.xreadgroup(group, consumer, {stream: after}, count=count, block=block_ms)
     entries = next(iter(reply.values())) if reply else []
     return [(identifier.decode(), fields or {}) for identifier, fields in entries]
 
 
-def claim_predecessors(client: redis.Redis, stream: str, group: str, consumer: str) -> list[Entry]:
+def claim_predecessors(client: Client, stream: str, group: str, consumer: str) -> list[Entry]:
     """Take over what earlier consumers of a group read and did not acknowledge; return all pending entries in order."""
-    cursor: str | bytes = "0-0"
+    cursor = "0-0"
     while True:
         reply = client.xautoclaim(stream, group, consumer, min_idle_time=0, start_id=cursor, count=100)
-        cursor = reply[0]
-        if cursor in (b"0-0", "0-0"):
+        cursor = reply[0].decode()
+        if cursor == "0-0":
             break
     return read_group(client, stream, group, consumer, after="0", count=10_000)

@@ -3,10 +3,10 @@
 from importlib import resources
 from typing import Final
 
-import redis
 from attrs import define, field
 
 from pine.bus import keys
+from pine.bus.client import Client
 from pine.core.errors import Conflict, Fenced
 
 Fields = dict[str, bytes | str]
@@ -40,7 +40,7 @@ class Writer:
         The number under which the lease was given.
     """
 
-    client: redis.Redis
+    client: Client
     role: str
     token: int
     operations: list[tuple[str, list[bytes | str | int]]] = field(factory=list)

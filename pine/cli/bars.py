@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("symbol")
 @click.option(
-    "--timeframe", type=click.Choice(["1min", "hourly", "daily"]), default="1min", show_default=True, help="Length of the bars."
+    "--timeframe",
+    type=click.Choice(["1min", "hourly", "daily"]),
+    default="1min",
+    show_default=True,
+    help="Length of the bars.",
 )
 @click.option("--from", "first", type=Time(), help="First bar start, ISO 8601, UTC by default.")
 @click.option("--to", "last", type=Time(), help="Bars that start before this time.")

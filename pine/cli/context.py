@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
 
+from pine.bus.client import Client
 from pine.core.errors import BusError, ConfigError, Conflict, DataError, Fenced, PineError
 
 if TYPE_CHECKING:
-    import redis
-
+    from pine.bus.client import Client
     from pine.core.config import Config
 
 FINE: Final = 0
@@ -35,7 +35,7 @@ def configuration(ctx: click.Context) -> "Config":
 
 
 @contextlib.contextmanager
-def visit(config: "Config") -> "Iterator[redis.Redis]":
+def visit(config: "Config") -> "Iterator[Client]":
     """Connect for a short look; an embedded server that was started for it is stopped again if nobody else uses it."""
     from pine.bus.connection import connect
     from pine.bus.embedded import EmbeddedServer

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 import time
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +22,38 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--dbn", "tapes", type=FILE, multiple=True, metavar="FILE…", help="DBN trade files to play; repeat, or list after it. Generated if left out.")
+@click.option(
+    "--dbn",
+    "tapes",
+    type=FILE,
+    multiple=True,
+    metavar="FILE…",
+    help="DBN trade files to play; repeat, or list after it. Generated if left out.",
+)
 @click.argument("more", nargs=-1, type=FILE, metavar="[FILE…]")
-@click.option("--speed", type=Speed(), default="max", show_default=True, metavar="X|max", help="Times real time, or max.")
-@click.option("--days", type=click.IntRange(1, 250), default=10, show_default=True, help="Sessions of the generated market.")
+@click.option(
+    "--speed", type=Speed(), default="max", show_default=True, metavar="X|max", help="Times real time, or max."
+)
+@click.option(
+    "--days", type=click.IntRange(1, 250), default=10, show_default=True, help="Sessions of the generated market."
+)
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Seed of the generated market.")
-@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Leave data, logs and pine.yaml in DIR, which must be new or empty.")
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Leave data, logs and pine.yaml in DIR, which must be new or empty.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document and nothing else.")
 @exits
 def demo(
-    tapes: tuple[Path, ...], more: tuple[Path, ...], speed: float | None, days: int, seed: int, keep: Path | None, as_json: bool
+    tapes: tuple[Path, ...],
+    more: tuple[Path, ...],
+    speed: float | None,
+    days: int,
+    seed: int,
+    keep: Path | None,
+    as_json: bool,
 ) -> None:
     """Run everything once: gateway, server, hub, two workers, couriers and a webhook receiver as real processes.
 
@@ -62,9 +85,10 @@ def _run(folder: Path, tapes: list[Path], speed: float | None, days: int, seed: 
     if not tapes:
         from pine.sandbox.market import write_market
 
-        view.say(f"generating {days} sessions of {', '.join(dict.fromkeys(sum(roots.values(), [])))} (seed {seed})")
+        symbols = list(dict.fromkeys(chain.from_iterable(roots.values())))
+        view.say(f"generating {days} sessions of {', '.join(symbols)} (seed {seed})")
         tapes = [folder / "market.dbn.zst"]
-        write_market(tapes[0], list(dict.fromkeys(sum(roots.values(), []))), days, seed)
+        write_market(tapes[0], symbols, days, seed)
     gateway, broker = start_stand_ins(folder, tapes, speed)
     try:
         gateway_port = gateway.event("listening", START_SECONDS)["port"]
@@ -115,4 +139,3 @@ def _problems(facts: dict[str, Any]) -> list[str]:
     if facts["webhooks"] != total:
         found.append(f"{total} intents, but the receiver got {facts['webhooks']} webhooks")
     return found
-

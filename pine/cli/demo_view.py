@@ -64,11 +64,27 @@ class View:
         if watermark:
             self._progress.update(self._progress.task_ids[0], when=f"{to_datetime(watermark):%a %Y-%m-%d %H:%M} UTC")
         self._collect(stage)
-        return Group(self._progress, self._bars(stage), Panel("\n".join(self._decisions) or "none yet", title="decisions and orders"))
+        return Group(
+            self._progress,
+            self._bars(stage),
+            Panel("\n".join(self._decisions) or "none yet", title="decisions and orders"),
+        )
 
     def _bars(self, stage: Stage) -> Table:
         table = Table(title="latest bars", expand=False)
-        for name in ("root", "minute", "open", "high", "low", "close", "volume", "contract", "minutes", "hours", "days"):
+        for name in (
+            "root",
+            "minute",
+            "open",
+            "high",
+            "low",
+            "close",
+            "volume",
+            "contract",
+            "minutes",
+            "hours",
+            "days",
+        ):
             table.add_column(name, justify="left" if name in ("root", "minute", "contract") else "right")
         for symbol in stage.config.instruments:
             counts = [str(stage.client.xlen(keys.bars(symbol, timeframe))) for timeframe in Timeframe]
@@ -110,10 +126,13 @@ class View:
         left_out = {name: count for name, count in orjson.loads(facts["counts"]).items() if name != "trades" and count}
         trades = orjson.loads(facts["counts"]).get("trades", 0)
         self.console.print(
-            f"{trades:,} trades, {facts['steps']:,} steps, {facts['webhooks']:,} webhooks received in {facts['seconds']} s"
+            f"{trades:,} trades, {facts['steps']:,} steps, {facts['webhooks']:,} webhooks received "
+            f"in {facts['seconds']} s"
         )
         if left_out:
-            self.console.print("left out of bars: " + ", ".join(f"{count:,} {name}" for name, count in left_out.items()))
+            self.console.print(
+                "left out of bars: " + ", ".join(f"{count:,} {name}" for name, count in left_out.items())
+            )
 
 
 def _join(counts: dict[str, int]) -> str:
@@ -135,11 +154,13 @@ _ROWS: Final[dict[str, Any]] = {
 def _ledger_line(fields: dict[bytes, bytes]) -> str | None:
     entry: Entry = decode(fields[b"entry"])
     if isinstance(entry, Intent):
-        moment = to_datetime(entry.step)
-        return f"{moment:%m-%d %H:%M}  {entry.action:<4} {entry.quantity} {entry.contract} at {entry.price:.10g}  {entry.reason}"
+        what = f"{entry.action:<4} {entry.quantity} {entry.contract} at {entry.price:.10g}  {entry.reason}"
+        return f"{to_datetime(entry.step):%m-%d %H:%M}  {what}"
     if isinstance(entry, Fill):
         gain = "" if entry.pnl is None else f"  P&L ${entry.pnl:,.2f}"
-        return f"{to_datetime(entry.time):%m-%d %H:%M}  fill {entry.quantity} {entry.contract} at {entry.price:.10g}{gain}"
+        return (
+            f"{to_datetime(entry.time):%m-%d %H:%M}  fill {entry.quantity} {entry.contract} at {entry.price:.10g}{gain}"
+        )
     return None
 
 

@@ -16,7 +16,9 @@ class EventFormatter(logging.Formatter):
         stamp = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         fields = getattr(record, "fields", {})
         told = " ".join(f"{name}={value}" for name, value in fields.items())
-        line = f"{stamp} {record.levelname:<7} {record.name.removeprefix('pine.')} {record.getMessage()} {told}".rstrip()
+        line = (
+            f"{stamp} {record.levelname:<7} {record.name.removeprefix('pine.')} {record.getMessage()} {told}".rstrip()
+        )
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line

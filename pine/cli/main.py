@@ -20,7 +20,7 @@ from pine.cli.server import server
     type=click.Path(dir_okay=False, path_type=Path),
     help="Configuration file; else PINE_CONFIG, else pine.yaml in this folder.",
 )
-def cli(config: Path | None) -> None:  # noqa: ARG001  # read from the context by the commands
+def cli(config: Path | None) -> None:  # read from the context by the commands
     """Futures strategies on live CME data that never forget.
 
     One hub turns live trades into session bars on durable streams; one worker per strategy reads them, decides, and

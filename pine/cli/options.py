@@ -26,7 +26,7 @@ def config_option(command: F) -> F:
     )(command)
 
 
-class Time(click.ParamType):
+class Time(click.ParamType[int]):
     """An ISO 8601 date or time, UTC unless it says otherwise, as ns since 1970."""
 
     name = "time"
@@ -43,7 +43,7 @@ class Time(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class Speed(click.ParamType):
+class Speed(click.ParamType[float | None]):
     """How many times faster than real time, or ``max``."""
 
     name = "speed"

@@ -17,16 +17,42 @@ def sandbox() -> None:
 
 
 @sandbox.command()
-@click.option("--dbn", "tapes", type=FILE, multiple=True, required=True, metavar="FILE…", help="DBN trade files; repeat, or list after it.")
+@click.option(
+    "--dbn",
+    "tapes",
+    type=FILE,
+    multiple=True,
+    required=True,
+    metavar="FILE…",
+    help="DBN trade files; repeat, or list after it.",
+)
 @click.argument("more", nargs=-1, type=FILE, metavar="[FILE…]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=13000, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=13000,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
 @click.option("--speed", type=Speed(), default="1", show_default=True, metavar="X|max", help="Times real time, or max.")
-@click.option("--then", type=click.Choice(["idle", "close", "loop"]), default="idle", show_default=True, help="What follows the end of the tape.")
+@click.option(
+    "--then",
+    type=click.Choice(["idle", "close", "loop"]),
+    default="idle",
+    show_default=True,
+    help="What follows the end of the tape.",
+)
 @click.option("--key", envvar="PINE_SANDBOX_KEY", help="The only API key to accept; any if left out.")
 @exits
 def gateway(
-    tapes: tuple[Path, ...], more: tuple[Path, ...], host: str, port: int, speed: float | None, then: str, key: str | None
+    tapes: tuple[Path, ...],
+    more: tuple[Path, ...],
+    host: str,
+    port: int,
+    speed: float | None,
+    then: str,
+    key: str | None,
 ) -> None:
     """Serve DBN files by the Databento Live protocol.
 
@@ -39,7 +65,13 @@ def gateway(
 
 
 @sandbox.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=18000, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=18000,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
 @click.option("--out", type=FILE, required=True, help="File to which every request is appended as a JSON line.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -71,7 +103,9 @@ def broker(
 @click.option("--days", type=click.IntRange(1, 2000), default=10, show_default=True, help="Trading sessions.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same bytes.")
 @click.option("--start", type=Time(), default="2024-03-04", show_default=True, help="First trade date.")
-@click.option("--trades-per-day", type=click.IntRange(100), default=10_000, show_default=True, help="Per root and session, about.")
+@click.option(
+    "--trades-per-day", type=click.IntRange(100), default=10_000, show_default=True, help="Per root and session, about."
+)
 @exits
 def market(out: Path, symbols: str, days: int, seed: int, start: int, trades_per_day: int) -> None:
     """Make up a market and write it as DBN trades: expiries, spreads, a roll, halts, quiet minutes, bursts."""
@@ -80,4 +114,6 @@ def market(out: Path, symbols: str, days: int, seed: int, start: int, trades_per
 
     roots = [symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()]
     made = write_market(out, roots, days, seed, to_datetime(start).date(), trades_per_day=trades_per_day)
-    click.echo(f"{out}: {len(made.trades):,} trades of {', '.join(roots)} in {days} sessions, {out.stat().st_size:,} bytes")
+    click.echo(
+        f"{out}: {len(made.trades):,} trades of {', '.join(roots)} in {days} sessions, {out.stat().st_size:,} bytes"
+    )

@@ -49,7 +49,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
     sys.exit(FINE if running else WRONG)
 
 
-def _embedded(ctx: click.Context):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _embedded(ctx: click.Context):  # type: ignore[no-untyped-def]
     from pine.bus.embedded import EmbeddedServer
     from pine.core.errors import BusError
 

@@ -15,7 +15,19 @@ SCHEMA_VERSION: Final = 1
 PRICE_SCALE: Final = 1_000_000_000
 
 _FIELDS: Final = frozenset(
-    "symbol timestamp open high low close volume instrument_id contract_symbol timeframe version".split()
+    [
+        "symbol",
+        "timestamp",
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        "instrument_id",
+        "contract_symbol",
+        "timeframe",
+        "version",
+    ]
 )
 
 
@@ -95,7 +107,7 @@ class Bar:
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> "Bar":
         """Build a bar from its published fields; the counterpart of `to_dict`."""
-        if not isinstance(raw, dict) or not _FIELDS <= raw.keys():
+        if not isinstance(raw, dict) or not raw.keys() >= _FIELDS:
             raise DataError(f"bar: found {raw!r}, expected an object with {', '.join(sorted(_FIELDS))}")
         if raw["version"] != SCHEMA_VERSION:
             raise DataError(f"bar: found schema version {raw['version']!r}, expected {SCHEMA_VERSION}")
@@ -121,7 +133,9 @@ class Bar:
         """Raise `DataError` unless the prices are finite, in order, and the volume is not negative."""
         prices = (self.open, self.high, self.low, self.close)
         if not all(map(math.isfinite, prices)):
-            raise DataError(f"bar {self.symbol} {self.timeframe.value} {self.timestamp}: a price is not finite: {prices}")
+            raise DataError(
+                f"bar {self.symbol} {self.timeframe.value} {self.timestamp}: a price is not finite: {prices}"
+            )
         if self.high < max(prices) or self.low > min(prices) or self.volume < 0:
             raise DataError(
                 f"bar {self.symbol} {self.timeframe.value} {self.timestamp}: found open, high, low, close {prices} "

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -53,7 +54,9 @@ class SessionClose:
         """
         match = _CLOSE.fullmatch(text)
         if match is None:
-            raise ValueError(f"found {text!r}, expected HH:00 in UTC or HH:00 with a zone such as 17:00 America/Chicago")
+            raise ValueError(
+                f"found {text!r}, expected HH:00 in UTC or HH:00 with a zone such as 17:00 America/Chicago"
+            )
         zone = match["zone"] or "UTC"
         try:
             ZoneInfo(zone)
@@ -114,7 +117,7 @@ def session(ts: int, rule: SessionRule) -> Period:
 
 
 def session_begin(ts: int, rule: SessionRule) -> int:
-    """Return the first instant whose trades belong to the session of `ts`: earlier than its start by merged sessions."""
+    """Return the first instant that belongs to the session of `ts`: before its start if it took in a short one."""
     begin = session(ts, rule).start
     earlier = _raw(begin - 1, rule.close)
     while rule.merge_short and _is_short(*earlier, rule):
@@ -139,7 +142,7 @@ def _raw(ts: int, close: SessionClose) -> Period:
     """Return the interval from close to close around an instant, short sessions left as they are."""
     day = datetime.fromtimestamp(ts // NS_PER_SECOND, UTC).astimezone(ZoneInfo(close.zone)).date()
     closes = [_close_of(day + timedelta(days=shift), close) for shift in (-1, 0, 1, 2)]
-    for start, end in zip(closes, closes[1:], strict=False):
+    for start, end in pairwise(closes):
         if start <= ts < end:
             return Period(start, end)
     raise AssertionError(f"no session holds {ts}")

@@ -5,6 +5,7 @@ makes exactly one pass per step. The other feeds hand over what the pump has giv
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 import backtrader as bt
@@ -13,7 +14,7 @@ from pine.core.bar import Bar
 from pine.core.period import SessionRule, period
 from pine.core.timeframe import NS_PER_DAY, NS_PER_SECOND, Timeframe
 
-_EPOCH: Final = bt.date2num(__import__("datetime").datetime(1970, 1, 1))
+_EPOCH: Final = bt.date2num(datetime(1970, 1, 1))  # noqa: DTZ001  # Backtrader counts naive days
 _SECONDS_PER_DAY: Final = NS_PER_DAY // NS_PER_SECOND
 _TIMEFRAMES: Final = {
     Timeframe.MINUTE: (bt.TimeFrame.Minutes, 1),
@@ -89,4 +90,5 @@ def make_feed(symbol: str, timeframe: Timeframe, rule: SessionRule) -> Any:
     """Return the feed ``ES_minute``, ``ES_hour`` or ``ES_day`` of a symbol."""
     unit, count = _TIMEFRAMES[timeframe]
     name = f"{symbol}_{timeframe.feed_suffix}"
-    return BarFeed(name=name, dataname=name, timeframe=unit, compression=count, rule=rule)
+    make: Any = BarFeed  # Backtrader's metaclass takes parameters by name
+    return make(name=name, dataname=name, timeframe=unit, compression=count, rule=rule)

@@ -61,8 +61,8 @@ def differences(built: list[Bar], published: list[Bar]) -> list[str]:
     """Return one line for each hour or day on which a worker's own bars and the hub's disagree."""
     ours = {(bar.symbol, bar.timeframe): bar for bar in built}
     theirs = {(bar.symbol, bar.timeframe): bar for bar in published}
-    lines = []
-    for place in sorted(ours.keys() | theirs.keys(), key=lambda p: (p[0], p[1].value)):
-        if ours.get(place) != theirs.get(place):
-            lines.append(f"{place[0]} {place[1].value}: built {ours.get(place)}, the hub published {theirs.get(place)}")
-    return lines
+    return [
+        f"{place[0]} {place[1].value}: built {ours.get(place)}, the hub published {theirs.get(place)}"
+        for place in sorted(ours.keys() | theirs.keys(), key=lambda p: (p[0], p[1].value))
+        if ours.get(place) != theirs.get(place)
+    ]

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
-import redis
 from attrs import define, field, frozen
 
 from pine.bus import keys, streams
+from pine.bus.client import Client
 from pine.core.bar import Bar
 from pine.core.errors import DataError
 from pine.core.period import SessionRule, session
@@ -79,7 +79,7 @@ class StepReader:
         Session rule of each symbol to read, in the worker's order.
     """
 
-    client: redis.Redis
+    client: Client
     rules: Mapping[str, SessionRule]
     consumed: dict[str, int] = field(factory=lambda: defaultdict(int))
     _ahead: dict[str, deque[streams.Entry]] = field(factory=lambda: defaultdict(deque))

@@ -14,7 +14,7 @@ from pine.core.period import SessionRule
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_SECOND, Timeframe
 from pine.hub.clock import HubClock
 from pine.hub.instruments import REASONS, InstrumentTable
-from pine.hub.root import Cell, Lead, RootBars, Roll
+from pine.hub.root import Cell, Lead, Roll, RootBars
 
 UNDEF_PRICE: Final = (1 << 63) - 1
 UNDEF_TIMESTAMP: Final = (1 << 64) - 1

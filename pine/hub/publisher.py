@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import orjson
-import redis
 from attrs import define, field
 
 from pine.bus import keys, streams
+from pine.bus.client import Client
 from pine.bus.writer import Writer
 from pine.core.config import Config
 from pine.core.contract import parse_contract
-from pine.core.times import to_datetime, to_ms
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS
+from pine.core.times import to_datetime, to_ms
 from pine.hub.aggregator import Closed
 from pine.hub.root import Lead
 
@@ -20,7 +20,7 @@ HEARTBEAT_TTL_MS: Final = 15_000
 LOG_LENGTH: Final = 10_000
 
 
-def read_leads(client: redis.Redis, symbols: Iterable[str]) -> dict[str, dict[int, Lead]]:
+def read_leads(client: Client, symbols: Iterable[str]) -> dict[str, dict[int, Lead]]:
     """Return the leads that are already written, by root and session start."""
     leads: dict[str, dict[int, Lead]] = {}
     for symbol in symbols:
@@ -51,7 +51,7 @@ class Publisher:
     _counts: dict[str, int] = field(factory=dict)
 
     @classmethod
-    def resume(cls, client: redis.Redis, token: int) -> "Publisher":
+    def resume(cls, client: Client, token: int) -> "Publisher":
         """Continue after what the streams hold."""
         newest = streams.last_id(client, keys.CLOCK)
         return cls(Writer(client, keys.HUB, token), streams.ms_of(newest) if newest else 0)
@@ -108,9 +108,7 @@ class Publisher:
             )
         for n, event in enumerate(item.events):
             payload = {"kind": event.kind, "symbol": event.symbol, **event.details}
-            self.writer.append(
-                keys.EVENTS, streams.entry_id(to_ms(item.boundary), n), {"event": orjson.dumps(payload)}
-            )
+            self.writer.append(keys.EVENTS, streams.entry_id(to_ms(item.boundary), n), {"event": orjson.dumps(payload)})
 
     def heartbeat(self, facts: Mapping[str, str | int]) -> None:
         """Renew the hub's heartbeat."""
@@ -122,6 +120,4 @@ class Publisher:
 
     def log(self, event: str, **fields: str | int) -> None:
         """Append a diagnostic that influences nothing."""
-        self.writer.client.xadd(
-            keys.HUB_LOG, {"event": event, **fields}, maxlen=LOG_LENGTH, approximate=True
-        )
+        self.writer.client.xadd(keys.HUB_LOG, {"event": event, **fields}, maxlen=LOG_LENGTH, approximate=True)

@@ -129,7 +129,7 @@ class RootBars:
             self._session_volume[cell.outright.contract] += cell.volume
             self._session_symbols[cell.outright.contract] = cell.outright.raw_symbol
             self._last_price[cell.outright.raw_symbol] = cell.close
-        lead, decided = self._lead_of(minute, cells)
+        lead, decided = self._lead_of(cells)
         leading = cells.get(lead.raw_symbol)
         if leading is not None:
             self._take(_minute_bar(self.symbol, minute, leading))
@@ -149,7 +149,7 @@ class RootBars:
         return done
 
     def close_session(self, boundary: int) -> tuple[Lead | None, Roll | None]:
-        """At a session's end decide the lead of the next one that is scheduled; return it, and the roll if it changed."""
+        """At a session's end decide the lead of the next scheduled one; return it, and the roll if it changed."""
         if self._session is None or boundary != self._session.end:
             return None, None
         before = self.leads[self._session.start]
@@ -174,7 +174,7 @@ class RootBars:
         if self._session is None:
             self._session = session(minute, self.rule)
 
-    def _lead_of(self, minute: int, cells: dict[str, Cell]) -> tuple[Lead, list[Lead]]:
+    def _lead_of(self, cells: dict[str, Cell]) -> tuple[Lead, list[Lead]]:
         """Return the lead of a minute's session, and it again in a list if it was not decided before.
 
         A session for which none was decided at the close before it keeps the latest one; the very first session
@@ -212,8 +212,16 @@ class RootBars:
         if not is_open(self.rule.group, last.start):
             return
         flat = Bar(
-            self.symbol, Timeframe.MINUTE, minute, last.close, last.close, last.close, last.close, 0,
-            last.instrument_id, last.contract_symbol,
+            self.symbol,
+            Timeframe.MINUTE,
+            minute,
+            last.close,
+            last.close,
+            last.close,
+            last.close,
+            0,
+            last.instrument_id,
+            last.contract_symbol,
         )
         self._take(flat)
 

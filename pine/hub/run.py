@@ -8,13 +8,14 @@ import random
 import signal
 import threading
 import time
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import redis
 from attrs import define, field
 
 from pine.bus import keys
+from pine.bus.client import Client
 from pine.bus.connection import connect, revive
 from pine.bus.lease import Lease
 from pine.core.calendar import is_open
@@ -85,7 +86,7 @@ class Hub:
     """
 
     config: Config
-    client: redis.Redis
+    client: Client
     lease: Lease
     clock: HubClock = field(init=False)
     aggregator: Aggregator = field(init=False)
@@ -119,7 +120,9 @@ class Hub:
             loop.add_signal_handler(number, self._stop.set)
         self.publisher.register(self.config)
         self.publisher.log("start", pid=os.getpid(), token=self.lease.token)
-        logger.info("hub started", extra={"fields": {"symbols": len(self.config.instruments), "token": self.lease.token}})
+        logger.info(
+            "hub started", extra={"fields": {"symbols": len(self.config.instruments), "token": self.lease.token}}
+        )
         tasks = [
             asyncio.create_task(self._supervise(), name="supervise"),
             asyncio.create_task(self._publish_forever(), name="publish"),
@@ -148,7 +151,7 @@ class Hub:
             try:
                 await self._connect_once()
                 reason = "closed by the gateway"
-            except (OSError, TimeoutError, asyncio.TimeoutError) as error:
+            except (OSError, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
             except Exception as error:  # noqa: BLE001  # the vendor raises plain exceptions for a lost connection
                 reason = f"{type(error).__name__}: {error}"
@@ -168,7 +171,12 @@ class Hub:
 
         def fresh() -> HubSession:
             return HubSession(
-                settings.api_key.reveal(), settings.dataset, settings.heartbeat_interval_s, self.aggregator, 1, self._progress
+                settings.api_key.reveal(),
+                settings.dataset,
+                settings.heartbeat_interval_s,
+                self.aggregator,
+                1,
+                self._progress,
             )
 
         host, port = self._gateway()
@@ -177,7 +185,8 @@ class Hub:
             _, protocol = await loop.create_connection(fresh, host, port)
         self._session = protocol
         async with asyncio.timeout(AUTH_TIMEOUT):
-            await asyncio.wait([protocol.authenticated, protocol.disconnected], return_when=asyncio.FIRST_COMPLETED)
+            either: list[asyncio.Future[Any]] = [protocol.authenticated, protocol.disconnected]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not protocol.authenticated.done():
             raise ConnectionError("closed before authentication")
         await protocol.authenticated

@@ -16,6 +16,7 @@ import redis
 from attrs import define, field
 
 from pine.bus import keys, streams
+from pine.bus.client import Client
 from pine.bus.connection import revive
 from pine.bus.lease import Lease
 from pine.bus.writer import Writer
@@ -67,7 +68,7 @@ class Courier:
 
     config: Config
     strategy: str
-    client: redis.Redis
+    client: Client
     lease: Lease
     stop: threading.Event
     clock: Clock = time.time_ns
@@ -170,7 +171,8 @@ class Courier:
         self.failed += 1
         self._record(intent, state, answer.status, answer.text)
         logger.error(
-            "not posted", extra={"fields": {"intent": intent.id, "state": state, "status": answer.status, "text": answer.text}}
+            "not posted",
+            extra={"fields": {"intent": intent.id, "state": state, "status": answer.status, "text": answer.text}},
         )
         if intent.is_entry:
             request = {"order": "void", "intent": intent.id, "reason": f"{state}: {answer.text}"}
@@ -188,7 +190,13 @@ class Courier:
         return limit is not None and self.clock() - intent.step > from_seconds(limit)
 
     def _record(self, intent: Intent, state: str, status: int = 0, text: str = "") -> None:
-        fields = {"intent": intent.id, "state": state, "status": str(status or ""), "text": text, "at": str(self.clock())}
+        fields = {
+            "intent": intent.id,
+            "state": state,
+            "status": str(status or ""),
+            "text": text,
+            "at": str(self.clock()),
+        }
         self._writer.append(keys.deliveries(self.strategy), "*", {**fields})
         self._writer.commit()
         self._deliveries.apply(fields)
@@ -211,7 +219,7 @@ class Courier:
         if time.monotonic() - self._beat_at < 1.0:
             return
         self._beat_at = time.monotonic()
-        facts = {
+        facts: dict[str, str | int] = {
             "status": "running",
             "pid": os.getpid(),
             "token": self.lease.token,

@@ -14,6 +14,7 @@ from pine.core.times import to_datetime
 from pine.orders.entries import Action, Entry, Fill, Intent
 from pine.orders.portfolio import Portfolio, Position
 
+
 class Gate(Protocol):
     """The risk rules, as the desk asks them."""
 
@@ -96,7 +97,9 @@ class Desk:
     def enter(self, symbol: str, reason: str, facts: Mapping[str, Any], *, short: bool = False) -> Intent | None:
         """Ask for a position; return the intent, or nothing if a rule forbids it."""
         refusal = self._refusal(symbol)
-        self.decisions.append({"symbol": symbol, "ask": "sell" if short else "buy", "reason": reason, "refused": refusal})
+        self.decisions.append(
+            {"symbol": symbol, "ask": "sell" if short else "buy", "reason": reason, "refused": refusal}
+        )
         if refusal is not None:
             return None
         instrument = self.traded[symbol]
@@ -179,9 +182,7 @@ class Desk:
             side = -1 if position.quantity > 0 else 1
             gross = (price - position.price) * position.quantity * instrument.point_value
             pnl = gross - commission - instrument.commission * abs(position.quantity)
-        self._add(
-            Fill(order.id, order.symbol, order.contract, side, order.quantity, price, time, commission, pnl)
-        )
+        self._add(Fill(order.id, order.symbol, order.contract, side, order.quantity, price, time, commission, pnl))
 
     def _add(self, entry: Entry) -> None:
         self.entries.append(entry)

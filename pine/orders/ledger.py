@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-import redis
 from attrs import define, field
 
 from pine.bus import keys, streams
+from pine.bus.client import Client
 from pine.orders.entries import Entry, decode
 
 
-def read_ledger(client: redis.Redis, strategy: str) -> Iterator[tuple[str, Entry]]:
+def read_ledger(client: Client, strategy: str) -> Iterator[tuple[str, Entry]]:
     """Yield id and content of every entry of a ledger, oldest first."""
     for identifier, fields in streams.read_range(client, keys.ledger(strategy)):
         yield identifier, decode(fields[b"entry"])
@@ -41,7 +41,7 @@ class Deliveries:
     by_intent: dict[str, Delivery] = field(factory=dict)
 
     @classmethod
-    def read(cls, client: redis.Redis, strategy: str) -> "Deliveries":
+    def read(cls, client: Client, strategy: str) -> "Deliveries":
         """Fold everything recorded so far."""
         deliveries = cls()
         for _, fields in streams.read_range(client, keys.deliveries(strategy)):

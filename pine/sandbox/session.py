@@ -235,10 +235,10 @@ class Session:
             picked = self.router.pick(block)
             await self._send_block(block, picked, self._beats_in_gaps(block, picked))
             playback.clock.sent(block.end)
-        await self.wire.send(b"".join(map(messages.heartbeat, playback.clock.tail)))
-        playback.clock.tail_sent()
-        self._tape_ended(playback.clock.tail[-1])
         beat_at = playback.monotonic()
+        playback.clock.tail_begins()
+        await self.wire.send(b"".join(map(messages.heartbeat, playback.clock.tail)))
+        self._tape_ended(playback.clock.tail[-1])
         while playback.then == "idle":
             await asyncio.sleep(TICK_S)
             if playback.monotonic() - beat_at >= self._heartbeat:

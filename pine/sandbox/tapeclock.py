@@ -63,7 +63,7 @@ class TapeClock:
         """Note that a session has been sent everything before a position."""
         self._furthest = max(self._furthest, position)
 
-    def tail_sent(self) -> None:
-        """Note that a session has been sent the tail: from here tape time runs with real time."""
+    def tail_begins(self) -> None:
+        """Note that a session is sent the tail: from its end on, tape time runs with real time."""
         if self._tail_done is None:
             self._tail_done = self._monotonic()

@@ -169,7 +169,7 @@ class IbsState:
         self._starts.append(bar.start)
 
     def bars_since(self, entered: int) -> int:
-        """Return how many hours have completed after the one that holds the fill; at most one more than the bar stop."""
+        """Return how many hours have completed after the fill's own; no more than one beyond the bar stop."""
         fill_hour = entered - entered % NS_PER_HOUR
         return sum(start > fill_hour for start in self._starts)
 

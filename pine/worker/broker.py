@@ -46,7 +46,7 @@ class LedgerBroker(bt.BrokerBase):  # type: ignore[misc]
 
     def submit(self, order: Any) -> Any:
         """Refuse: orders are made by `buy` and `sell`."""
-        raise PineError("the ledger's broker takes orders through buy and sell")
+        raise PineError(f"order {order.ref}: the ledger's broker takes orders through buy and sell")
 
     def cancel(self, order: Any) -> None:
         """Refuse: an intent is a fact once it is in the ledger."""

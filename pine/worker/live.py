@@ -13,6 +13,7 @@ import redis
 from attrs import define, field
 
 from pine.bus import keys, streams
+from pine.bus.client import Client
 from pine.bus.connection import revive
 from pine.bus.lease import Lease
 from pine.bus.writer import Writer
@@ -59,7 +60,7 @@ class LiveSource:
 
     config: Config
     strategy: str
-    client: redis.Redis
+    client: Client
     lease: Lease
     desk: Desk
     stop: threading.Event
@@ -181,17 +182,16 @@ class LiveSource:
 
     def _try_next(self) -> Step | None:
         self._beat()
-        for entry in self._warmup:
-            return self._step(entry, live=False)
+        past = next(self._warmup, None)
+        if past is not None:
+            return self._step(past, live=False)
         self._book_control()
         entry = self._read_clock()
-        return self._step(entry, live=True) if entry is not None else None
+        return None if entry is None else self._step(entry, live=True)
 
     def _read_clock(self) -> streams.Entry | None:
         if self._recheck:
-            self._pending = deque(
-                streams.claim_predecessors(self.client, keys.CLOCK, self.strategy, self.consumer)
-            )
+            self._pending = deque(streams.claim_predecessors(self.client, keys.CLOCK, self.strategy, self.consumer))
             self._recheck = False
         if self._pending:
             return self._pending.popleft()

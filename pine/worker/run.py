@@ -9,10 +9,10 @@ import threading
 import time
 from typing import Any, Final
 
-import redis
 from attrs import define
 
 from pine.bus import keys
+from pine.bus.client import Client
 from pine.bus.connection import connect
 from pine.bus.lease import Lease
 from pine.core.config import Config
@@ -71,12 +71,14 @@ def check_strategy(config: Config, strategy: str) -> None:
     if strategy not in config.strategies:
         near = difflib.get_close_matches(strategy, config.strategies, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise PineError(f"strategy {strategy!r} is not configured{hint} Configured: {', '.join(config.strategies) or 'none'}")
+        raise PineError(
+            f"strategy {strategy!r} is not configured{hint} Configured: {', '.join(config.strategies) or 'none'}"
+        )
     if not config.strategies[strategy].enabled:
         raise PineError(f"strategy {strategy} is disabled; set strategies.{strategy}.enabled to true")
 
 
-def _work(config: Config, strategy: str, client: redis.Redis, lease: Lease, stop: threading.Event) -> int:
+def _work(config: Config, strategy: str, client: Client, lease: Lease, stop: threading.Event) -> int:
     desk = make_desk(config, strategy)
     attendant = CourierAttendant(config, strategy, client)
     source = LiveSource(
@@ -108,7 +110,7 @@ def _work(config: Config, strategy: str, client: redis.Redis, lease: Lease, stop
     return 0
 
 
-def await_symbols(client: redis.Redis, symbols: list[str], stop: threading.Event, source: LiveSource) -> None:
+def await_symbols(client: Client, symbols: list[str], stop: threading.Event, source: LiveSource) -> None:
     """Wait until a hub has registered its symbols.
 
     Raises
@@ -137,7 +139,7 @@ class CourierAttendant:
 
     config: Config
     strategy: str
-    client: redis.Redis
+    client: Client
     _started_at: float = -COURIER_PAUSE
     _process: subprocess.Popen[bytes] | None = None
 
@@ -151,6 +153,15 @@ class CourierAttendant:
             return {"courier": "running"}
         if time.monotonic() - self._started_at >= COURIER_PAUSE:
             self._started_at = time.monotonic()
-            command = [sys.executable, "-m", "pine", "-c", str(self.config.path), "courier", self.strategy, "--with-worker"]
+            command = [
+                sys.executable,
+                "-m",
+                "pine",
+                "-c",
+                str(self.config.path),
+                "courier",
+                self.strategy,
+                "--with-worker",
+            ]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
         return {"courier": "starting"}

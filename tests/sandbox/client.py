@@ -5,7 +5,9 @@ import socket
 from collections.abc import Callable
 from typing import Any, Self
 
-import databento_dbn as dbn
+import databento_dbn
+
+dbn: Any = databento_dbn  # its stubs take enumeration members for plain values
 
 KEY = "db-" + "k" * 29
 DEADLINE_S = 10.0
@@ -80,7 +82,7 @@ class LsgClient:
         self.records += self._decoder.write_and_decode(data)
         return bool(data)
 
-    def read_until(self, done: Callable[["LsgClient"], bool]) -> Self:
+    def read_until(self, done: Callable[["LsgClient"], object]) -> Self:
         while not done(self):
             assert self.read(), f"closed after {len(self.records)} records, {self.records[-1:]}"
         return self

@@ -72,9 +72,9 @@ class Document:
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [self._build(item, (*path, i)) for i, item in enumerate(node.value)]
-        return self._scalar(node, path)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        return [self._build(item, (*path, i)) for i, item in enumerate(node.value)]
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -87,7 +87,7 @@ class Document:
             result[key] = self._build(value_node, inner)
         return result
 
-    def _scalar(self, node: yaml.Node, path: Path) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         text = node.value
         if "${" not in text:
             return _construct(node.tag, text)
@@ -96,7 +96,7 @@ class Document:
             return expanded
         if node.style is not None:
             return expanded
-        resolver = yaml.SafeLoader("")
+        resolver: Any = yaml.SafeLoader("")
         try:
             return _construct(resolver.resolve(yaml.ScalarNode, expanded, (True, False)), expanded)
         finally:
@@ -123,7 +123,7 @@ class Document:
 def _construct(tag: str, text: str) -> Any:
     loader = yaml.SafeLoader("")
     try:
-        return loader.construct_object(yaml.ScalarNode(tag, text))  # type: ignore[no-untyped-call]
+        return loader.construct_object(yaml.ScalarNode(tag, text))
     except (ValueError, yaml.YAMLError):
         return text
     finally:

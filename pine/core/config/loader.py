@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
@@ -12,6 +12,7 @@ import cattrs
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 from dotenv import dotenv_values
 
+from pine.core.calendar import HOURS
 from pine.core.config.document import Document, Unset
 from pine.core.config.document import Path as Where
 from pine.core.config.schema import (
@@ -28,8 +29,7 @@ from pine.core.config.schema import (
     check_parent,
 )
 from pine.core.config.secret import Secret
-from pine.core.calendar import HOURS
-from pine.core.errors import ConfigError, ContractError
+from pine.core.errors import ConfigError, ContractError, PineError
 from pine.core.instruments import SPECS, spec
 
 _SECTIONS: Final[Mapping[str, Any]] = {
@@ -88,7 +88,9 @@ def load_config(path: Path, param_types: Mapping[str, type], environ: Mapping[st
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: cannot be read: {error}; name another file with --config or PINE_CONFIG"]) from None
+        raise ConfigError(
+            [f"{path}: cannot be read: {error}; name another file with --config or PINE_CONFIG"]
+        ) from None
     process = dict(os.environ if environ is None else environ)
     beside = {key: value for key, value in dotenv_values(path.with_name(".env")).items() if value is not None}
     document = Document.parse(text, beside | process)
@@ -102,16 +104,18 @@ def load_config(path: Path, param_types: Mapping[str, type], environ: Mapping[st
     raw = _secrets_in_place(raw, document, problems)
     sections = _structure_sections(raw, problems)
     _check_references(raw, param_types, problems)
-    traded = _merge_layers(sections, param_types, problems) if sections is not None else {}
+    _check_params(raw, param_types, problems)
     problems.raise_if_any()
     assert sections is not None
+    traded = _merge_layers(sections, param_types, problems)
+    problems.raise_if_any()
     data_dir = (path.parent / Path(sections.pop("data_dir", "pine-data")).expanduser()).absolute()
     return Config(path=path, data_dir=data_dir, traded=traded, **sections)
 
 
 def _secrets_in_place(raw: dict[str, Any], document: Document, problems: _Problems) -> dict[str, Any]:
     """Wrap the secret settings, and complain about every other variable that is not set."""
-    secret_places = {("databento", "api_key")}
+    secret_places: set[Where] = {("databento", "api_key")}
     strategies = raw.get("strategies")
     if isinstance(strategies, dict):
         secret_places |= {("strategies", str(name), "webhook") for name in strategies}
@@ -166,11 +170,15 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(Secret, lambda value, _type: value)
 
     def literal(value: Any, kind: Any) -> Any:
+        if isinstance(value, Unset):
+            return get_args(kind)[0]
         if value not in get_args(kind):
             raise ValueError(f"found {value!r}, expected one of {', '.join(map(str, get_args(kind)))}")
         return value
 
-    converter.register_structure_hook_func(lambda kind: get_origin(kind) is not None and "Literal" in str(kind)[:15], literal)
+    converter.register_structure_hook_func(
+        lambda kind: get_origin(kind) is not None and "Literal" in str(kind)[:15], literal
+    )
     default_strategy = converter.gen_structure_attrs_fromdict(StrategyConfig)
 
     def strategy(value: Any, kind: Any) -> Any:
@@ -211,10 +219,32 @@ class _Mistakes(Exception):
 
 
 def _structure(converter: cattrs.Converter, value: Any, kind: Any) -> Any:
-    try:
-        return converter.structure(_without_none(value), kind)
-    except (cattrs.BaseValidationError, TypeError, ValueError, AttributeError) as error:
-        raise _Mistakes(list(_flatten(error, (), kind))) from None
+    """Build typed settings; raise `_Mistakes` with everything that is wrong in them, not just the first."""
+    with attrs.validators.disabled():
+        try:
+            built = converter.structure(_without_none(value), kind)
+        except (cattrs.BaseValidationError, TypeError, ValueError, AttributeError) as error:
+            raise _Mistakes(list(_flatten(error, ()))) from None
+    if found := list(_out_of_bounds(built, ())):
+        raise _Mistakes(found)
+    return built
+
+
+def _out_of_bounds(built: Any, where: Where) -> Iterator[tuple[Where, str]]:
+    """Run the validator of every setting by itself, so that each mistake is told at its own place."""
+    if isinstance(built, dict):
+        for key, inner in built.items():
+            yield from _out_of_bounds(inner, (*where, key))
+    elif attrs.has(type(built)) and not isinstance(built, Secret):
+        for attribute in attrs.fields(type(built)):
+            value = getattr(built, attribute.name)
+            try:
+                if attribute.validator is not None:
+                    attribute.validator(built, attribute, value)
+            except (TypeError, ValueError, PineError) as error:
+                yield (*where, attribute.name), _reason(error)
+            else:
+                yield from _out_of_bounds(value, (*where, attribute.name))
 
 
 def _without_none(value: Any) -> Any:
@@ -228,11 +258,11 @@ def _is_entry(key: Any) -> bool:
     return key in SPECS
 
 
-def _flatten(error: BaseException, where: Where, kind: Any) -> Iterable[tuple[Where, str]]:
+def _flatten(error: BaseException, where: Where) -> Iterable[tuple[Where, str]]:
     if isinstance(error, ClassValidationError | IterableValidationError):
         for inner in error.exceptions:
-            step, inner_kind = _place(inner)
-            yield from _flatten(inner, where if step is None else (*where, step), inner_kind or kind)
+            step = _place(inner)
+            yield from _flatten(inner, where if step is None else (*where, step))
     elif isinstance(error, ForbiddenExtraKeysError):
         known = [a.name for a in attrs.fields(error.cl)] if error.cl is not None else []
         for key in sorted(error.extra_fields):
@@ -240,21 +270,25 @@ def _flatten(error: BaseException, where: Where, kind: Any) -> Iterable[tuple[Wh
     elif isinstance(error, KeyError):
         yield where, f"{error.args[0]!r} is missing"
     else:
-        yield where, _reason(error, kind)
+        yield where, _reason(error)
 
 
-def _place(error: BaseException) -> tuple[str | int | None, Any]:
+def _place(error: BaseException) -> str | int | None:
     for note in getattr(error, "__notes__", ()):
-        if hasattr(note, "name"):
-            return note.name, note.type
-        if hasattr(note, "index"):
-            return note.index, note.type
-    return None, None
+        place: str | int | None = getattr(note, "name", getattr(note, "index", None))
+        if place is not None:
+            return place
+    return None
 
 
-def _reason(error: BaseException, kind: Any) -> str:
+def _reason(error: BaseException) -> str:
     text = str(error.args[0]) if error.args else str(error)
-    if "object has no attribute" in text or "not a mapping" in text or "is not iterable" in text or "argument must be" in text:
+    if (
+        "object has no attribute" in text
+        or "not a mapping" in text
+        or "is not iterable" in text
+        or "argument must be" in text
+    ):
         return "found another kind of value, expected settings by name"
     if text.startswith(("found", "expected", "environment")):
         return text
@@ -266,7 +300,9 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return f"unknown {what}{hint} Allowed: {', '.join(known)}" if near else f"unknown {what}, allowed: {', '.join(known)}"
+    return (
+        f"unknown {what}{hint} Allowed: {', '.join(known)}" if near else f"unknown {what}, allowed: {', '.join(known)}"
+    )
 
 
 def _check_references(raw: dict[str, Any], param_types: Mapping[str, type], problems: _Problems) -> None:
@@ -314,10 +350,56 @@ def _check_strategy(
             problems.add(place, f"{symbol} is not among the configured instruments: {', '.join(instruments) or 'none'}")
 
 
+def _check_params(raw: dict[str, Any], param_types: Mapping[str, type], problems: _Problems) -> None:
+    """Check each layer of strategy parameters by itself, even where other settings are wrong."""
+    converter = _converter()
+
+    def check(where: Where, kinds: Iterable[type]) -> None:
+        layer = _dig(raw, where)
+        if layer is None:
+            return
+        mistakes: list[tuple[Where, str]] = []
+        for kind in kinds:
+            try:
+                _structure(converter, layer, kind)
+            except _Mistakes as error:
+                mistakes = error.found
+            else:
+                return
+        for place, message in mistakes:
+            problems.add((*where, *place), message)
+
+    users: dict[str, set[str]] = {}
+    for name in _names(raw, ("strategies",)):
+        kind = _dig(raw, ("strategies", name, "type"))
+        if not isinstance(kind, str) or kind not in param_types:
+            continue
+        check(("strategies", name, "params"), [param_types[kind]])
+        for symbol in _names(raw, ("strategies", name, "instruments")):
+            users.setdefault(symbol, set()).add(kind)
+            check(("strategies", name, "instruments", symbol, "params"), [param_types[kind]])
+    for symbol in _names(raw, ("instruments",)):
+        kinds = users.get(symbol) or set(param_types)
+        check(("instruments", symbol, "params"), [param_types[kind] for kind in sorted(kinds)])
+
+
+def _dig(raw: Any, where: Where) -> Any:
+    for step in where:
+        if not isinstance(raw, dict):
+            return None
+        raw = raw.get(step)
+    return raw
+
+
+def _names(raw: Any, where: Where) -> list[str]:
+    found = _dig(raw, where)
+    return [name for name in found if isinstance(name, str)] if isinstance(found, dict | list) else []
+
+
 def _merge_layers(
     sections: dict[str, Any], param_types: Mapping[str, type], problems: _Problems
 ) -> dict[str, dict[str, TradedInstrument]]:
-    """Merge, for each strategy and instrument: defaults, the instrument's, the strategy's, and the pair's own settings."""
+    """Merge for each pair: defaults, the instrument's settings, the strategy's, and the pair's own."""
     instruments: dict[str, InstrumentConfig] = sections.get("instruments", {})
     traded: dict[str, dict[str, TradedInstrument]] = {}
     converter = _converter()
@@ -330,8 +412,10 @@ def _merge_layers(
             base = instruments.get(symbol)
             if base is None or symbol not in SPECS:
                 continue
+            known = {attribute.name for attribute in attrs.fields(kind)}
+            general = {key: value for key, value in base.params.items() if key in known}
             layers = (
-                (("instruments", symbol, "params"), base.params),
+                (("instruments", symbol, "params"), general),
                 (("strategies", name, "params"), strategy.params),
                 (("strategies", name, "instruments", symbol, "params"), own.params),
             )
@@ -350,17 +434,8 @@ def _traded(symbol: str, base: InstrumentConfig, own: StrategyInstrument, params
 
 def _params(converter: cattrs.Converter, kind: type, layers: Any, problems: _Problems) -> Any:
     merged: dict[str, Any] = {}
-    sound = True
-    for where, layer in layers:
-        try:
-            _structure(converter, layer, kind)
-        except _Mistakes as error:
-            sound = False
-            for place, message in error.found:
-                problems.add((*where, *place), message)
+    for _, layer in layers:
         merged |= layer
-    if not sound:
-        return None
     try:
         return _structure(converter, merged, kind)
     except _Mistakes as error:

@@ -10,7 +10,8 @@ from pine.core.contract import root_of_parent
 from pine.core.instruments import SPECS, spec
 from pine.core.period import SessionClose, SessionRule
 
-_POSITIVE = [validators.gt(0)]
+_POSITIVE: Any = validators.gt(0)
+_OPTIONAL_POSITIVE: Any = validators.optional(validators.gt(0))
 
 
 def _known_root(_instance: object, _attribute: Any, value: str) -> None:
@@ -127,7 +128,7 @@ class InstrumentConfig:
 class StrategyInstrument:
     """What one strategy sets differently for one of its instruments; left out means as in ``instruments``."""
 
-    size: int | None = field(default=None, validator=validators.optional(_POSITIVE))
+    size: int | None = field(default=None, validator=_OPTIONAL_POSITIVE)
     commission: float | None = field(default=None, validator=validators.optional(validators.ge(0)))
     execution: Execution | None = None
     params: dict[str, Any] = field(factory=dict)
@@ -173,7 +174,7 @@ class OrdersConfig:
         How often a refused or failed post is tried again at most.
     """
 
-    entry_max_age_s: int | None = field(default=120, validator=validators.optional(_POSITIVE))
+    entry_max_age_s: int | None = field(default=120, validator=_OPTIONAL_POSITIVE)
     timeout_s: float = field(default=10.0, validator=_POSITIVE)
     retries: int = field(default=8, validator=validators.ge(0))
 

@@ -1,1 +1,1 @@
-"""The whole system on one machine for a few seconds: real processes, a tape for the market, a receiver for the broker."""
+"""The whole system on one machine for a minute: real processes, a tape for the market, a receiver of webhooks."""

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final
 
-import redis
 from attrs import define, field
 
 from pine.bus import keys, streams
+from pine.bus.client import Client
 from pine.bus.connection import connect
 from pine.bus.embedded import EmbeddedServer
 from pine.core.config import Config
@@ -109,7 +109,7 @@ class Stage:
     config: Config
     gateway: Child
     broker: Child
-    client: redis.Redis
+    client: Client
     children: dict[str, Child] = field(factory=dict)
     exit_codes: dict[str, int] = field(factory=dict)
     tape_end: int = 0

@@ -3,10 +3,10 @@
 from collections import Counter
 from typing import Any
 
-import redis
 from attrs import asdict
 
 from pine.bus import keys, streams
+from pine.bus.client import Client
 from pine.core.config import Config
 from pine.core.timeframe import Timeframe
 from pine.orders.entries import Fill, Intent
@@ -14,7 +14,7 @@ from pine.orders.ledger import Deliveries, read_ledger
 from pine.worker.run import make_desk
 
 
-def summarise(client: redis.Redis, config: Config, webhooks: int, seconds: float) -> dict[str, Any]:
+def summarise(client: Client, config: Config, webhooks: int, seconds: float) -> dict[str, Any]:
     """Return the facts of a run, ready for JSON.
 
     Parameters
@@ -41,7 +41,7 @@ def summarise(client: redis.Redis, config: Config, webhooks: int, seconds: float
     }
 
 
-def _leads(client: redis.Redis, symbol: str) -> list[str]:
+def _leads(client: Client, symbol: str) -> list[str]:
     """Return the lead contracts in order of sessions, each once."""
     by_session = sorted(
         (int(start), contract.decode()) for start, contract in client.hgetall(keys.lead(symbol)).items()
@@ -49,7 +49,7 @@ def _leads(client: redis.Redis, symbol: str) -> list[str]:
     return list(dict.fromkeys(contract for _, contract in by_session))
 
 
-def _strategy(client: redis.Redis, config: Config, name: str) -> dict[str, Any]:
+def _strategy(client: Client, config: Config, name: str) -> dict[str, Any]:
     desk = make_desk(config, name)
     entries = [entry for _, entry in read_ledger(client, name)]
     for entry in entries:
