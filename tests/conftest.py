@@ -1,0 +1,34 @@
+"""Fixtures that several rooms share: a real server, and a check that nobody leaves undeclared keys behind."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from pine.bus import keys
+from pine.bus.client import Client
+from pine.bus.connection import client_for
+from pine.bus.embedded import EmbeddedServer
+
+settings.register_profile("pine", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+settings.load_profile("pine")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A private server on a folder of its own."""
+    embedded = EmbeddedServer(tmp_path / "data")
+    embedded.ensure()
+    yield embedded
+    embedded.stop()
+
+
+@pytest.fixture
+def client(server: EmbeddedServer) -> Iterator[Client]:
+    """A connection to it; every key it ends with must be one that the key module declares."""
+    connection = client_for(server.url)
+    yield connection
+    left = [key.decode() for key in connection.keys("*")]  # type: ignore[attr-defined]
+    connection.close()
+    assert [key for key in left if not keys.is_declared(key)] == []
