@@ -26,6 +26,10 @@ START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 30.0
 
 
+_STARTED: Final[list[subprocess.Popen[bytes]]] = []
+"""Servers that this process started: kept, so that one that ends here does not stay behind as a zombie."""
+
+
 def server_binary() -> str:
     """Return the path of a Valkey or Redis server.
 
@@ -125,6 +129,7 @@ class EmbeddedServer:
             if time.monotonic() > deadline:
                 raise BusError(f"the embedded server (process {pid}) does not end; see {self.folder / 'server.log'}")
             time.sleep(0.02)
+        _STARTED[:] = [process for process in _STARTED if process.poll() is None]
         return True
 
     def _answers(self) -> bool:
@@ -168,4 +173,5 @@ class EmbeddedServer:
             pass_fds=(lock,),
             cwd=self.folder,
         )
+        _STARTED.append(process)
         (self.folder / "server.pid").write_text(f"{process.pid}\n")

@@ -2,22 +2,14 @@
 
 import sys
 import tempfile
-import time
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from pine.cli.context import WRONG, exits, print_json
+from pine.cli.context import FINE, WRONG, exits, print_json
 from pine.cli.options import Speed
 
-if TYPE_CHECKING:
-    from pine.sandbox.demo.stage import Stage
-
 SEED = 7
-NEAR_GENERATED = 0.3
-NEAR_RECORDED = 0.15
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -73,69 +65,21 @@ def demo(
 
 def _run(folder: Path, tapes: list[Path], speed: float | None, days: int, seed: int, as_json: bool) -> None:
     from pine.cli.demo_view import View
-    from pine.core.config import load_config
-    from pine.sandbox.demo.plan import GENERATED, roots_of, write_config
-    from pine.sandbox.demo.stage import START_SECONDS, stage, start_stand_ins
-    from pine.sandbox.demo.summary import summarise
-    from pine.strategies.catalog import PARAMS
+    from pine.sandbox.demo.perform import generate, perform, problems
 
     view = View(quiet=as_json)
-    began = time.monotonic()
-    roots, near = (roots_of(tapes), NEAR_RECORDED) if tapes else (GENERATED, NEAR_GENERATED)
-    if not tapes:
-        from pine.sandbox.market import write_market
-
-        symbols = list(dict.fromkeys(chain.from_iterable(roots.values())))
-        view.say(f"generating {days} sessions of {', '.join(symbols)} (seed {seed})")
-        tapes = [folder / "market.dbn.zst"]
-        write_market(tapes[0], symbols, days, seed)
-    gateway, broker = start_stand_ins(folder, tapes, speed)
-    try:
-        gateway_port = gateway.event("listening", START_SECONDS)["port"]
-        broker_port = broker.event("listening", START_SECONDS)["port"]
-        webhook = f"http://127.0.0.1:{broker_port}/trading/webhook"
-        config = load_config(write_config(folder, roots, gateway_port, webhook, near=near), PARAMS)
-        with stage(folder, config, gateway, broker) as running:
-            view.say("starting workers, hub")
-            running.raise_curtain()
-            with view.watching(running):
-                _wait(running, view)
-            view.say("stopping")
-            running.ring_down()
-            received = folder / "webhooks.jsonl"
-            webhooks = len(received.read_text().splitlines()) if received.exists() else 0
-            facts = summarise(running.client, config, webhooks, time.monotonic() - began)
-            facts["exit_codes"] = running.exit_codes
-    finally:
-        for child in (gateway, broker):
-            if child.process.poll() is None:
-                child.process.terminate()
-                child.process.wait()
+    generated = not tapes
+    if generated:
+        view.say(f"generating {days} sessions of a market (seed {seed})")
+        tapes = [generate(folder, days, seed)]
+    view.say("starting gateway, receiver, server, workers, hub")
+    with view.watching():
+        facts = perform(folder, tapes, speed, view.update, generated=generated)
     if as_json:
         print_json(facts)
     else:
         view.summary(facts)
-    if problems := _problems(facts):
-        for problem in problems:
-            click.echo(f"Wrong: {problem}", err=True)
-        sys.exit(WRONG)
-
-
-def _wait(running: "Stage", view: Any) -> None:
-    while not running.finished():
-        view.update(running)
-        time.sleep(0.2)
-    view.update(running)
-
-
-def _problems(facts: dict[str, Any]) -> list[str]:
-    """Return what a demonstration must not end with."""
-    found = [f"{name} ended with exit code {code}" for name, code in facts["exit_codes"].items() if code]
-    for name, strategy in facts["strategies"].items():
-        intents = strategy["entries"] + strategy["exits"]
-        if strategy["deliveries"] != ({"posted": intents} if intents else {}):
-            found.append(f"{name}: {intents} intents, but deliveries {strategy['deliveries']}")
-    total = sum(s["entries"] + s["exits"] for s in facts["strategies"].values())
-    if facts["webhooks"] != total:
-        found.append(f"{total} intents, but the receiver got {facts['webhooks']} webhooks")
-    return found
+    wrong = problems(facts)
+    for problem in wrong:
+        click.echo(f"Wrong: {problem}", err=True)
+    sys.exit(WRONG if wrong else FINE)

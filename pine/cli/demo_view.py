@@ -40,7 +40,7 @@ class View:
             self.console.print(text, style="dim")
 
     @contextlib.contextmanager
-    def watching(self, stage: Stage) -> Iterator[None]:
+    def watching(self) -> Iterator[None]:
         """Show a live picture while the block runs."""
         if self.quiet or not self.console.is_terminal:
             yield
@@ -49,7 +49,7 @@ class View:
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[when]}"), TimeElapsedColumn()
         )
         self._progress.add_task("tape", total=None, when="")
-        with Live(self._picture(stage), console=self.console, refresh_per_second=5) as self._live:
+        with Live(self._progress, console=self.console, refresh_per_second=5) as self._live:
             yield
         self._live = None
 

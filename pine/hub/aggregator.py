@@ -111,11 +111,13 @@ class Aggregator:
         replaying
             Whether a replay comes first, during which nothing closes.
         floor
-            Trades of minutes that start before this time, in ns, are left out: the replay began inside them.
+            Where bars and clock begin, in ns: trades of earlier minutes are left out, the replay began inside them.
+            0 begins with the first trade.
         """
         self.table.begin_session()
         self._holding = replaying
         self._floor = floor
+        self.closed_until = max(self.closed_until, floor)
         for root in self._roots.values():
             root.discard_open()
 

@@ -214,5 +214,9 @@ def test_fold_by_hand() -> None:
     def minute(n: int, o: float, h: float, low: float, c: float, volume: int, contract: str) -> Bar:
         return Bar("ES", Timeframe.MINUTE, T + n * MINUTE, o, h, low, c, volume, 100 + n, contract)
 
-    inside = [minute(0, 10, 12, 9, 11, 5, "ESH4"), minute(1, 11, 11.5, 8, 9, 7, "ESH4"), minute(5, 9, 10, 9, 10, 1, "ESM4")]
+    inside = [
+        minute(0, 10, 12, 9, 11, 5, "ESH4"),
+        minute(1, 11, 11.5, 8, 9, 7, "ESH4"),
+        minute(5, 9, 10, 9, 10, 1, "ESM4"),
+    ]
     assert fold(inside, Timeframe.HOUR, T) == Bar("ES", Timeframe.HOUR, T, 10, 12, 8, 10, 13, 105, "ESM4")

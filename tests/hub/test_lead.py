@@ -97,7 +97,11 @@ def test_a_reset_discards_the_minute_the_hour_and_the_day_under_way() -> None:
     aggregator = fresh()
     closed = play(aggregator, trades([(start, ESH4, 10, 1), (start + MINUTE + SECOND, ESH4, 11, 1)]))
     aggregator.map_instrument(4, "ESU4")  # was GCJ4
-    rows = [(start + MINUTE + 2 * SECOND, ESH4, 12, 1), (start + 2 * MINUTE, ESH4, 13, 1), (start + 60 * MINUTE, ESH4, 14, 1)]
+    rows = [
+        (start + MINUTE + 2 * SECOND, ESH4, 12, 1),
+        (start + 2 * MINUTE, ESH4, 13, 1),
+        (start + 60 * MINUTE, ESH4, 14, 1),
+    ]
     closed += play(aggregator, trades(rows), until=at("2024-03-06T23:01"))
     assert [b[1] for b in lines(closed)] == [start, start + 2 * MINUTE, start + 60 * MINUTE]
     assert [b[1] for b in lines(closed, "hourly")] == [at("2024-03-05T15:00")]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -56,9 +56,10 @@ class Child:
         return child
 
     def _listen(self, lines: IO[str]) -> None:
-        for line in lines:
-            with contextlib.suppress(json.JSONDecodeError):
-                self.events.put(json.loads(line))
+        with lines:
+            for line in lines:
+                with contextlib.suppress(json.JSONDecodeError):
+                    self.events.put(json.loads(line))
 
     def event(self, name: str, timeout: float) -> dict[str, Any]:
         """Wait for an event."""
@@ -119,15 +120,25 @@ class Stage:
         """Names of the strategies that run."""
         return [name for name, setting in self.config.strategies.items() if setting.enabled]
 
+    def start(self, name: str) -> None:
+        """Start ``hub`` or ``worker NAME``, for the first time or again."""
+        arguments = ["-c", str(self.config.path), *name.split()]
+        self.children[name] = Child.start(name.replace(" ", "-"), arguments, self.folder)
+
+    def kill(self, name: str) -> None:
+        """Kill a process that this stage started, with no chance to clean up."""
+        process = self.children[name].process
+        process.kill()
+        process.wait()
+
     def raise_curtain(self) -> None:
         """Start the workers, wait until each has its cursor, then start the hub."""
-        where = ["-c", str(self.config.path)]
         for name in self.strategies:
-            self.children[f"worker {name}"] = Child.start(f"worker-{name}", [*where, "worker", name], self.folder)
+            self.start(f"worker {name}")
         for name in self.strategies:
             beat = keys.heartbeat(f"worker:{name}")
             self._await(lambda beat=beat: bool(self.client.exists(beat)), f"worker {name}")  # type: ignore[misc]
-        self.children["hub"] = Child.start("hub", [*where, "hub"], self.folder)
+        self.start("hub")
 
     def watermark(self) -> int:
         """Return the event time, in ns, up to which the hub has everything, or 0."""
@@ -185,7 +196,7 @@ class Stage:
             time.sleep(0.02)
 
 
-def start_stand_ins(folder: Path, tapes: list[Path], speed: float | None) -> tuple[Child, Child]:
+def start_stand_ins(folder: Path, tapes: Sequence[Path], speed: float | None) -> tuple[Child, Child]:
     """Start gateway and receiver on free ports; each tells its port in its event ``listening``."""
     pace = "max" if speed is None else str(speed)
     gateway = Child.start(
@@ -208,6 +219,16 @@ def start_stand_ins(folder: Path, tapes: list[Path], speed: float | None) -> tup
     return gateway, broker
 
 
+def stop_all(children: Sequence[Child]) -> None:
+    """End processes that still run, whatever state they are in."""
+    for child in children:
+        if child.process.poll() is None:
+            child.process.terminate()
+    for child in children:
+        with contextlib.suppress(SandboxError):
+            child.stop()
+
+
 @contextlib.contextmanager
 def stage(folder: Path, config: Config, gateway: Child, broker: Child) -> Iterator[Stage]:
     """Provide the server and, whatever happens, leave no process behind."""
@@ -217,12 +238,7 @@ def stage(folder: Path, config: Config, gateway: Child, broker: Child) -> Iterat
     try:
         yield running
     finally:
-        for child in (*running.children.values(), gateway, broker):
-            if child.process.poll() is None:
-                child.process.terminate()
-        for child in (*running.children.values(), gateway, broker):
-            with contextlib.suppress(SandboxError):
-                child.stop()
+        stop_all([*running.children.values(), gateway, broker])
         for name in running.strategies:
             pid = client.hget(keys.heartbeat(role(name)), "pid")
             if pid is not None and client.exists(keys.lease(role(name))):

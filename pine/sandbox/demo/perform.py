@@ -1,0 +1,91 @@
+"""One performance from curtain to curtain: stand-ins, workers, hub, the tape, and the facts afterwards."""
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from pine.core.config import load_config
+from pine.sandbox.demo.plan import GENERATED, roots_of, write_config
+from pine.sandbox.demo.stage import START_SECONDS, Stage, stage, start_stand_ins, stop_all
+from pine.sandbox.demo.summary import summarise
+from pine.strategies.catalog import PARAMS
+
+NEAR_GENERATED: Final = 0.3
+NEAR_RECORDED: Final = 0.15
+LOOK_SECONDS: Final = 0.2
+
+Look = Callable[[Stage], None]
+
+
+def perform(
+    folder: Path, tapes: Sequence[Path], speed: float | None, look: Look, *, generated: bool = False
+) -> dict[str, Any]:
+    """Run the whole system on tapes and return its facts.
+
+    Parameters
+    ----------
+    folder
+        Empty folder for configuration, data and logs.
+    tapes
+        DBN trade files.
+    speed
+        Times real time, or None for as fast as possible.
+    look
+        Called a few times a second while it runs.
+    generated
+        Whether the tapes hold the generated market of the demonstration's own roots.
+
+    Raises
+    ------
+    SandboxError
+        If a process ends that should not.
+    """
+    began = time.monotonic()
+    roots, near = (GENERATED, NEAR_GENERATED) if generated else (roots_of(tapes), NEAR_RECORDED)
+    stand_ins = start_stand_ins(folder, tapes, speed)
+    try:
+        ports = [child.event("listening", START_SECONDS)["port"] for child in stand_ins]
+        webhook = f"http://127.0.0.1:{ports[1]}/trading/webhook"
+        config = load_config(write_config(folder, roots, ports[0], webhook, near=near), PARAMS)
+        with stage(folder, config, *stand_ins) as running:
+            running.raise_curtain()
+            while not running.finished():
+                look(running)
+                time.sleep(LOOK_SECONDS)
+            look(running)
+            running.ring_down()
+            facts = summarise(running.client, config, _received(folder), time.monotonic() - began)
+            facts["exit_codes"] = running.exit_codes
+            facts["tape_end"] = running.tape_end
+            return facts
+    finally:
+        stop_all(stand_ins)
+
+
+def generate(folder: Path, days: int, seed: int) -> Path:
+    """Write the demonstration's market into a folder and return the file."""
+    from pine.sandbox.market import write_market
+
+    path = folder / "market.dbn.zst"
+    write_market(path, list(dict.fromkeys(chain.from_iterable(GENERATED.values()))), days, seed)
+    return path
+
+
+def problems(facts: dict[str, Any]) -> list[str]:
+    """Return what a performance must not end with."""
+    found = [f"{name} ended with exit code {code}" for name, code in facts["exit_codes"].items() if code]
+    for name, strategy in facts["strategies"].items():
+        intents = strategy["entries"] + strategy["exits"]
+        if strategy["deliveries"] != ({"posted": intents} if intents else {}):
+            found.append(f"{name}: {intents} intents, but deliveries {strategy['deliveries']}")
+    total = sum(strategy["entries"] + strategy["exits"] for strategy in facts["strategies"].values())
+    if facts["webhooks"] != total:
+        found.append(f"{total} intents, but the receiver got {facts['webhooks']} webhooks")
+    return found
+
+
+def _received(folder: Path) -> int:
+    received = folder / "webhooks.jsonl"
+    return len(received.read_text().splitlines()) if received.exists() else 0

@@ -1,0 +1,380 @@
+"""The embedded server: what it acknowledged stays, and there is one of it, whatever is killed and whoever starts it."""
+
+import fcntl
+import os
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from pine.bus import embedded as embedded_module
+from pine.bus import keys
+from pine.bus.connection import assert_fit, client_for, connect, revive
+from pine.bus.embedded import MAX_SOCKET_PATH, EmbeddedServer
+from pine.core.config import BusConfig, Config
+from pine.core.errors import BusError, ServerUnfit
+
+from .waiting import children, ended, until
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server that nobody has started yet."""
+    embedded = EmbeddedServer(tmp_path / "data")
+    yield embedded
+    embedded.stop()
+
+
+def kill(embedded: EmbeddedServer) -> int:
+    """Kill the server as a power cut would, and return the process id it had."""
+    pid = server_pid(embedded)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: ended(pid), "the server dies")
+    return pid
+
+
+def server_pid(embedded: EmbeddedServer) -> int:
+    """Ask the server itself for its process id."""
+    with client_for(embedded.url) as client:  # type: ignore[attr-defined]
+        return int(client.info()["process_id"])
+
+
+def lock_is_free(embedded: EmbeddedServer) -> bool:
+    with (embedded.folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def write(embedded: EmbeddedServer, count: int) -> None:
+    with client_for(embedded.url) as client:  # type: ignore[attr-defined]
+        for n in range(1, count + 1):
+            client.xadd(keys.CLOCK, {"prev": f"{n - 1}-0"}, id=f"{n}-0")
+
+
+def held(embedded: EmbeddedServer) -> int:
+    with client_for(embedded.url) as client:  # type: ignore[attr-defined]
+        assert [key.decode() for key in client.keys("*") if not keys.is_declared(key.decode())] == []
+        return int(client.xlen(keys.CLOCK))
+
+
+def test_it_answers_once_ensured_and_not_before(idle: EmbeddedServer) -> None:
+    assert not idle.is_running()
+    assert idle.pid() is None
+    idle.ensure()
+    assert idle.is_running()
+    assert idle.pid() == server_pid(idle)
+
+
+def test_ensuring_a_running_server_leaves_it_alone(idle: EmbeddedServer) -> None:
+    idle.ensure()
+    pid = server_pid(idle)
+    idle.ensure()
+    assert server_pid(idle) == pid
+
+
+def test_it_is_safe_by_its_settings(idle: EmbeddedServer) -> None:
+    idle.ensure()
+    with client_for(idle.url) as client:  # type: ignore[attr-defined]
+        assert_fit(client)
+        settings = client.config_get("appendfsync", "port", "unixsocketperm", "save")
+    found = {_text(name): _text(value) for name, value in settings.items()}
+    assert found == {"appendfsync": "always", "port": "0", "unixsocketperm": "700", "save": ""}
+
+
+def test_stopping_says_whether_one_was_running_and_frees_the_folder(idle: EmbeddedServer) -> None:
+    assert not idle.stop()
+    idle.ensure()
+    assert not lock_is_free(idle)
+    assert idle.stop()
+    assert lock_is_free(idle)
+    assert not idle.is_running()
+    assert not idle.stop()
+
+
+def test_entries_are_there_again_after_a_stop(idle: EmbeddedServer) -> None:
+    idle.ensure()
+    write(idle, 500)
+    idle.stop()
+    idle.ensure()
+    assert held(idle) == 500
+
+
+def test_every_acknowledged_entry_is_there_again_after_kill_9(idle: EmbeddedServer) -> None:
+    for count in (200, 400):
+        idle.ensure()
+        with client_for(idle.url) as client:  # type: ignore[attr-defined]
+            for n in range(count - 199, count + 1):
+                client.xadd(keys.CLOCK, {"prev": ""}, id=f"{n}-0")
+        kill(idle)
+        idle.ensure()
+        assert held(idle) == count
+
+
+def test_stale_pid_file_and_socket_do_no_harm(idle: EmbeddedServer) -> None:
+    idle.ensure()
+    old = kill(idle)
+    assert idle.socket.exists()
+    assert idle.pid() == old
+    assert not idle.is_running()
+    assert not idle.stop()
+    idle.ensure()
+    assert idle.pid() == server_pid(idle) != old
+
+
+def test_a_stale_pid_that_is_somebody_else_now_is_not_signalled(idle: EmbeddedServer) -> None:
+    idle.ensure()
+    kill(idle)
+    with children("print('up', flush=True); input(); print('well', flush=True)") as (innocent,):
+        assert innocent.line() == "up"
+        (idle.folder / "server.pid").write_text(f"{innocent.process.pid}\n")
+        assert not idle.stop()
+        innocent.go()
+        assert innocent.line() == "well"
+
+
+@pytest.mark.parametrize("content", ["", "junk\n", "-"])
+def test_a_pid_file_that_says_nothing_is_no_pid(idle: EmbeddedServer, content: str) -> None:
+    idle.folder.mkdir(parents=True)
+    (idle.folder / "server.pid").write_text(content)
+    assert idle.pid() is None
+    idle.ensure()
+    assert idle.pid() == server_pid(idle)
+
+
+def test_killed_server_is_started_again_by_those_who_need_it(idle: EmbeddedServer) -> None:
+    config = Config(path=idle.data_dir / "pine.yaml", data_dir=idle.data_dir)
+    client = connect(config)
+    client.xadd(keys.CLOCK, {"prev": ""}, id="1-0")
+    kill(idle)
+    revive(config)
+    assert client.xlen(keys.CLOCK) == 1
+    client.close()
+
+
+STARTER = """
+import sys
+from pathlib import Path
+from pine.bus.connection import client_for
+from pine.bus.embedded import EmbeddedServer
+server = EmbeddedServer(Path(sys.argv[1]))
+print("ready", flush=True)
+input()
+server.ensure()
+print(client_for(server.url).info()["process_id"], server.pid(), flush=True)
+input()
+"""
+
+
+def test_processes_that_start_it_at_once_end_with_one(idle: EmbeddedServer) -> None:
+    with children(STARTER, str(idle.data_dir), count=4) as starters:
+        assert [starter.line() for starter in starters] == ["ready"] * 4
+        for starter in starters:
+            starter.go()
+        answers = {starter.line() for starter in starters}
+        pid = server_pid(idle)
+        assert answers == {f"{pid} {pid}"}
+        assert not lock_is_free(idle)
+
+
+def test_it_survives_the_kill_of_the_process_that_started_it(idle: EmbeddedServer) -> None:
+    with children(STARTER, str(idle.data_dir)) as (starter,):
+        starter.line()
+        starter.go()
+        pid = int(starter.line().split()[0])
+        write(idle, 3)
+        starter.kill()
+    assert server_pid(idle) == pid
+    assert held(idle) == 3
+    assert not lock_is_free(idle)
+
+
+def test_no_second_server_on_the_same_folder_even_if_the_first_cannot_be_reached(
+    idle: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_module, "START_TIMEOUT", 0.3)
+    idle.ensure()
+    pid = server_pid(idle)
+    away = idle.socket.with_name("away.sock")
+    idle.socket.rename(away)
+    with pytest.raises(BusError, match=r"server\.log"):
+        idle.ensure()
+    assert idle.pid() == pid
+    away.rename(idle.socket)
+    assert server_pid(idle) == pid
+
+
+def test_a_server_that_is_still_dying_is_replaced_once_it_is_gone(
+    idle: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_module, "START_TIMEOUT", 5)
+    idle.folder.mkdir(parents=True)
+    looks, answers = 0, EmbeddedServer._answers
+
+    def look(server: EmbeddedServer) -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 3:  # by now the starter has found the lock taken and waits
+            dying.close()
+        return answers(server)
+
+    monkeypatch.setattr(EmbeddedServer, "_answers", look)
+    with (idle.folder / "lock").open("w") as dying:
+        fcntl.flock(dying, fcntl.LOCK_EX)
+        idle.ensure()
+    assert idle.is_running()
+
+
+def test_a_server_that_cannot_start_is_an_error_that_names_its_log(
+    idle: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_module, "START_TIMEOUT", 0.3)
+    monkeypatch.setattr(embedded_module, "server_binary", lambda: "/bin/false")
+    with pytest.raises(BusError, match=r"server\.log"):
+        idle.ensure()
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file stands here")
+    with pytest.raises(BusError, match=str(tmp_path / "data")):
+        EmbeddedServer(tmp_path / "data").ensure()
+
+
+def test_a_long_path_gets_its_socket_elsewhere_for_this_user_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="p", dir="/tmp") as short:  # noqa: S108  # short enough for a socket
+        monkeypatch.setattr(tempfile, "tempdir", short)
+        long = EmbeddedServer(tmp_path / ("deep" * 20) / ("er" * 30))
+        twin = EmbeddedServer(tmp_path / ("deep" * 20) / ("er" * 29))
+        assert len(str(long.folder / "server.sock")) > MAX_SOCKET_PATH >= len(str(long.socket))
+        assert long.socket != twin.socket
+        try:
+            long.ensure()
+            assert long.socket.parent.stat().st_mode & 0o777 == 0o700
+            write(long, 2)
+            kill(long)
+            long.ensure()
+            assert held(long) == 2
+        finally:
+            long.stop()
+
+
+@pytest.mark.parametrize("name", ["my data", "ü", "100%25", "a#1", "what?", "it's", 'say "so"'])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    embedded = EmbeddedServer(tmp_path / name)
+    try:
+        embedded.ensure()
+        write(embedded, 1)
+        assert held(embedded) == 1
+    finally:
+        embedded.stop()
+
+
+def test_without_a_server_and_without_leave_to_start_one_connecting_is_an_error(idle: EmbeddedServer) -> None:
+    config = Config(path=idle.data_dir / "pine.yaml", data_dir=idle.data_dir)
+    with pytest.raises(BusError, match=str(idle.data_dir)):
+        connect(config, start=False)
+    assert not idle.is_running()
+    connect(config).close()
+    connect(config, start=False).close()
+
+
+def test_a_server_elsewhere_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
+    config = Config(path=tmp_path / "x", data_dir=tmp_path, bus=BusConfig(f"unix://{tmp_path}/nobody.sock"))
+    with pytest.raises(BusError, match=r"bus\.url"):
+        connect(config)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://u:hidden@127.0.0.1:port/0", "redis://u:hidden@127.0.0.1:99999/0", "redis://h?socket_timeout=x"]
+)
+def test_a_url_that_cannot_be_read_is_an_error_that_keeps_the_password(tmp_path: Path, url: str) -> None:
+    config = Config(path=tmp_path / "x", data_dir=tmp_path, bus=BusConfig(url))
+    with pytest.raises(BusError, match=r"bus\.url") as caught:
+        connect(config)
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "unfit"), [("appendonly", "no"), ("maxmemory-policy", "allkeys-lru"), ("maxmemory-policy", "volatile-ttl")]
+)
+def test_a_server_that_would_lose_data_is_refused_with_the_setting(
+    server: EmbeddedServer, client: Redis, setting: str, unfit: str
+) -> None:
+    assert_fit(client)
+    client.config_set(setting, unfit)
+    with pytest.raises(ServerUnfit, match=rf"{setting}: found {unfit}, expected .*CONFIG SET {setting} "):
+        assert_fit(client)
+    config = Config(path=server.data_dir / "x", data_dir=server.data_dir, bus=BusConfig(server.url))
+    with pytest.raises(ServerUnfit, match=setting):
+        connect(config)
+
+
+class Described:
+    """A server of another version, as far as it describes itself."""
+
+    def __init__(self, **info: object) -> None:
+        self._info = {"aof_enabled": 1, "maxmemory_policy": "noeviction", **info}
+
+    def info(self) -> dict[str, object]:
+        return self._info
+
+
+@pytest.mark.parametrize(
+    ("info", "name"),
+    [
+        ({"redis_version": "6.2.14"}, "Redis 6.2.14"),
+        ({"redis_version": "7.2.4", "valkey_version": "7.2.5"}, "Valkey 7.2.5"),
+    ],
+)
+def test_an_old_server_is_refused(info: dict[str, object], name: str) -> None:
+    with pytest.raises(ServerUnfit, match=name):
+        assert_fit(Described(**info))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "info",
+    [{"redis_version": "7.0.0"}, {"redis_version": "8.2.1"}, {"redis_version": "7.2.4", "valkey_version": "8.0.0"}],
+)
+def test_a_recent_server_is_accepted(info: dict[str, object]) -> None:
+    assert_fit(Described(**info))  # type: ignore[arg-type]
+
+
+def test_asking_whether_it_runs_is_one_attempt(idle: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a kill the socket refuses; asking again and again by itself would only delay the start."""
+    idle.folder.mkdir(parents=True)
+    monkeypatch.chdir(idle.folder)
+    attempts, done = [], threading.Event()
+
+    def hang_up() -> None:
+        while not done.is_set():
+            client, _ = listener.accept()
+            client.close()
+            attempts.append(1)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("server.sock" if idle.socket.parent == idle.folder else str(idle.socket))
+        listener.listen()
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        assert not idle.is_running()
+        made = len(attempts)
+        done.set()
+        with socket.socket(socket.AF_UNIX) as last:
+            last.connect(listener.getsockname())
+        thread.join()
+    idle.socket.unlink()
+    assert made == 1
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,75 @@
+"""The same tape leads to the same streams: at any speed, and with processes killed on the way."""
+
+import os
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from stagecraft import Performance, recorded
+
+from pine.bus import keys, streams
+from pine.bus.embedded import EmbeddedServer
+from pine.sandbox.demo.perform import perform, problems
+from pine.sandbox.demo.stage import Stage
+from pine.sandbox.market import write_market
+
+FIRST, LAST = 1709510400000, 1709769600000
+"""First and last session's start of the tape, in ms."""
+
+
+def play(tape: Path, folder: Path, speed: float | None = None, look: Callable[[Stage], None] = lambda _: None) -> dict:
+    """Run the system on a tape and return its streams."""
+    kept: dict[str, list] = {}
+
+    def keep(stage: Stage) -> None:
+        look(stage)
+        if stage.tape_end and stage.finished():
+            kept.update(recorded(stage.client, stage.config, stage.tape_end))
+
+    facts = perform(folder, [tape], speed, keep)
+    assert problems(facts) == []
+    return kept
+
+
+def reached(stage: Stage, victim: str) -> int:
+    """Return the step, in ms, that a process has come to."""
+    if victim.startswith("worker"):
+        cursor = streams.group_info(stage.client, keys.CLOCK, victim.split()[1])
+        return streams.ms_of(cursor["last-delivered-id"])
+    return streams.ms_of(streams.last_id(stage.client, keys.CLOCK) or "0")
+
+
+@pytest.mark.parametrize("victim", ["hub", "worker ibs_a", "server"])
+def test_a_process_killed_and_started_again_leaves_the_same_streams(
+    victim: str, performance: Performance, tape: Path, tmp_path: Path
+) -> None:
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")  # noqa: T201  # pytest shows it when the test fails
+    chance = random.Random(seed)
+    at = sorted(FIRST + chance.uniform(0.05, 0.85) * (LAST - FIRST) for _ in range(2))
+    killed: list[float] = []
+
+    def look(stage: Stage) -> None:
+        if len(killed) == len(at) or reached(stage, victim) < at[len(killed)]:
+            return
+        killed.append(at[len(killed)])
+        if victim == "server":
+            server = EmbeddedServer(stage.config.data_dir)
+            os.kill(server.pid() or 0, signal.SIGKILL)
+            server.ensure()
+        else:
+            stage.kill(victim)
+            stage.start(victim)
+
+    assert play(tape, tmp_path, look=look) == performance.streams()
+    assert len(killed) == 2
+
+
+def test_two_speeds_give_the_same_streams(tmp_path: Path) -> None:
+    tape = tmp_path / "short.dbn.zst"
+    write_market(tape, ["ES", "GC"], 1, 3, trades_per_day=2000)
+    (tmp_path / "max").mkdir()
+    (tmp_path / "paced").mkdir()
+    assert play(tape, tmp_path / "max") == play(tape, tmp_path / "paced", speed=15_000)

@@ -1,0 +1,169 @@
+"""A worker that ends at any step, in order or not, goes on as if nothing had happened."""
+
+from pathlib import Path
+
+import pytest
+from market import begin, closed_bars, configure, publish, record
+
+from pine.bus import keys, streams
+from pine.bus.client import Client
+from pine.core.errors import DataError, Fenced
+from pine.orders.entries import Control, Intent, Void, decode
+from pine.orders.ledger import read_ledger
+
+STREAMS = (keys.ledger("one"), keys.flight("one"))
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
+    """What one worker that never ends decides."""
+    from pine.bus.connection import client_for
+    from pine.bus.embedded import EmbeddedServer
+
+    folder = tmp_path_factory.mktemp("unbroken")
+    server = EmbeddedServer(folder / "data")
+    server.ensure()
+    client = client_for(server.url)
+    config = configure(folder)
+    run = begin(client, config, "one")
+    publish(client, config, closed_bars())
+    run.until_caught_up()
+    found = {stream: record(client, stream) for stream in STREAMS}
+    client.close()
+    server.stop()
+    return found
+
+
+def test_the_market_of_these_tests_leads_to_entries_exits_and_fills(unbroken: dict[str, list]) -> None:
+    kinds = [type(decode(fields[b"entry"])).__name__ for _, fields in unbroken[keys.ledger("one")]]
+    assert kinds.count("Intent") >= 10
+    assert kinds.count("Fill") >= 10
+
+
+@pytest.mark.parametrize("steps", [1, 61, 1000, 2500])
+def test_a_worker_stopped_between_steps_continues_with_the_same_ledger_and_flights(
+    steps: int, unbroken: dict[str, list], client: Client, tmp_path: Path
+) -> None:
+    config = configure(tmp_path)
+    first = begin(client, config, "one")
+    publish(client, config, closed_bars())
+    first.until_step(steps)
+    begin(client, config, "one").until_caught_up()
+    assert {stream: record(client, stream) for stream in STREAMS} == unbroken
+
+
+def test_a_step_that_was_read_but_not_acknowledged_is_run_by_the_successor(
+    unbroken: dict[str, list], client: Client, tmp_path: Path
+) -> None:
+    config = configure(tmp_path)
+    first = begin(client, config, "one")
+    publish(client, config, closed_bars())
+    first.until_step(700)
+    dead = begin(client, config, "one")
+    assert streams.read_group(client, keys.CLOCK, "one", dead.source.consumer) != []
+    dead.source.lease.release()
+    begin(client, config, "one").until_caught_up()
+    assert {stream: record(client, stream) for stream in STREAMS} == unbroken
+
+
+def test_a_worker_whose_role_was_taken_over_cannot_write_any_more(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    stale = begin(client, config, "one")
+    publish(client, config, closed_bars())
+    stale.source.lease.release()  # as if it had run out
+    fresh = begin(client, config, "one")
+    with pytest.raises(Fenced):
+        stale.until_caught_up()
+    fresh.source.lease.release()
+    assert [identifier for identifier, _ in read_ledger(client, "one")] == ["0-1"]
+
+
+def test_a_first_start_on_full_streams_warms_up_and_decides_nothing_about_the_past(
+    client: Client, tmp_path: Path
+) -> None:
+    config = configure(tmp_path)
+    publish(client, config, closed_bars())
+    run = begin(client, config, "one")
+    run.until_caught_up()
+    assert run.engine.steps == client.xlen(keys.CLOCK)
+    assert client.xlen(keys.flight("one")) == 0
+    assert [type(entry).__name__ for _, entry in read_ledger(client, "one")] == ["Origin"]
+
+
+def test_a_warmed_up_worker_decides_like_one_that_was_there_all_along(
+    unbroken: dict[str, list], client: Client, tmp_path: Path
+) -> None:
+    """Flights differ only in what follows from positions; what was observed of the bars is the same."""
+    import orjson
+
+    config = configure(tmp_path)
+    closed = closed_bars()
+    publish(client, config, closed[:2000])
+    run = begin(client, config, "one")
+    publish(client, config, closed[2000:])
+    run.until_caught_up()
+    ours = {i: orjson.loads(f[b"flight"])["observed"] for i, f in record(client, keys.flight("one"))}
+    theirs = {i: orjson.loads(f[b"flight"])["observed"] for i, f in unbroken[keys.flight("one")]}
+    assert len(ours) > 10
+    assert [[o["ibs"] for o in ours[i]] for i in ours] == [[o["ibs"] for o in theirs[i]] for i in ours]
+
+
+def test_a_missing_clock_entry_stops_the_worker_with_the_step_named(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    run = begin(client, config, "one")
+    publish(client, config, closed_bars()[:50])
+    gone = streams.entry_id(closed_bars()[20].boundary // 1_000_000)
+    client.xdel(keys.CLOCK, gone)  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match=gone[:-2]):
+        run.until_caught_up()
+
+
+def test_requests_are_booked_once_at_the_last_step_and_hold_after_a_restart(client: Client, tmp_path: Path) -> None:
+    import orjson
+
+    config = configure(tmp_path)
+    closed = closed_bars()
+    run = begin(client, config, "one")
+    publish(client, config, closed[:200])
+    run.until_caught_up()
+    halt = {"order": "halt", "reason": "lunch", "who": "me"}
+    client.xadd(keys.control("one"), {"request": orjson.dumps(halt)})
+    client.xadd(keys.control("one"), {"request": b"nonsense"})
+    publish(client, config, closed[200:])
+    begin(client, config, "one").until_caught_up()
+    entries = list(read_ledger(client, "one"))
+    assert [e.reason for _, e in entries if isinstance(e, Control)] == ["lunch"]
+    at = next(streams.ms_of(i) for i, e in entries if isinstance(e, Control))
+    later = [e for i, e in entries if isinstance(e, Intent) and e.is_entry and streams.ms_of(i) > at]
+    assert later == []
+    assert at >= closed[199].boundary // 1_000_000
+    assert begin(client, config, "one").source.desk.portfolio.halted == "lunch"
+
+
+def test_a_voided_entry_takes_its_paper_position_back(client: Client, tmp_path: Path) -> None:
+    import orjson
+
+    config = configure(tmp_path)
+    closed = closed_bars()
+    run = begin(client, config, "one")
+    publish(client, config, closed)
+    positions = run.source.desk.portfolio.positions
+    run.until(lambda _: bool(positions))
+    wanted = [position.entry for position in positions.values()]
+    void = {"order": "void", "intent": wanted[0], "reason": "rejected"}
+    client.xadd(keys.control("one"), {"request": orjson.dumps(void)})
+    begin(client, config, "one").until_step(1)
+    assert [e.intent for _, e in read_ledger(client, "one") if isinstance(e, Void)] == wanted[:1]
+    restored = begin(client, config, "one").source.desk.portfolio
+    assert wanted[0] not in {position.entry for position in restored.positions.values()}
+
+
+def test_every_stream_of_the_strategy_shows_no_lag_when_caught_up(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    run = begin(client, config, "one")
+    publish(client, config, closed_bars())
+    run.until_caught_up()
+    for symbol in ("ES", "GC"):
+        for timeframe in ("1min", "hourly", "daily"):
+            assert streams.group_info(client, f"market:{symbol}:{timeframe}", "one")["lag"] == 0
+    assert streams.group_info(client, keys.CLOCK, "one")["lag"] == 0
