@@ -10,7 +10,7 @@ from pine.core.config import load_config
 from pine.sandbox.demo.perform import generate
 from pine.strategies.catalog import PARAMS
 
-DAYS, SEED = 3, 11
+DAYS, SEED = 2, 11
 
 
 @pytest.fixture(scope="session")

@@ -15,18 +15,24 @@ from pine.sandbox.demo.perform import perform, problems
 from pine.sandbox.demo.stage import Stage
 from pine.sandbox.market import write_market
 
-FIRST, LAST = 1709510400000, 1709769600000
+FIRST, LAST = 1709510400000, 1709683200000
 """First and last session's start of the tape, in ms."""
 
 
-def play(tape: Path, folder: Path, speed: float | None = None, look: Callable[[Stage], None] = lambda _: None) -> dict:
-    """Run the system on a tape and return its streams."""
+def play(
+    tape: Path,
+    folder: Path,
+    speed: float | None = None,
+    look: Callable[[Stage], None] = lambda _: None,
+    until: int | None = None,
+) -> dict:
+    """Run the system on a tape and return its streams, to a time in ns or to the end of the tape."""
     kept: dict[str, list] = {}
 
     def keep(stage: Stage) -> None:
         look(stage)
         if stage.tape_end and stage.finished():
-            kept.update(recorded(stage.client, stage.config, stage.tape_end))
+            kept.update(recorded(stage.client, stage.config, until or stage.tape_end))
 
     facts = perform(folder, [tape], speed, keep)
     assert problems(facts) == []
@@ -72,4 +78,7 @@ def test_two_speeds_give_the_same_streams(tmp_path: Path) -> None:
     write_market(tape, ["ES", "GC"], 1, 3, trades_per_day=2000)
     (tmp_path / "max").mkdir()
     (tmp_path / "paced").mkdir()
-    assert play(tape, tmp_path / "max") == play(tape, tmp_path / "paced", speed=15_000)
+    day_after = 1709676000_000_000_000  # an hour before the tail of heartbeats ends
+    paced = play(tape, tmp_path / "paced", speed=15_000, until=day_after)
+    assert play(tape, tmp_path / "max", until=day_after) == paced
+    assert len(paced["market:ES:1min"]) > 500
