@@ -14,21 +14,17 @@ from pine.core.times import from_datetime, isoformat, to_datetime
 SCHEMA_VERSION: Final = 1
 PRICE_SCALE: Final = 1_000_000_000
 
-_FIELDS: Final = frozenset(
-    [
-        "symbol",
-        "timestamp",
-        "open",
-        "high",
-        "low",
-        "close",
-        "volume",
-        "instrument_id",
-        "contract_symbol",
-        "timeframe",
-        "version",
-    ]
-)
+_PRICES: Final = ("open", "high", "low", "close")
+_KINDS: Final[dict[str, tuple[type, ...]]] = {
+    "symbol": (str,),
+    "timestamp": (str,),
+    **dict.fromkeys(_PRICES, (float, int)),
+    "volume": (int,),
+    "instrument_id": (int,),
+    "contract_symbol": (str,),
+    "timeframe": (str,),
+    "version": (int,),
+}
 
 
 @frozen(slots=True)
@@ -107,10 +103,13 @@ class Bar:
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> "Bar":
         """Build a bar from its published fields; the counterpart of `to_dict`."""
-        if not isinstance(raw, dict) or not raw.keys() >= _FIELDS:
-            raise DataError(f"bar: found {raw!r}, expected an object with {', '.join(sorted(_FIELDS))}")
+        if not isinstance(raw, dict) or not raw.keys() >= _KINDS.keys():
+            raise DataError(f"bar: found {raw!r}, expected an object with {', '.join(_KINDS)}")
         if raw["version"] != SCHEMA_VERSION:
             raise DataError(f"bar: found schema version {raw['version']!r}, expected {SCHEMA_VERSION}")
+        for name, kinds in _KINDS.items():
+            if not isinstance(raw[name], kinds) or isinstance(raw[name], bool):
+                raise DataError(f"bar: {name}: found {raw[name]!r}, expected {' or '.join(k.__name__ for k in kinds)}")
         try:
             bar = cls(
                 symbol=raw["symbol"],
@@ -120,11 +119,11 @@ class Bar:
                 high=float(raw["high"]),
                 low=float(raw["low"]),
                 close=float(raw["close"]),
-                volume=int(raw["volume"]),
-                instrument_id=int(raw["instrument_id"]),
+                volume=raw["volume"],
+                instrument_id=raw["instrument_id"],
                 contract_symbol=raw["contract_symbol"],
             )
-        except (TypeError, ValueError) as error:
+        except (OverflowError, ValueError) as error:
             raise DataError(f"bar: found {raw!r}, which cannot be read: {error}") from None
         bar.check()
         return bar

@@ -13,7 +13,7 @@ from pine.core.errors import ContractError
 
 MONTH_CODES: Final = "FGHJKMNQUVXZ"
 
-_OUTRIGHT: Final = re.compile(rf"(?P<root>[A-Z0-9]{{1,5}}?)(?P<month>[{MONTH_CODES}])(?P<year>\d{{4}}|\d{{1,2}})")
+_OUTRIGHT: Final = re.compile(rf"(?P<root>[A-Z0-9]{{1,5}}?)(?P<month>[{MONTH_CODES}])(?P<year>[0-9]{{4}}|[0-9]{{1,2}})")
 _OPTION: Final = re.compile(r"\S+ [CP]\d+")
 
 

@@ -86,6 +86,27 @@ SPECS: Final = _table(
 )
 
 
+MICROS: Final = {
+    "MES": "ES",
+    "MNQ": "NQ",
+    "M2K": "RTY",
+    "MYM": "YM",
+    "MGC": "GC",
+    "SIL": "SI",
+    "MHG": "HG",
+    "MCL": "CL",
+    "M6A": "6A",
+    "M6B": "6B",
+    "M6E": "6E",
+}
+"""Smaller contracts on the same price, with the root that they follow."""
+
+
+def same_price(root: str, other: str) -> bool:
+    """Tell whether two roots are sizes of one product, so that signals of one can be traded in the other."""
+    return MICROS.get(root, root) == MICROS.get(other, other)
+
+
 def spec(root: str) -> InstrumentSpec:
     """Return the specification of a root.
 

@@ -13,6 +13,7 @@ from pine.core.calendar import scheduled_hours
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND, Timeframe
 
 SHORT_SESSION_HOURS: Final = 4.0
+LONGEST_MERGE: Final = 7 * NS_PER_DAY
 
 _CLOSE: Final = re.compile(r"(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?: (?P<zone>\S+))?")
 
@@ -62,6 +63,11 @@ class SessionClose:
             ZoneInfo(zone)
         except (KeyError, ValueError, OSError):
             raise ValueError(f"time zone: found {zone!r}, expected a name such as America/Chicago") from None
+        offsets = {datetime(2024, month, 1, tzinfo=ZoneInfo(zone)).utcoffset() for month in (1, 7)}
+        if any(offset is None or offset % timedelta(hours=1) for offset in offsets):
+            raise ValueError(
+                f"time zone: found {zone!r}, expected one whole hours from UTC: hours must not cross a close"
+            )
         if match["minute"] != "00":
             raise ValueError(f"found {text!r}, expected a whole hour: an hourly bar must not cross a session's close")
         return cls(int(match["hour"]), zone)
@@ -118,24 +124,25 @@ def session(ts: int, rule: SessionRule) -> Period:
 
 def session_begin(ts: int, rule: SessionRule) -> int:
     """Return the first instant that belongs to the session of `ts`: before its start if it took in a short one."""
-    begin = session(ts, rule).start
-    earlier = _raw(begin - 1, rule.close)
-    while rule.merge_short and _is_short(*earlier, rule):
-        begin = earlier.start
-        earlier = _raw(begin - 1, rule.close)
+    begin = probe = session(ts, rule).start
+    while rule.merge_short:
+        earlier = _raw(probe - 1, rule.close)
+        hours = scheduled_hours(rule.group, *earlier)
+        if hours >= SHORT_SESSION_HOURS or begin - earlier.start > LONGEST_MERGE:
+            break
+        probe = earlier.start
+        if hours > 0:
+            begin = earlier.start
     return begin
 
 
 @lru_cache(maxsize=65536)
 def _session(hour: int, rule: SessionRule) -> Period:
     start, end = _raw(hour * NS_PER_HOUR, rule.close)
-    while rule.merge_short and _is_short(start, end, rule):
-        start, end = _raw(end, rule.close)
+    if rule.merge_short and 0 < scheduled_hours(rule.group, start, end) < SHORT_SESSION_HOURS:
+        while scheduled_hours(rule.group, start, end) < SHORT_SESSION_HOURS:
+            start, end = _raw(end, rule.close)
     return Period(start, end)
-
-
-def _is_short(start: int, end: int, rule: SessionRule) -> bool:
-    return 0 < scheduled_hours(rule.group, start, end) < SHORT_SESSION_HOURS
 
 
 def _raw(ts: int, close: SessionClose) -> Period:

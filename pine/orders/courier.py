@@ -144,9 +144,9 @@ class Courier:
             answer = self._web.post(payload(self.strategy, intent))
             if self._settle(intent, answer, tries):
                 return
-            pause = answer.retry_after if answer.retry_after is not None else FIRST_PAUSE * 2**tries
+            own = min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE)
             tries += 1
-            self._wait(min(pause, LONGEST_PAUSE) * random.uniform(1.0, 1.3))  # noqa: S311  # jitter, not a secret
+            self._wait((own if answer.retry_after is None else answer.retry_after) * random.uniform(1.0, 1.3))  # noqa: S311  # jitter, not a secret
 
     def _settle(self, intent: Intent, answer: Answer, tries: int) -> bool:
         """Record what an answer means; return whether the intent is done with."""

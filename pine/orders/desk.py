@@ -93,6 +93,7 @@ class Desk:
                 intent = self._book_exit(self.portfolio.positions[symbol], "roll", last.close, {"to": to})
                 self._fill(intent, last.close, self._step - NS_PER_MINUTE)
         self._lead[symbol] = to
+        self._last.pop(symbol, None)  # the next price is another contract's
 
     def enter(self, symbol: str, reason: str, facts: Mapping[str, Any], *, short: bool = False) -> Intent | None:
         """Ask for a position; return the intent, or nothing if a rule forbids it."""
@@ -181,7 +182,7 @@ class Desk:
                 raise PineError(f"{order.id}: an exit without a position cannot fill")
             side = -1 if position.quantity > 0 else 1
             gross = (price - position.price) * position.quantity * instrument.point_value
-            pnl = gross - commission - instrument.commission * abs(position.quantity)
+            pnl = gross - commission - position.commission
         self._add(Fill(order.id, order.symbol, order.contract, side, order.quantity, price, time, commission, pnl))
 
     def _add(self, entry: Entry) -> None:

@@ -151,5 +151,5 @@ def decode(payload: bytes) -> Entry:
         raw = orjson.loads(payload)
         kind = raw.pop("kind")
         return _CONVERTER.structure(raw, _KINDS[kind])  # type: ignore[no-any-return]
-    except (orjson.JSONDecodeError, AttributeError, KeyError, cattrs.BaseValidationError) as error:
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, cattrs.BaseValidationError) as error:
         raise DataError(f"ledger entry: found {payload[:120]!r}, which cannot be read: {error}") from None

@@ -1,11 +1,9 @@
 """A strategy's paper account: the fold of its ledger, and nothing else."""
 
 from collections import Counter
-from collections.abc import Mapping
 
 from attrs import define, field, frozen
 
-from pine.core.config import TradedInstrument
 from pine.core.period import SessionRule, session
 from pine.orders.entries import Control, Entry, Fill, Intent, Origin, Void
 
@@ -24,6 +22,8 @@ class Position:
         Start in ns of the minute that filled it.
     entry
         Id of the intent that opened it.
+    commission
+        Dollars that the entry cost.
     """
 
     symbol: str
@@ -32,6 +32,7 @@ class Position:
     price: float
     entered: int
     entry: str
+    commission: float = 0.0
 
 
 @define
@@ -42,14 +43,11 @@ class Portfolio:
     ----------
     cash
         Dollars at the start.
-    traded
-        The strategy's instruments.
     desk_session
         Sessions by which the day's profit and loss is counted.
     """
 
     cash: float
-    traded: Mapping[str, TradedInstrument]
     desk_session: SessionRule
     positions: dict[str, Position] = field(factory=dict)
     orders: dict[str, Intent] = field(factory=dict)
@@ -57,7 +55,7 @@ class Portfolio:
     realised: float = 0.0
     trades: int = 0
     reasons: Counter[str] = field(factory=Counter)
-    _intents: dict[str, Intent] = field(factory=dict)
+    _closed: dict[str, tuple[float, int]] = field(factory=dict)
     _day: int = 0
     _day_pnl: float = 0.0
 
@@ -65,7 +63,6 @@ class Portfolio:
         """Fold one ledger entry."""
         if isinstance(entry, Intent):
             self.orders[entry.id] = entry
-            self._intents[entry.id] = entry
             self.reasons[entry.reason] += 1
         elif isinstance(entry, Fill):
             self._fill(entry)
@@ -96,26 +93,39 @@ class Portfolio:
         self.cash -= fill.commission
         if intent.is_entry:
             self.positions[fill.symbol] = Position(
-                fill.symbol, fill.contract, fill.side * fill.quantity, fill.price, fill.time, intent.id
+                fill.symbol,
+                fill.contract,
+                fill.side * fill.quantity,
+                fill.price,
+                fill.time,
+                intent.id,
+                fill.commission,
             )
             return
         position = self.positions.pop(fill.symbol)
         pnl = fill.pnl or 0.0
-        entry_commission = self.traded[fill.symbol].commission * abs(position.quantity)
-        self.cash += pnl + fill.commission + entry_commission
+        self.cash += pnl + fill.commission + position.commission
         self.realised += pnl
         self.trades += 1
         day = self._session_of(fill.time)
         if day != self._day:
             self._day, self._day_pnl = day, 0.0
         self._day_pnl += pnl
+        self._closed[position.entry] = (pnl, day)
 
     def _void(self, void: Void) -> None:
-        """Take an entry back: its order, or the position it opened, and the commission that position cost."""
+        """Take an entry back: its order, the position it opened and what that cost, or the trade that it became."""
         self.orders.pop(void.intent, None)
         for symbol, position in list(self.positions.items()):
             if position.entry == void.intent:
-                self.cash += self.traded[symbol].commission * abs(position.quantity)
+                self.cash += position.commission
                 del self.positions[symbol]
                 for order in self.pending(symbol):
                     del self.orders[order.id]
+        if void.intent in self._closed:
+            pnl, day = self._closed.pop(void.intent)
+            self.cash -= pnl
+            self.realised -= pnl
+            self.trades -= 1
+            if day == self._day:
+                self._day_pnl -= pnl

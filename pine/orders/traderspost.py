@@ -4,10 +4,12 @@ A webhook carries no idempotency key, so a post that may have arrived is never s
 accepted, refused, not sent, or unknown.
 """
 
+import math
 import time
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from attrs import define, field, frozen
@@ -17,6 +19,13 @@ from pine.core.config import Secret
 from pine.orders.entries import Intent
 
 _TOO_MANY: Final = 429
+_SECRET_LENGTH: Final = 6
+_NEVER_SENT: Final = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidJSONError,
+)
 _HEADERS: Final = {"User-Agent": f"pine/{__version__}"}
 
 
@@ -64,12 +73,12 @@ def payload(strategy: str, intent: Intent) -> dict[str, Any]:
         "orderType": "market",
         "timeInForce": "day",
         "extras": {
+            **intent.facts,
             "strategy": strategy,
             "intent": intent.id,
             "symbol": intent.symbol,
             "contract": intent.contract,
             "reason": intent.reason,
-            **intent.facts,
         },
     }
 
@@ -102,13 +111,25 @@ class TradersPost:
             return _lost_connection(error)
         except requests.Timeout:
             return Answer(Verdict.UNKNOWN, text="read timeout")
+        except _NEVER_SENT as error:
+            return Answer(Verdict.REFUSED, text=type(error).__name__)
         except requests.RequestException as error:
             return Answer(Verdict.UNKNOWN, text=type(error).__name__)
-        if response.ok:
-            return Answer(Verdict.ACCEPTED, response.status_code, _excerpt(response))
+        if 200 <= response.status_code < 300:
+            return Answer(Verdict.ACCEPTED, response.status_code, self._excerpt(response))
         if response.status_code == _TOO_MANY or response.status_code >= 500:
-            return Answer(Verdict.TRY_AGAIN, response.status_code, _excerpt(response), _retry_after(response))
-        return Answer(Verdict.REFUSED, response.status_code, _excerpt(response))
+            return Answer(Verdict.TRY_AGAIN, response.status_code, self._excerpt(response), _retry_after(response))
+        return Answer(Verdict.REFUSED, response.status_code, self._excerpt(response))
+
+    def _excerpt(self, response: requests.Response) -> str:
+        """Return the beginning of an answer, without the webhook: some servers repeat its path."""
+        text = response.text[:1000]
+        url = self.webhook.reveal()
+        path = urlsplit(url).path
+        for secret in sorted({url, path, *path.split("/")}, key=len, reverse=True):
+            if len(secret) >= _SECRET_LENGTH:
+                text = text.replace(secret, "***")
+        return text[:200]
 
 
 def _lost_connection(error: requests.ConnectionError) -> Answer:
@@ -119,19 +140,17 @@ def _lost_connection(error: requests.ConnectionError) -> Answer:
     return Answer(Verdict.UNKNOWN, text="connection broken")
 
 
-def _excerpt(response: requests.Response) -> str:
-    return response.text[:200]
-
-
 def _retry_after(response: requests.Response) -> float | None:
     """Return the seconds of a Retry-After header, given as a number or as a date."""
     value = response.headers.get("Retry-After")
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
         pass
+    else:
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (TypeError, ValueError):

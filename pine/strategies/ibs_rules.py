@@ -17,7 +17,7 @@ from pine.strategies.windows import (
     minute_of_day,
     parse_minute,
     parse_window,
-    valid_time,
+    valid_hour,
     valid_windows,
 )
 
@@ -73,7 +73,7 @@ class IbsParams:
     enable_bar_stop: bool = True
     bar_stop_bars: int = field(default=8, validator=validators.ge(1))
     enable_auto_close: bool = True
-    auto_close_time: str = field(default="15:00", validator=valid_time)
+    auto_close_time: str = field(default="15:00", validator=valid_hour)
 
     def __attrs_post_init__(self) -> None:
         if self.ibs_entry_low > self.ibs_entry_high:

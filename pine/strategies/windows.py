@@ -33,9 +33,10 @@ def parse_window(text: str) -> tuple[int, int]:
     return parse_minute(start), parse_minute(end)
 
 
-def valid_time(_instance: object, _attribute: Any, value: str) -> None:
-    """Check a time of day, as an attrs validator."""
-    parse_minute(value)
+def valid_hour(_instance: object, _attribute: Any, value: str) -> None:
+    """Check a time of day at which an hourly bar can close, as an attrs validator."""
+    if parse_minute(value) % 60 or value == "24:00":
+        raise ValueError(f"found {value!r}, expected a whole hour from '00:00' to '23:00': that is when bars close")
 
 
 def valid_windows(_instance: object, _attribute: Any, value: list[str]) -> None:

@@ -32,7 +32,7 @@ def make_desk(config: Config, strategy: str) -> Desk:
     """Return a fresh account of a strategy with its limits."""
     setting = config.strategies[strategy]
     traded = config.traded[strategy]
-    portfolio = Portfolio(setting.starting_cash, traded, config.desk_session)
+    portfolio = Portfolio(setting.starting_cash, config.desk_session)
     return Desk(strategy, portfolio, traded, RiskRules(setting.max_positions, setting.daily_stop_loss))
 
 

@@ -250,7 +250,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) 
 def test_a_long_path_gets_its_socket_elsewhere_for_this_user_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="p", dir="/tmp") as short:  # noqa: S108  # short enough for a socket
+    with tempfile.TemporaryDirectory(prefix="p", dir="/tmp") as short:  # short enough for a socket
         monkeypatch.setattr(tempfile, "tempdir", short)
         long = EmbeddedServer(tmp_path / ("deep" * 20) / ("er" * 30))
         twin = EmbeddedServer(tmp_path / ("deep" * 20) / ("er" * 29))
@@ -265,6 +265,19 @@ def test_a_long_path_gets_its_socket_elsewhere_for_this_user_only(
             assert held(long) == 2
         finally:
             long.stop()
+
+
+def test_a_long_path_spelled_another_way_is_the_same_server(tmp_path: Path) -> None:
+    folder = tmp_path / ("deep" * 20) / ("er" * 30)
+    folder.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(folder.parent)
+    spellings = [folder, folder / ".." / folder.name, tmp_path / "link" / folder.name]
+    first, *others = map(EmbeddedServer, spellings)
+    try:
+        first.ensure()
+        assert [other.is_running() for other in others] == [True, True]
+    finally:
+        first.stop()
 
 
 @pytest.mark.parametrize("name", ["my data", "ü", "100%25", "a#1", "what?", "it's", 'say "so"'])
@@ -305,7 +318,8 @@ def test_a_url_that_cannot_be_read_is_an_error_that_keeps_the_password(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("setting", "unfit"), [("appendonly", "no"), ("maxmemory-policy", "allkeys-lru"), ("maxmemory-policy", "volatile-ttl")]
+    ("setting", "unfit"),
+    [("appendonly", "no"), ("maxmemory-policy", "allkeys-lru"), ("maxmemory-policy", "volatile-ttl")],
 )
 def test_a_server_that_would_lose_data_is_refused_with_the_setting(
     server: EmbeddedServer, client: Redis, setting: str, unfit: str

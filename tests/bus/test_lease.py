@@ -135,9 +135,7 @@ def test_a_kept_lease_is_renewed_in_the_background(client: Redis, monkeypatch: p
     assert not client.exists(keys.lease(ROLE))
 
 
-def test_a_kept_lease_notices_that_it_was_lost(
-    client: Redis, other: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kept_lease_notices_that_it_was_lost(client: Redis, other: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.01)
     lease = take(client)
     client.delete(keys.lease(ROLE))

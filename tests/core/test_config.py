@@ -331,7 +331,10 @@ MISTAKES = {
         PAIR + "    webhook: ftp://hooks.example\n",
         "7: strategies.a.webhook: found something else (not shown), expected a URL",
     ),
-    "webhook as a number": (PAIR + "    webhook: 5\n", "7: strategies.a.webhook: found int, expected text"),
+    "webhook as a number": (
+        PAIR + "    webhook: 5\n",
+        "7: strategies.a.webhook: found something else (not shown), expected a URL",
+    ),
     "bad bus URL": ("bus:\n  url: http://h\n", "2: bus.url: expected embedded, or a URL that begins with redis://"),
     "bad gateway": ("databento:\n  gateway: nowhere\n", "2: databento.gateway: found 'nowhere', expected HOST:PORT"),
     "out of range": (

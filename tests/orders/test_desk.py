@@ -39,7 +39,7 @@ def make_desk(
     *traded: TradedInstrument, live: bool = True, max_positions: int = 5, stop: float = 1e9, name: str = "s"
 ) -> Desk:
     by_symbol = {t.symbol: t for t in traded or (ES, NQ)}
-    desk = Desk(name, Portfolio(CASH, by_symbol, SESSION), by_symbol, RiskRules(max_positions, stop))
+    desk = Desk(name, Portfolio(CASH, SESSION), by_symbol, RiskRules(max_positions, stop))
     desk.live = live
     return desk
 
@@ -356,6 +356,8 @@ def test_roll_closes_the_position_at_its_last_close_on_the_old_contract() -> Non
     # 10 points x 2 x 50 less 5
     assert fill == Fill(intent.id, "ES", "ESH4", -1, 2, 5110.0, START + 2 * MINUTE, 2.5, 995.0)
     assert desk.portfolio.positions == {}
+    assert desk.enter("ES", "in", {}) is None  # there is no price in the new contract yet
+    market.minute(("ESM4", 5160.0, 5161.0))
     after = desk.enter("ES", "in", {})
     assert after is not None
     assert (after.contract, after.ticker) == ("ESM4", "ESM2024")
@@ -568,9 +570,12 @@ def test_money_adds_up_and_every_exit_is_of_the_contract_of_its_entry(
     intents = {entry.id: entry for entry in ledger if isinstance(entry, Intent)}
     filled = {entry.intent: entry for entry in ledger if isinstance(entry, Fill)}
     assert len(filled) == sum(isinstance(entry, Fill) for entry in ledger)
+    voided = {entry.intent for entry in ledger if isinstance(entry, Void)}
     profit: dict[str, float] = defaultdict(float)
     for fill in filled.values():
         intent = intents[fill.intent]
+        if intent.entry in voided:
+            continue  # the trade was taken back
         assert (fill.contract, fill.quantity) == (intent.contract, intent.quantity)
         assert intent.step - MINUTE <= fill.time
         if intent.is_entry:

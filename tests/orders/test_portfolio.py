@@ -32,7 +32,7 @@ LEFT = Fill("b", "ES", "ESH4", -1, 2, 4740.0, T + 1, 2.5, -1005.0)
 
 
 def fold(*entries: Entry, traded: Any = None) -> Portfolio:
-    portfolio = Portfolio(100_000.0, {"ES": ES, "NQ": NQ} if traded is None else traded, SessionRule(SessionClose(23)))
+    portfolio = Portfolio(100_000.0, SessionRule(SessionClose(23)))
     for entry in entries:
         portfolio.apply(entry)
     return portfolio
@@ -48,7 +48,7 @@ def test_intent_is_on_its_way_until_it_is_filled() -> None:
 @pytest.mark.parametrize(("intent", "fill", "quantity"), [(BUY, BOUGHT, 2), (SELL, SOLD, -2)])
 def test_filled_entry_is_a_position_and_costs_its_commission(intent: Intent, fill: Fill, quantity: int) -> None:
     portfolio = fold(intent, fill)
-    assert portfolio.positions == {"ES": Position("ES", "ESH4", quantity, 4750.0, T, "a")}
+    assert portfolio.positions == {"ES": Position("ES", "ESH4", quantity, 4750.0, T, "a", 2.5)}
     assert portfolio.pending("ES") == []
     assert portfolio.busy() == {"ES"}
     assert portfolio.cash == 99_997.5
@@ -94,10 +94,15 @@ def test_void_touches_no_other_symbol() -> None:
     assert portfolio.cash == 99_998.75
 
 
-@pytest.mark.parametrize("unknown", ["a", "never-heard-of"])
-def test_void_of_what_is_gone_changes_nothing(unknown: str) -> None:
-    before, after = fold(BUY, BOUGHT, EXIT, LEFT), fold(BUY, BOUGHT, EXIT, LEFT, Void(unknown, "late", "1-0"))
+def test_void_of_what_was_never_heard_of_changes_nothing() -> None:
+    before, after = fold(BUY, BOUGHT, EXIT, LEFT), fold(BUY, BOUGHT, EXIT, LEFT, Void("nobody", "late", "1-0"))
     assert after == before
+
+
+def test_void_after_the_exit_takes_the_whole_trade_back() -> None:
+    after = fold(BUY, BOUGHT, EXIT, LEFT, Void("a", "late", "1-0"))
+    assert (after.cash, after.realised, after.trades, after.positions) == (100_000.0, 0.0, 0, {})
+    assert after.day_pnl(LEFT.time) == 0.0
 
 
 def test_halt_and_resume() -> None:

@@ -23,7 +23,7 @@ TRADED = {s: TradedInstrument(s, s, 1, 1.25, value, None) for s, value in ROOTS.
 
 
 def account() -> Portfolio:
-    return Portfolio(100_000.0, TRADED, SESSION)
+    return Portfolio(100_000.0, SESSION)
 
 
 def entry(symbol: str) -> Intent:

@@ -1,7 +1,7 @@
 """A YAML file as plain values that remember their lines, with environment variables put in."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import yaml
@@ -26,6 +26,10 @@ class Document:
 
     Attributes
     ----------
+    environment
+        Variables by name.
+    is_text
+        Tells whether a path holds text whatever it looks like: a key of digits is no number.
     value
         Dictionaries, lists and scalars; `Unset` where a variable is missing.
     lines
@@ -35,27 +39,29 @@ class Document:
     """
 
     environment: Mapping[str, str]
+    is_text: Callable[[Path], bool]
     value: Any = None
     lines: dict[Path, int] = field(factory=dict)
     problems: list[tuple[Path, str]] = field(factory=list)
 
     @classmethod
-    def parse(cls, text: str, environment: Mapping[str, str]) -> "Document":
+    def parse(cls, text: str, environment: Mapping[str, str], is_text: Callable[[Path], bool]) -> "Document":
         """Read YAML and expand ``${VAR}`` and ``${VAR:-default}`` in its scalars."""
-        document = cls(environment)
+        document = cls(environment, is_text)
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
+            if root is not None:
+                document.value = document._build(root, ())
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             document.lines[()] = line
             document.problems.append(((), f"not readable as YAML: {error.problem}"))
-            return document
         except yaml.YAMLError as error:
             document.lines[()] = 1
             document.problems.append(((), f"not readable as YAML: {error}"))
-            return document
-        if root is not None:
-            document.value = document._build(root, ())
+        except RecursionError:
+            document.lines[()] = 1
+            document.problems.append(((), "found settings that are nested too deeply, or contain themselves"))
         return document
 
     def line(self, path: Path) -> int:
@@ -90,15 +96,23 @@ class Document:
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         text = node.value
         if "${" not in text:
-            return _construct(node.tag, text)
+            if self.is_text(path) and text:
+                return text
+            try:
+                return _construct(node.tag, text)
+            except (ValueError, KeyError, IndexError, AttributeError, yaml.YAMLError):
+                self.problems.append((path, f"found {text!r}, which is no {node.tag.rpartition(':')[2]}"))
+                return text
         expanded = self._expand(text, path)
         if isinstance(expanded, Unset):
             return expanded
-        if node.style is not None:
+        if node.style is not None or self.is_text(path):
             return expanded
         resolver: Any = yaml.SafeLoader("")
         try:
             return _construct(resolver.resolve(yaml.ScalarNode, expanded, (True, False)), expanded)
+        except (ValueError, yaml.YAMLError):
+            return expanded  # looks like a date and is none: the check of types will say so
         finally:
             resolver.dispose()
 
@@ -124,8 +138,6 @@ def _construct(tag: str, text: str) -> Any:
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_object(yaml.ScalarNode(tag, text))
-    except (ValueError, yaml.YAMLError):
-        return text
     finally:
         loader.dispose()
 

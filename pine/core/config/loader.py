@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
@@ -30,7 +30,7 @@ from pine.core.config.schema import (
 )
 from pine.core.config.secret import Secret
 from pine.core.errors import ConfigError, ContractError, PineError
-from pine.core.instruments import SPECS, spec
+from pine.core.instruments import SPECS, same_price, spec
 
 _SECTIONS: Final[Mapping[str, Any]] = {
     "data_dir": str,
@@ -43,7 +43,7 @@ _SECTIONS: Final[Mapping[str, Any]] = {
     "strategies": dict[str, StrategyConfig],
 }
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_WEBHOOK: Final = re.compile(r"https?://\S+")
+_WEBHOOK: Final = re.compile(r"https?://\S.*")
 
 
 class _Problems:
@@ -53,9 +53,18 @@ class _Problems:
         self._file = file
         self._document = document
         self._found: dict[tuple[Where, str], int] = {}
+        self._unset: list[Where] = []
 
     def add(self, where: Where, message: str) -> None:
-        self._found[(where, message)] = self._document.line(where)
+        """Note a mistake, unless it only follows from a variable that is not set."""
+        if not any(where[: len(unset)] == unset for unset in self._unset):
+            self._found[(where, message)] = self._document.line(where)
+
+    def unset(self, where: Where, variable: str) -> None:
+        """Note a variable that is not set."""
+        text = f"environment variable {variable} is not set; set it or write ${{{variable}:-default}}"
+        self.add(where, text)
+        self._unset.append(where)
 
     def raise_if_any(self) -> None:
         if self._found:
@@ -91,49 +100,81 @@ def load_config(path: Path, param_types: Mapping[str, type], environ: Mapping[st
         raise ConfigError(
             [f"{path}: cannot be read: {error}; name another file with --config or PINE_CONFIG"]
         ) from None
-    process = dict(os.environ if environ is None else environ)
-    beside = {key: value for key, value in dotenv_values(path.with_name(".env")).items() if value is not None}
-    document = Document.parse(text, beside | process)
+    process = {name: value for name, value in (os.environ if environ is None else environ).items() if value}
+    beside, complaint = _dotenv(path.with_name(".env"))
+    document = Document.parse(text, beside | process, _is_secret_place)
     problems = _Problems(path, document)
-    for where, message in document.problems:
+    for where, message in [*document.problems, *complaint]:
         problems.add(where, message)
     raw = document.value if document.value is not None else {}
     if not isinstance(raw, dict):
+        if isinstance(raw, Unset):
+            problems.unset((), raw.variable)
         problems.add((), f"found {type(raw).__name__}, expected sections {', '.join(_SECTIONS)}")
         problems.raise_if_any()
-    raw = _secrets_in_place(raw, document, problems)
+    raw = _secrets_in_place(_with_empty_entries(raw), document, problems)
     sections = _structure_sections(raw, problems)
     _check_references(raw, param_types, problems)
     _check_params(raw, param_types, problems)
+    data_dir = _data_dir(path, sections, problems)
     problems.raise_if_any()
-    assert sections is not None
     traded = _merge_layers(sections, param_types, problems)
     problems.raise_if_any()
-    data_dir = (path.parent / Path(sections.pop("data_dir", "pine-data")).expanduser()).absolute()
     return Config(path=path, data_dir=data_dir, traded=traded, **sections)
 
 
-def _secrets_in_place(raw: dict[str, Any], document: Document, problems: _Problems) -> dict[str, Any]:
-    """Wrap the secret settings, and complain about every other variable that is not set."""
-    secret_places: set[Where] = {("databento", "api_key")}
+def _dotenv(path: Path) -> tuple[dict[str, str], list[tuple[Where, str]]]:
+    """Return the variables of a ``.env`` file, and what is wrong with it."""
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value}, []
+    except (OSError, UnicodeDecodeError) as error:
+        return {}, [((), f"{path} beside it cannot be read: {error}")]
+
+
+def _data_dir(path: Path, sections: dict[str, Any], problems: _Problems) -> Path:
+    text = sections.pop("data_dir", "pine-data")
+    try:
+        return (path.parent / Path(text).expanduser()).absolute()
+    except RuntimeError as error:
+        problems.add(("data_dir",), f"found {text!r}: {error}")
+        return path.parent
+
+
+def _is_secret_place(where: Where) -> bool:
+    """Tell whether a path holds a secret, or may: its value is text, and is never shown."""
+    by_strategy = len(where) == 3 and where[0] == "strategies" and where[2] == "webhook"
+    return by_strategy or where in (("databento", "api_key"), ("bus", "url"))
+
+
+def _with_empty_entries(raw: dict[str, Any]) -> dict[str, Any]:
+    """Read ``ES:`` with nothing behind it as an instrument with nothing set."""
+    places = [raw.get("instruments")]
     strategies = raw.get("strategies")
-    if isinstance(strategies, dict):
-        secret_places |= {("strategies", str(name), "webhook") for name in strategies}
-    for where, variable in list(document.unset()):
-        if where not in secret_places:
-            problems.add(where, f"environment variable {variable} is not set; set it or write ${{{variable}:-default}}")
-    for where in secret_places:
-        _replace(raw, where, lambda value, where=where: _as_secret(value, where, problems))
+    places += (
+        [_dig(setting, ("instruments",)) for setting in strategies.values()] if isinstance(strategies, dict) else []
+    )
+    for place in places:
+        if isinstance(place, dict):
+            place.update({symbol: {} for symbol, setting in place.items() if setting is None})
     return raw
 
 
-def _replace(raw: Any, where: Where, change: Any) -> None:
-    for key in where[:-1]:
-        if not isinstance(raw, dict) or key not in raw:
-            return
-        raw = raw[key]
-    if isinstance(raw, dict) and where[-1] in raw:
-        raw[where[-1]] = change(raw[where[-1]])
+def _secrets_in_place(raw: dict[str, Any], document: Document, problems: _Problems) -> dict[str, Any]:
+    """Wrap the secret settings, also those left out, and complain about every other variable that is not set."""
+    if raw.get("databento") is None:
+        raw["databento"] = {}
+    secret_places: list[Where] = [("databento", "api_key")]
+    strategies = raw.get("strategies")
+    if isinstance(strategies, dict):
+        secret_places += [("strategies", name, "webhook") for name in strategies]
+    for where, variable in list(document.unset()):
+        if where not in secret_places:
+            problems.unset(where, variable)
+    for where in secret_places:
+        holder = _dig(raw, where[:-1])
+        if isinstance(holder, dict):
+            holder[where[-1]] = _as_secret(holder.get(where[-1]), where, problems)
+    return raw
 
 
 def _as_secret(value: Any, where: Where, problems: _Problems) -> Secret:
@@ -158,7 +199,8 @@ def _converter() -> cattrs.Converter:
             if isinstance(value, Unset):
                 return kind()  # complained about already
             if isinstance(value, bool) is not (kind is bool) or not isinstance(value, accepted):
-                raise TypeError(f"found {value!r}, expected {_KIND_WORDS[kind]}")
+                hint = "; put it in quotes" if kind is str and isinstance(value, int | float) else ""
+                raise TypeError(f"found {value!r}, expected {_KIND_WORDS[kind]}{hint}")
             return kind(value)
 
         converter.register_structure_hook(kind, hook)
@@ -168,6 +210,13 @@ def _converter() -> cattrs.Converter:
     strict(bool, bool)
     strict(str, str)
     converter.register_structure_hook(Secret, lambda value, _type: value)
+
+    def texts(value: Any, _type: Any) -> list[str]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise TypeError(f"found {value!r}, expected a list of texts, such as ['09:00-10:00']")
+        return list(value)
+
+    converter.register_structure_hook_func(lambda kind: kind == list[str], texts)
 
     def literal(value: Any, kind: Any) -> Any:
         if isinstance(value, Unset):
@@ -193,24 +242,20 @@ def _converter() -> cattrs.Converter:
 _KIND_WORDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
-def _structure_sections(raw: dict[str, Any], problems: _Problems) -> dict[str, Any] | None:
+def _structure_sections(raw: dict[str, Any], problems: _Problems) -> dict[str, Any]:
     converter = _converter()
     sections: dict[str, Any] = {}
-    sound = True
     for name, value in raw.items():
         if name not in _SECTIONS:
             problems.add((name,), _unknown("setting", name, _SECTIONS))
-            sound = False
-            continue
-        if value is None:
-            continue
-        try:
-            sections[name] = _structure(converter, value, _SECTIONS[name])
-        except _Mistakes as error:
-            sound = False
-            for where, message in error.found:
-                problems.add((name, *where), message)
-    return sections if sound else None
+        elif value is not None:
+            try:
+                sections[name] = _structure(converter, value, _SECTIONS[name])
+            except _Mistakes as error:
+                for where, message in error.found:
+                    hidden = _is_secret_place((name, *where)[:2]) and message.startswith("found")
+                    problems.add((name, *where), "found something else (not shown)" if hidden else message)
+    return sections
 
 
 class _Mistakes(Exception):
@@ -219,15 +264,38 @@ class _Mistakes(Exception):
 
 
 def _structure(converter: cattrs.Converter, value: Any, kind: Any) -> Any:
-    """Build typed settings; raise `_Mistakes` with everything that is wrong in them, not just the first."""
-    with attrs.validators.disabled():
-        try:
-            built = converter.structure(_without_none(value), kind)
-        except (cattrs.BaseValidationError, TypeError, ValueError, AttributeError) as error:
-            raise _Mistakes(list(_flatten(error, ()))) from None
-    if found := list(_out_of_bounds(built, ())):
+    """Build typed settings; raise `_Mistakes` with everything that is wrong in them, not just the first.
+
+    What cannot be built is noted and left out, and the rest is tried again, so that its bounds are checked too.
+    """
+    found: list[tuple[Where, str]] = []
+    while True:
+        with attrs.validators.disabled():
+            try:
+                built = converter.structure(value, kind)
+                break
+            except (cattrs.BaseValidationError, TypeError, ValueError, AttributeError) as error:
+                new = [mistake for mistake in _flatten(error, ()) if mistake not in found]
+                found += new
+                shorter = value
+                for where, _ in new:
+                    shorter = _without(shorter, where)
+                if shorter == value:
+                    raise _Mistakes(found) from None
+                value = shorter
+    told = {where for where, _ in found}
+    found += [mistake for mistake in _out_of_bounds(built, ()) if mistake[0] not in told]
+    if found:
         raise _Mistakes(found)
     return built
+
+
+def _without(value: Any, where: Where) -> Any:
+    """Return a copy of settings without one of them."""
+    if not where or not isinstance(value, dict) or where[0] not in value:
+        return value
+    rest = {key: inner for key, inner in value.items() if key != where[0]}
+    return rest if len(where) == 1 else rest | {where[0]: _without(value[where[0]], where[1:])}
 
 
 def _out_of_bounds(built: Any, where: Where) -> Iterator[tuple[Where, str]]:
@@ -245,17 +313,6 @@ def _out_of_bounds(built: Any, where: Where) -> Iterator[tuple[Where, str]]:
                 yield (*where, attribute.name), _reason(error)
             else:
                 yield from _out_of_bounds(value, (*where, attribute.name))
-
-
-def _without_none(value: Any) -> Any:
-    """Read an empty mapping entry, as in ``ES:``, as one with nothing set."""
-    if isinstance(value, dict):
-        return {key: {} if inner is None and _is_entry(key) else _without_none(inner) for key, inner in value.items()}
-    return value
-
-
-def _is_entry(key: Any) -> bool:
-    return key in SPECS
 
 
 def _flatten(error: BaseException, where: Where) -> Iterable[tuple[Where, str]]:
@@ -313,6 +370,7 @@ def _check_references(raw: dict[str, Any], param_types: Mapping[str, type], prob
         where: Where = ("instruments", symbol)
         if symbol not in SPECS:
             problems.add(where, _unknown("instrument", symbol, sorted(SPECS)))
+        _check_execution(where, symbol, setting, problems)
         parent = setting.get("parent") if isinstance(setting, dict) else None
         if isinstance(parent, str):
             try:
@@ -328,6 +386,12 @@ def _check_references(raw: dict[str, Any], param_types: Mapping[str, type], prob
     strategies = raw.get("strategies")
     for name, setting in strategies.items() if isinstance(strategies, dict) else ():
         _check_strategy(name, setting, instruments, param_types, problems)
+
+
+def _check_execution(where: Where, symbol: str, setting: Any, problems: _Problems) -> None:
+    root = _dig(setting, ("execution", "root"))
+    if isinstance(root, str) and root in SPECS and symbol in SPECS and not same_price(root, symbol):
+        problems.add((*where, "execution", "root"), f"found {root}, expected {symbol} or a contract on the same price")
 
 
 def _check_strategy(
@@ -346,7 +410,9 @@ def _check_strategy(
         place: Where = (*where, "instruments", i if isinstance(symbols, list) else symbol)
         if not isinstance(symbol, str):
             problems.add(place, f"found {symbol!r}, expected the name of an instrument")
-        elif symbol not in instruments:
+        elif isinstance(symbols, dict):
+            _check_execution(place, symbol, symbols[symbol], problems)
+        if isinstance(symbol, str) and symbol not in instruments:
             problems.add(place, f"{symbol} is not among the configured instruments: {', '.join(instruments) or 'none'}")
 
 
@@ -354,20 +420,21 @@ def _check_params(raw: dict[str, Any], param_types: Mapping[str, type], problems
     """Check each layer of strategy parameters by itself, even where other settings are wrong."""
     converter = _converter()
 
-    def check(where: Where, kinds: Iterable[type]) -> None:
+    def check(where: Where, kinds: Sequence[type]) -> None:
         layer = _dig(raw, where)
-        if layer is None:
-            return
-        mistakes: list[tuple[Where, str]] = []
+        if not isinstance(layer, dict):
+            return  # told already
+        known = {kind: {attribute.name for attribute in attrs.fields(kind)} for kind in kinds}
+        everything = sorted(set().union(*known.values()))
+        for name in layer:
+            if name not in everything:
+                problems.add((*where, str(name)), _unknown("setting", str(name), everything))
         for kind in kinds:
             try:
-                _structure(converter, layer, kind)
+                _structure(converter, {key: value for key, value in layer.items() if key in known[kind]}, kind)
             except _Mistakes as error:
-                mistakes = error.found
-            else:
-                return
-        for place, message in mistakes:
-            problems.add((*where, *place), message)
+                for place, message in error.found:
+                    problems.add((*where, *place), message)
 
     users: dict[str, set[str]] = {}
     for name in _names(raw, ("strategies",)):
@@ -425,9 +492,12 @@ def _merge_layers(
 
 
 def _traded(symbol: str, base: InstrumentConfig, own: StrategyInstrument, params: Any) -> TradedInstrument:
-    execution = own.execution or (base.execution if own.size is None else None)
+    """Return what is traded: the pair's own execution, or the instrument's with the pair's own size."""
+    execution = own.execution or base.execution
     root = execution.root if execution else symbol
-    size = execution.size if execution else (own.size or base.size)
+    size = execution.size if execution else base.size
+    if own.size is not None and own.execution is None:
+        size = own.size
     commission = base.commission if own.commission is None else own.commission
     return TradedInstrument(symbol, root, size, commission, spec(root).point_value, params)
 

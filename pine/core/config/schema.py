@@ -1,5 +1,6 @@
 """What can be configured, with types, defaults and bounds."""
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ from pine.core.instruments import SPECS, spec
 from pine.core.period import SessionClose, SessionRule
 
 _POSITIVE: Any = validators.gt(0)
+_POSITIVE_FINITE: Any = [validators.gt(0), validators.lt(math.inf)]
+_AMOUNT: Any = [validators.ge(0), validators.lt(math.inf)]
 _OPTIONAL_POSITIVE: Any = validators.optional(validators.gt(0))
 
 
@@ -119,7 +122,7 @@ class InstrumentConfig:
 
     parent: str | None = None
     size: int = field(default=1, validator=_POSITIVE)
-    commission: float = field(default=1.25, validator=validators.ge(0))
+    commission: float = field(default=1.25, validator=_AMOUNT)
     execution: Execution | None = None
     params: dict[str, Any] = field(factory=dict)
 
@@ -129,7 +132,9 @@ class StrategyInstrument:
     """What one strategy sets differently for one of its instruments; left out means as in ``instruments``."""
 
     size: int | None = field(default=None, validator=_OPTIONAL_POSITIVE)
-    commission: float | None = field(default=None, validator=validators.optional(validators.ge(0)))
+    commission: float | None = field(
+        default=None, validator=validators.optional(validators.and_(validators.ge(0), validators.lt(math.inf)))
+    )
     execution: Execution | None = None
     params: dict[str, Any] = field(factory=dict)
 
@@ -153,9 +158,9 @@ class StrategyConfig:
     type: str
     enabled: bool = True
     webhook: Secret = field(factory=Secret)
-    starting_cash: float = field(default=150_000.0, validator=_POSITIVE)
+    starting_cash: float = field(default=150_000.0, validator=_POSITIVE_FINITE)
     max_positions: int = field(default=2, validator=_POSITIVE)
-    daily_stop_loss: float = field(default=2_500.0, validator=_POSITIVE)
+    daily_stop_loss: float = field(default=2_500.0, validator=_POSITIVE_FINITE)
     params: dict[str, Any] = field(factory=dict)
     instruments: dict[str, StrategyInstrument] = field(factory=dict, validator=validators.min_len(1))
 
@@ -175,7 +180,7 @@ class OrdersConfig:
     """
 
     entry_max_age_s: int | None = field(default=120, validator=_OPTIONAL_POSITIVE)
-    timeout_s: float = field(default=10.0, validator=_POSITIVE)
+    timeout_s: float = field(default=10.0, validator=_POSITIVE_FINITE)
     retries: int = field(default=8, validator=validators.ge(0))
 
 

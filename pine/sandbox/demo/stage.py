@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
+import redis
 from attrs import define, field
 
 from pine.bus import keys, streams
@@ -171,17 +172,25 @@ class Stage:
 
     def ring_down(self) -> None:
         """End everything in order: workers and their couriers, hub, stand-ins; the server is left to `stage`."""
-        couriers = {name: self.client.hget(keys.heartbeat(role(name)), "pid") for name in self.strategies}
         order = [name for name in self.children if name != "hub"] + [name for name in self.children if name == "hub"]
         for name in order:
             self.exit_codes[name] = self.children[name].stop()
-        for name, pid in couriers.items():
+        self.stop_couriers()
+        self.exit_codes["gateway"] = self.gateway.stop()
+        self.exit_codes["broker"] = self.broker.stop()
+
+    def stop_couriers(self) -> None:
+        """End the couriers, which outlive their workers, and wait until they are gone.
+
+        Each is a process that one of this stage's workers started; its heartbeat names it.
+        """
+        for name in self.strategies:
+            pid = self.client.hget(keys.heartbeat(role(name)), "pid")
             if pid is not None and self.client.exists(keys.lease(role(name))):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGTERM)
+        for name in self.strategies:
             self._await(lambda name=name: not self.client.exists(keys.lease(role(name))), f"courier {name}")  # type: ignore[misc]
-        self.exit_codes["gateway"] = self.gateway.stop()
-        self.exit_codes["broker"] = self.broker.stop()
 
     def _await(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -239,10 +248,7 @@ def stage(folder: Path, config: Config, gateway: Child, broker: Child) -> Iterat
         yield running
     finally:
         stop_all([*running.children.values(), gateway, broker])
-        for name in running.strategies:
-            pid = client.hget(keys.heartbeat(role(name)), "pid")
-            if pid is not None and client.exists(keys.lease(role(name))):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGTERM)
+        with contextlib.suppress(SandboxError, redis.RedisError):
+            running.stop_couriers()
         client.close()
         server.stop()

@@ -1,0 +1,130 @@
+"""The command line as a person runs it: a process in a folder, judged by its exit code and what it prints."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+from attrs import field, frozen
+from click.testing import CliRunner
+
+from pine.bus import keys
+from pine.bus.connection import client_for
+from pine.bus.embedded import EmbeddedServer
+from pine.cli.main import cli
+
+KEY: Final = "db-HIDDENKEY0123456789abcdefghijk"
+HOOK: Final = "https://hooks.example/trading/webhook/HIDDENHOOK-1/HIDDENTOKEN-2"
+PASSWORD: Final = "HIDDENPASSWORD"
+MARK: Final = "HIDDEN"
+"""Part of every secret that the tests put anywhere; no output may hold it."""
+
+CONFIG: Final = f"""\
+data_dir: data
+
+databento:
+  api_key: ${{DATABENTO_API_KEY}}
+
+instruments:
+  ES: {{}}
+  GC: {{}}
+  6E: {{}}
+
+strategies:
+  ibs_a:
+    type: ibs
+    webhook: ${{IBS_A_WEBHOOK}}
+    instruments: [ES, GC]
+  asleep:
+    type: ibs
+    enabled: false
+    webhook: {HOOK}
+    instruments: [ES]
+"""
+
+
+@frozen
+class Ran:
+    """What one command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+@frozen
+class Shell:
+    """Runs ``pine`` in a folder; every run is searched for secrets and traces."""
+
+    folder: Path
+    environment: Mapping[str, str] = field(factory=dict)
+
+    def __call__(self, *arguments: str | Path, **variables: str) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "pine", *map(str, arguments)],
+            cwd=self.folder,
+            env={**self.environment, **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+        return _clean(Ran(done.returncode, done.stdout, done.stderr))
+
+    def quick(self, *arguments: str | Path) -> Ran:
+        """Run a command inside this process, which spares half a second; not for those that set up logging."""
+        hidden = dict.fromkeys(os.environ.keys() - self.environment.keys())
+        with contextlib.chdir(self.folder):
+            done = CliRunner().invoke(cli, [*map(str, arguments)], env={**hidden, **self.environment})
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return _clean(Ran(done.exit_code, done.stdout, done.stderr))
+
+    def config(self, text: str, name: str = "pine.yaml") -> Path:
+        """Write a configuration."""
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+
+def _clean(ran: Ran) -> Ran:
+    assert "Traceback" not in ran.err, ran.err
+    assert MARK not in ran.out + ran.err
+    assert ran.code in (0, 1, 2)
+    return ran
+
+
+@pytest.fixture
+def pine(tmp_path: Path) -> Iterator[Shell]:
+    """A folder with a configuration; a server that a command started is ended, its keys checked."""
+    passed = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    shell = Shell(tmp_path, {**passed, "IBS_A_WEBHOOK": HOOK})
+    shell.config(CONFIG)
+    yield shell
+    server = EmbeddedServer(tmp_path / "data")
+    try:
+        assert undeclared(server) == []
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def server(pine: Shell) -> EmbeddedServer:
+    """The running server of that folder."""
+    embedded = EmbeddedServer(pine.folder / "data")
+    embedded.ensure()
+    return embedded
+
+
+def undeclared(server: EmbeddedServer) -> list[str]:
+    """Return the keys of a server, if it runs, that no function of the key module makes."""
+    if not server.folder.exists() or not server.is_running():
+        return []
+    client = client_for(server.url)
+    found = [key.decode() for key in client.keys("*")]  # type: ignore[attr-defined]
+    client.close()
+    return [key for key in found if not keys.is_declared(key)]

@@ -1,0 +1,101 @@
+"""What the command line says of itself, and that saying it costs nothing."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from pine import __version__
+from pine.cli.main import cli
+
+OPTIONS = {
+    "": ["--config", "--version", "--help", "demo", "hub", "worker", "courier", "bars", "server", "sandbox"],
+    "demo": ["--dbn", "--speed", "--days", "--seed", "--keep", "--json"],
+    "hub": ["--config"],
+    "worker": ["NAME", "--config"],
+    "courier": ["NAME", "--with-worker", "--config"],
+    "bars": ["SYMBOL", "--timeframe", "--from", "--to", "--json", "--config", "1min", "hourly", "daily"],
+    "server": ["start", "stop", "status"],
+    "server start": ["--config"],
+    "server stop": ["--config"],
+    "server status": ["--json", "--config"],
+    "sandbox": ["gateway", "broker", "market"],
+    "sandbox gateway": ["--dbn", "--host", "--port", "--speed", "--then", "--key"],
+    "sandbox broker": ["--port", "--out", "--host", "--answer", "--delay", "--retry-after", "--times"],
+    "sandbox market": ["--out", "--symbols", "--days", "--seed", "--start", "--trades-per-day"],
+}
+HEAVY = [
+    "pandas",
+    "databento",
+    "databento_dbn",
+    "backtrader",
+    "polars",
+    "xgboost",
+    "numpy",
+    "redis",
+    "exchange_calendars",
+]
+
+
+def commands(command: click.Command = cli, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from commands(inner, f"{path} {name}".strip())
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "pine", *arguments], capture_output=True, text=True)
+
+
+def test_every_command_is_in_the_table_above() -> None:
+    assert {path for path, _ in commands()} == OPTIONS.keys()
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path or "pine")
+def test_help_names_every_option_and_says_what_each_is_for(path: str) -> None:
+    shown = CliRunner().invoke(cli, [*path.split(), "--help"])
+    assert shown.exit_code == 0
+    assert [name for name in OPTIONS[path] if name not in shown.output] == []
+    command = dict(commands())[path]
+    described = [option for option in command.params if isinstance(option, click.Option)]
+    assert [option.name for option in described if not option.help] == []
+    assert [text for option in described for text in option.opts if text not in shown.output] == []
+    assert command.help
+
+
+def test_help_works_as_a_process_without_any_configuration() -> None:
+    shown = run("--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "Exit codes: 0 fine, 1 it ran and found something wrong, 2 it could not run." in shown.stdout
+    assert run("-h").stdout == shown.stdout
+
+
+def test_the_version_is_told() -> None:
+    shown = run("--version")
+    assert (shown.returncode, shown.stdout.strip()) == (0, f"pine, version {__version__}")
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["bars"], ["worker"], ["bars", "ES", "--junk"], ["server", "go"]])
+def test_a_command_line_that_cannot_be_read_is_exit_code_2(arguments: list[str]) -> None:
+    shown = CliRunner().invoke(cli, arguments)
+    assert shown.exit_code == 2
+    assert "Usage: " in shown.output
+
+
+def test_saying_help_imports_nothing_heavy() -> None:
+    script = f"import sys, pine.cli.main; print([name for name in {HEAVY} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (shown.stdout.strip(), shown.stderr) == ("[]", "")
+
+
+def test_reading_bars_imports_neither_pandas_nor_backtrader() -> None:
+    script = (
+        "import sys, pine.bus.connection, pine.bus.streams, pine.core.bar, pine.core.config, pine.strategies.catalog;"
+        f"print([name for name in {[name for name in HEAVY if name != 'redis']} if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (shown.stdout.strip(), shown.stderr) == ("[]", "")
