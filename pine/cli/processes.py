@@ -73,7 +73,7 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    client = connect(config)
+    client = connect(config, start=not with_worker)
     lease = Lease.acquire(client, role(name), lambda holder: click.echo(f"waiting for {holder}", err=True), stop)
     if lease is None:
         return

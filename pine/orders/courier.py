@@ -21,6 +21,7 @@ from pine.bus.connection import revive
 from pine.bus.lease import Lease
 from pine.bus.writer import Writer
 from pine.core.config import Config
+from pine.core.errors import BusError
 from pine.core.times import Clock, from_seconds, isoformat
 from pine.orders.entries import Intent, decode
 from pine.orders.ledger import Deliveries
@@ -31,6 +32,10 @@ BLOCK_MS: Final = 250
 HEARTBEAT_TTL_MS: Final = 15_000
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 60.0
+SERVER_PAUSE: Final = 0.2
+AWAY_SECONDS: Final = 30.0
+"""How long a courier that belongs to a worker waits for a server that it does not start itself."""
+
 IDLE_SECONDS: Final = 3.0
 """How long the worker must be gone, with nothing owed, before a courier that belongs to it ends."""
 
@@ -89,19 +94,25 @@ class Courier:
     def run(self) -> None:
         """Work until stopped, or until the worker is gone and nothing is owed."""
         streams.ensure_group(self.client, keys.ledger(self.strategy), GROUP)
-        again = True
+        again, away_since = True, 0.0
         while not self.stop.is_set():
             self.lease.check()
             try:
+                if away_since:
+                    self._deliveries = Deliveries.read(self.client, self.strategy)
+                    again, away_since = True, 0.0
                 again = self._round(again)
                 if self._finished():
                     return
             except (redis.ConnectionError, redis.TimeoutError) as error:
-                logger.warning("server away", extra={"fields": {"reason": str(error)}})
-                self.stop.wait(0.2)
-                revive(self.config)
-                self._deliveries = Deliveries.read(self.client, self.strategy)
-                again = True
+                if not away_since:
+                    logger.warning("server away", extra={"fields": {"reason": str(error)}})
+                    away_since = time.monotonic()
+                self.stop.wait(SERVER_PAUSE)
+                if not self.with_worker:
+                    revive(self.config)
+                elif time.monotonic() - away_since > AWAY_SECONDS:
+                    raise BusError("the server stays away; the next worker starts another courier") from None
 
     def _round(self, pending: bool) -> bool:
         """Deal with the next entries; return whether pending ones must be looked at first the next time."""

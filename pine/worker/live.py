@@ -216,8 +216,8 @@ class LiveSource:
         except (redis.ConnectionError, redis.TimeoutError) as error:
             logger.warning("server away", extra={"fields": {"reason": str(error)}})
             self._recheck = True
-            self.stop.wait(SERVER_PAUSE)
-            revive(self.config)
+            if not self.stop.wait(SERVER_PAUSE):
+                revive(self.config)
             return None
 
     def _add_entry(self, clock_ms: int, n: int, entry: Entry) -> None:

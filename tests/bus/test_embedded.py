@@ -308,7 +308,8 @@ def test_a_server_elsewhere_that_does_not_answer_is_an_error(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://u:hidden@127.0.0.1:port/0", "redis://u:hidden@127.0.0.1:99999/0", "redis://h?socket_timeout=x"]
+    "url",
+    ["redis://u:hidden@127.0.0.1:port/0", "redis://u:hidden@127.0.0.1:99999/0", "redis://u:hidden/x@127.0.0.1:1/0"],
 )
 def test_a_url_that_cannot_be_read_is_an_error_that_keeps_the_password(tmp_path: Path, url: str) -> None:
     config = Config(path=tmp_path / "x", data_dir=tmp_path, bus=BusConfig(url))

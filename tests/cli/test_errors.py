@@ -110,9 +110,9 @@ def test_a_secret_in_the_wrong_place_is_a_mistake_that_does_not_show_it(pine: Sh
     assert pine.quick("bars", "ES").code == 2
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:1/0", "127.0.0.1:port/0", "127.0.0.1:99999/0"])
+@pytest.mark.parametrize("url", ["@127.0.0.1:1/0", "@127.0.0.1:port/0", "@127.0.0.1:99999/0", "/more@127.0.0.1:1/0"])
 def test_a_server_that_cannot_be_reached_is_told_without_its_password(pine: Shell, url: str) -> None:
-    pine.config(f"bus:\n  url: redis://u:{PASSWORD}@{url}\ninstruments: {{ES: {{}}}}\n")
+    pine.config(f"bus:\n  url: redis://u:{PASSWORD}{url}\ninstruments: {{ES: {{}}}}\n")
     ran = pine.quick("bars", "ES")
     assert (ran.code, ran.out) == (2, "")
     assert "bus.url" in ran.err
@@ -273,6 +273,7 @@ def test_a_timeframe_is_chosen(pine: Shell, written: EmbeddedServer) -> None:
         (["--from", "2024-01-17"], []),
         (["--from", "2024-01-17", "--to", "2024-01-16"], []),
         (["--from", "1960-01-01"], BARS),
+        (["--to", "2024-01-16T10:02:00.000001"], BARS[:3]),
         (["--to", "1970-01-01"], []),
         (["--to", "1960-01-01"], []),
     ],

@@ -12,9 +12,9 @@ from pine.bus.client import Client
 from pine.bus.lease import Lease
 from pine.core.config import Config, load_config
 from pine.core.timeframe import NS_PER_HOUR
+from pine.feeds.steps import Step
 from pine.hub.aggregator import Aggregator, Closed
 from pine.hub.clock import TapeClock
-from pine.feeds.steps import Step
 from pine.hub.publisher import Publisher
 from pine.sandbox.market import generate_market
 from pine.strategies.catalog import PARAMS
@@ -54,7 +54,7 @@ def closed_bars(days: int = 2, seed: int = 5) -> tuple[Closed, ...]:
     return tuple(closed + aggregator.advance())
 
 
-def _rule(symbol: str):  # noqa: ANN202
+def _rule(symbol: str):
     from pine.core.instruments import spec
     from pine.core.period import SessionRule
 
