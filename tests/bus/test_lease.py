@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import redis
 from redis import Redis
 
 from pine.bus import keys
@@ -178,6 +179,42 @@ def test_waiting_tells_once_who_is_waited_for_and_ends_with_the_role(client: Red
     thread.join(20)
     assert [next_lease.token for next_lease in taken] == [lease.token + 1]
     assert told == [lease.holder]
+
+
+class Counted(threading.Event):
+    """Counts how often somebody has waited on it, and lets nobody wait long."""
+
+    waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait a little, whatever was asked for."""
+        self.waits += 1
+        return super().wait(0.01)
+
+
+def test_waiting_outlasts_a_server_that_is_away(server: EmbeddedServer, client: Redis, other: Redis) -> None:
+    lease = take(client)
+    stop, taken = Counted(), []
+
+    def wait_for_it() -> None:
+        try:
+            taken.append(Lease.acquire(other, ROLE, lambda _: None, stop))
+        except redis.RedisError as error:
+            taken.append(error)
+
+    def rounds(more: int) -> None:
+        seen = stop.waits
+        until(lambda: taken or stop.waits >= seen + more, "it goes on asking")
+
+    thread = threading.Thread(target=wait_for_it)
+    thread.start()
+    rounds(2)
+    server.stop()
+    rounds(2)
+    server.ensure()
+    lease.release()
+    thread.join(20)
+    assert [getattr(outcome, "token", outcome) for outcome in taken] == [lease.token + 1]
 
 
 def test_waiting_can_be_stopped(client: Redis, other: Redis) -> None:

@@ -1,0 +1,256 @@
+"""What the ledger owes is posted once, in order; what cannot be known is not repeated for an entry."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from pine.bus import keys, streams
+from pine.bus.client import Client
+from pine.bus.lease import Lease
+from pine.bus.writer import Writer
+from pine.core.config import Config, load_config
+from pine.core.errors import Fenced
+from pine.orders.courier import GROUP, Courier, role
+from pine.orders.entries import Entry, Fill, Intent, Origin, encode
+from pine.orders.ledger import Deliveries
+from pine.sandbox.behaviour import Behaviour
+from pine.sandbox.broker import Broker
+from pine.strategies.catalog import PARAMS
+
+STEP = 1_709_654_400_000_000_000  # 2024-03-05T16:00Z
+ENTRY = Intent("a-1", STEP, "ES", "buy", "ESH4", "ESH2024", 1, 5100.0, "IBS entry", {"ibs": 0.1})
+FILL = Fill("a-1", "ES", "ESH4", 1, 1, 5100.25, STEP, 1.25)
+EXIT = Intent("a-2", STEP + 3_600_000_000_000, "ES", "exit", "ESH4", "ESH2024", 1, 5110.0, "IBS exit", {}, "a-1")
+OTHER = Intent("a-3", STEP + 3_600_000_000_000, "GC", "buy", "GCJ4", "GCJ2024", 1, 2100.0, "IBS entry")
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    with Broker() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def config(tmp_path: Path, broker: Broker) -> Config:
+    path = tmp_path / "pine.yaml"
+    path.write_text(
+        f"data_dir: data\norders: {{entry_max_age_s: 120, timeout_s: 2, retries: 2}}\ninstruments: {{ES: , GC: }}\n"
+        f"strategies: {{a: {{type: ibs, webhook: '{broker.url('a')}', instruments: [ES, GC]}}}}\n"
+    )
+    return load_config(path, PARAMS, {})
+
+
+def owe(client: Client, *entries: Entry) -> None:
+    """Put entries on the ledger as a worker does."""
+    writer = Writer(client, "worker:a", 1)
+    newest = streams.last_id(client, keys.ledger("a"))
+    n = streams.id_pair(newest)[1] + 1 if newest else 0
+    for i, entry in enumerate([*([] if newest else [Origin(0, 0)]), *entries], start=n):
+        writer.append(keys.ledger("a"), streams.entry_id(STEP // 1_000_000, i), {"entry": encode(entry)})
+    writer.commit()
+
+
+def work(client: Client, config: Config, now: int = STEP + 1_000_000_000) -> Courier:
+    """Run a courier until nothing is owed."""
+    lease = Lease.try_acquire(client, role("a"), "test")
+    assert isinstance(lease, Lease)
+    stop = threading.Event()
+    courier = Courier(config, "a", client, lease, stop, clock=lambda: now)
+    thread = threading.Thread(target=courier.run)
+    thread.start()
+    newest = streams.last_id(client, keys.ledger("a"))
+    deadline = threading.Event()
+    for _ in range(1500):
+        groups = [g for g in client.xinfo_groups(keys.ledger("a")) if g["name"] == GROUP.encode()]
+        if groups and not groups[0]["pending"] and groups[0]["last-delivered-id"].decode() == newest:
+            break
+        deadline.wait(0.01)
+    else:
+        pytest.fail("the courier does not come to an end")
+    stop.set()
+    thread.join()
+    lease.release()
+    return courier
+
+
+def states(client: Client) -> list[tuple[str, str]]:
+    """Return intent and state of every delivery record, in order."""
+    found = streams.read_range(client, keys.deliveries("a"))
+    return [(fields[b"intent"].decode(), fields[b"state"].decode()) for _, fields in found]
+
+
+def posted(broker: Broker) -> list[str]:
+    """Return the intents that the receiver took, in order."""
+    return [r["body"]["extras"]["intent"] for r in broker.requests if r["accepted"]]
+
+
+def test_each_intent_is_posted_once_and_fills_are_not(client: Client, config: Config, broker: Broker) -> None:
+    owe(client, ENTRY, FILL, EXIT, OTHER)
+    work(client, config)
+    assert posted(broker) == ["a-1", "a-2", "a-3"]
+    assert states(client) == [(i, s) for i in ("a-1", "a-2", "a-3") for s in ("attempt", "posted")]
+
+
+def test_the_next_courier_posts_nothing_again(client: Client, config: Config, broker: Broker) -> None:
+    owe(client, ENTRY)
+    work(client, config)
+    work(client, config)
+    owe(client, EXIT)
+    work(client, config)
+    assert posted(broker) == ["a-1", "a-2"]
+
+
+def test_the_body_is_what_the_vendor_documents(client: Client, config: Config, broker: Broker) -> None:
+    owe(client, ENTRY)
+    work(client, config)
+    (request,) = broker.requests
+    assert request["status"] == 200
+    assert request["body"] == {
+        "ticker": "ESH2024",
+        "action": "buy",
+        "quantity": 1,
+        "price": 5100.0,
+        "orderType": "market",
+        "timeInForce": "day",
+        "extras": {
+            "ibs": 0.1,
+            "strategy": "a",
+            "intent": "a-1",
+            "symbol": "ES",
+            "contract": "ESH4",
+            "reason": "IBS entry",
+        },
+    }
+
+
+@pytest.mark.parametrize("answer", ["429", "500"])
+def test_a_refusal_for_the_moment_is_tried_again_until_it_goes(
+    answer: str, client: Client, config: Config, broker: Broker
+) -> None:
+    broker.behave(Behaviour(answer=answer, retry_after=0.01, times=2))
+    owe(client, ENTRY, EXIT)
+    work(client, config)
+    assert posted(broker) == ["a-1", "a-2"]
+    assert [s for _, s in states(client)] == [
+        "attempt",
+        "retry",
+        "attempt",
+        "retry",
+        "attempt",
+        "posted",
+        "attempt",
+        "posted",
+    ]
+
+
+def test_a_final_refusal_voids_the_entry_and_its_exit_is_not_posted(
+    client: Client, config: Config, broker: Broker
+) -> None:
+    broker.behave(Behaviour(answer="400", times=1))
+    owe(client, ENTRY, EXIT, OTHER)
+    work(client, config)
+    assert posted(broker) == ["a-3"]
+    assert states(client)[:3] == [("a-1", "attempt"), ("a-1", "rejected"), ("a-2", "skipped")]
+    (request,) = [orjson.loads(f[b"request"]) for _, f in streams.read_range(client, keys.control("a"))]
+    assert (request["order"], request["intent"]) == ("void", "a-1")
+
+
+def test_an_entry_that_is_refused_too_often_expires_and_is_voided(
+    client: Client, config: Config, broker: Broker
+) -> None:
+    broker.behave(Behaviour(answer="500", retry_after=0.01))
+    owe(client, ENTRY)
+    work(client, config)
+    assert Deliveries.read(client, "a").state("a-1") == "expired"
+    assert Deliveries.read(client, "a").by_intent["a-1"].attempts == 3
+    assert client.xlen(keys.control("a")) == 1
+
+
+def test_an_exit_is_tried_for_as_long_as_it_takes(client: Client, config: Config, broker: Broker) -> None:
+    owe(client, ENTRY)
+    work(client, config)
+    broker.behave(Behaviour(answer="500", retry_after=0.01, times=7))
+    owe(client, EXIT)
+    work(client, config)
+    assert posted(broker) == ["a-1", "a-2"]
+
+
+@pytest.mark.parametrize("answer", ["drop_before", "drop_after"])
+def test_an_entry_without_an_answer_is_unknown_and_never_repeated(
+    answer: str, client: Client, config: Config, broker: Broker
+) -> None:
+    broker.behave(Behaviour(answer=answer, times=1))
+    owe(client, ENTRY, OTHER)
+    work(client, config)
+    work(client, config)
+    assert Deliveries.read(client, "a").state("a-1") == "unknown"
+    assert posted(broker) == (["a-1", "a-3"] if answer == "drop_after" else ["a-3"])
+    assert client.xlen(keys.control("a")) == 0
+
+
+def test_an_exit_without_an_answer_is_posted_again(client: Client, config: Config, broker: Broker) -> None:
+    owe(client, ENTRY)
+    work(client, config)
+    broker.behave(Behaviour(answer="drop_after", times=1))
+    owe(client, EXIT)
+    work(client, config)
+    assert posted(broker) == ["a-1", "a-2", "a-2"]
+
+
+def test_the_exit_of_an_unknown_entry_is_posted(client: Client, config: Config, broker: Broker) -> None:
+    broker.behave(Behaviour(answer="drop_before", times=1))
+    owe(client, ENTRY, EXIT)
+    work(client, config)
+    assert posted(broker) == ["a-2"]
+
+
+@pytest.mark.parametrize(("intent", "state", "taken"), [(ENTRY, "unknown", []), (EXIT, "posted", ["a-2"])])
+def test_a_courier_killed_between_attempt_and_answer_leaves_an_unknown(
+    intent: Intent, state: str, taken: list[str], client: Client, config: Config, broker: Broker
+) -> None:
+    owe(client, intent)
+    client.xadd(keys.deliveries("a"), {"intent": intent.id, "state": "attempt", "status": "", "text": "", "at": "0"})
+    streams.ensure_group(client, keys.ledger("a"), GROUP)
+    streams.read_group(client, keys.ledger("a"), GROUP, "dead", count=10)
+    work(client, config)
+    assert Deliveries.read(client, "a").state(intent.id) == state
+    assert posted(broker) == taken
+
+
+def test_an_old_entry_expires_and_an_old_exit_goes(client: Client, config: Config, broker: Broker) -> None:
+    late = EXIT.step + 121_000_000_000
+    broker.behave(Behaviour())
+    owe(client, ENTRY)
+    work(client, config)
+    owe(client, OTHER, EXIT)
+    work(client, config, now=late)
+    assert posted(broker) == ["a-1", "a-2"]
+    assert Deliveries.read(client, "a").state("a-3") == "expired"
+
+
+def test_a_courier_that_was_replaced_records_and_posts_nothing(client: Client, config: Config, broker: Broker) -> None:
+    lease = Lease.try_acquire(client, role("a"), "old")
+    assert isinstance(lease, Lease)
+    stale = Courier(config, "a", client, lease, threading.Event(), clock=lambda: STEP)
+    lease.release()
+    owe(client, ENTRY)
+    newer = Lease.try_acquire(client, role("a"), "new")
+    assert isinstance(newer, Lease)
+    with pytest.raises(Fenced):
+        stale.run()
+    assert broker.requests == []
+
+
+def test_no_record_or_log_holds_the_webhook(
+    client: Client, config: Config, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.behave(Behaviour(answer="400", times=1))
+    owe(client, ENTRY)
+    caplog.set_level("INFO")
+    work(client, config)
+    held = b"".join(b"".join(f.values()) for _, f in streams.read_range(client, keys.deliveries("a")))
+    assert b"webhook" not in held
+    assert "webhook" not in caplog.text
