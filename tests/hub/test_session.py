@@ -3,6 +3,7 @@
 import asyncio
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import databento_dbn as dbn
 import pytest
@@ -61,6 +62,7 @@ def test_records_of_other_schemas_are_counted_and_make_no_bar(tmp_path: Path) ->
         dbn.RType.OHLCV_1M, 1, ESH4, T, 99_000_000_000, 99_000_000_000, 99_000_000_000, 99_000_000_000, 9
     )
     first, second = trades([(T, ESH4, 10, 1), (T + SECOND, ESH4, 11, 1)])
+    days = SimpleNamespace(start_date=date(2024, 3, 5), end_date=date(2024, 3, 6), symbol=str(ESH4))
     metadata = dbn.Metadata(
         dataset="GLBX.MDP3",
         start=T,
@@ -68,7 +70,7 @@ def test_records_of_other_schemas_are_counted_and_make_no_bar(tmp_path: Path) ->
         stype_out=dbn.SType.INSTRUMENT_ID,
         schema=None,
         symbols=["ES.FUT"],
-        mappings=[dbn.SymbolMapping("ESH4", [dbn.MappingInterval(date(2024, 3, 5), date(2024, 3, 6), str(ESH4))])],
+        mappings=[SimpleNamespace(raw_symbol="ESH4", intervals=[days])],
     )
     path = tmp_path / "mixed.dbn"
     path.write_bytes(bytes(metadata) + first.tobytes() + bytes(ohlcv) + second.tobytes())
