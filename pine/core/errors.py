@@ -3,6 +3,7 @@
 PineError
 ├── ConfigError          the configuration cannot be used; carries every mistake found
 ├── SecretMissing        a command needs a secret that is not set
+├── KeyRefused           Databento does not accept the API key
 ├── ContractError        a symbol that cannot be read as a contract
 ├── DataError            bytes, records or files that cannot be what they claim
 ├── BusError             the server refuses, or holds something that contradicts us
@@ -40,6 +41,10 @@ class SecretMissing(PineError):
 
 class ContractError(PineError):
     """A symbol that is no contract of any known root."""
+
+
+class KeyRefused(PineError):
+    """Databento does not accept the API key."""
 
 
 class DataError(PineError):

@@ -20,7 +20,7 @@ from pine.bus.connection import connect, revive
 from pine.bus.lease import Lease
 from pine.core.calendar import is_open
 from pine.core.config import Config
-from pine.core.errors import PineError
+from pine.core.errors import KeyRefused, PineError
 from pine.core.period import session_begin
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS
 from pine.core.times import isoformat
@@ -151,6 +151,8 @@ class Hub:
             try:
                 await self._connect_once()
                 reason = "closed by the gateway"
+            except KeyRefused:
+                raise
             except (OSError, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
             except Exception as error:  # noqa: BLE001  # the vendor raises plain exceptions for a lost connection
@@ -189,13 +191,22 @@ class Hub:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not protocol.authenticated.done():
             raise ConnectionError("closed before authentication")
-        await protocol.authenticated
+        await self._admitted(protocol)
         parents = [self.config.parent(symbol) for symbol in self.config.instruments]
         protocol.subscribe(schema="trades", symbols=parents, stype_in="parent", start=start)
         protocol.start()
         self._connections += 1
         logger.info("connected", extra={"fields": {"gateway": f"{host}:{port}", "replay_from": isoformat(start)}})
         await protocol.disconnected
+
+    async def _admitted(self, protocol: HubSession) -> None:
+        """Wait for the answer to the key; a key that never worked is for a person to mend, not to try again."""
+        try:
+            await protocol.authenticated
+        except Exception as error:
+            if self._connections:
+                raise
+            raise KeyRefused(f"databento.api_key: the gateway refused it: {error}") from None
 
     def _gateway(self) -> tuple[str, int]:
         if self.config.databento.gateway is not None:
