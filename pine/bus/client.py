@@ -117,6 +117,10 @@ class Client(Protocol):
         """Take over pending entries."""
         ...
 
+    def xpending(self, name: str, groupname: str) -> dict[str, Any]:
+        """Return how much is pending in a group, and between which ids."""
+        ...
+
     def xgroup_create(self, name: str, groupname: str, id: str, mkstream: bool) -> Any:  # noqa: A002
         """Create a group."""
         ...

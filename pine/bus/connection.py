@@ -42,7 +42,10 @@ def connect(config: Config, *, start: bool = True) -> Client:
             raise BusError(f"no server runs in {config.data_dir}; start the hub, or pine server start")
         client = client_for(server.url)
     else:
-        client = client_for(config.bus.url)
+        try:
+            client = client_for(config.bus.url)
+        except ValueError:  # its text may hold part of a password
+            raise BusError("bus.url: cannot be read; expected one such as redis://user:password@host:6379/0") from None
     try:
         client.ping()
     except redis.RedisError as error:
@@ -84,6 +87,15 @@ def assert_fit(client: Client) -> None:
             f"server setting maxmemory-policy: found {policy}, expected noeviction; "
             "CONFIG SET maxmemory-policy noeviction"
         )
+
+
+_AWAY: Final = ("MISCONF", "OOM", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY")
+
+
+def is_away(error: redis.RedisError) -> bool:
+    """Tell whether the server is gone, starting, or cannot write for now (full disk or memory): wait, try again."""
+    kinds = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, redis.OutOfMemoryError)
+    return isinstance(error, kinds) or str(error).startswith(_AWAY)
 
 
 def revive(config: Config) -> None:

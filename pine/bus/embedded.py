@@ -5,19 +5,22 @@ on the data directory lives exactly as long as the server: two can never run on 
 the lock free may start one.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import redis
 from attrs import frozen
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from pine.core.errors import BusError
 
@@ -63,16 +66,17 @@ class EmbeddedServer:
     @property
     def socket(self) -> Path:
         """Its unix socket; elsewhere when the data directory's path is too long for one."""
-        direct = self.folder / "server.sock"
+        folder = self.folder.resolve()  # however it is spelled, it is one folder
+        direct = folder / "server.sock"
         if len(str(direct)) <= MAX_SOCKET_PATH:
             return direct
-        digest = hashlib.sha256(str(self.folder).encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"pine-{os.getuid()}-{digest}" / "server.sock"
+        digest = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+        return Path("/tmp") / f"pine-{os.getuid()}-{digest}" / "server.sock"  # noqa: S108  # short on purpose; its owner is checked
 
     @property
     def url(self) -> str:
         """The URL under which clients reach it."""
-        return f"unix://{self.socket}"
+        return f"unix://{quote(str(self.socket))}"
 
     def pid(self) -> int | None:
         """Return the recorded process id, if one is recorded."""
@@ -86,8 +90,7 @@ class EmbeddedServer:
         if not self.socket.exists():
             return False
         try:
-            with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2) as client:
-                return bool(client.ping())
+            return self._ping(2)
         except redis.BusyLoadingError:
             return True
         except redis.RedisError:
@@ -103,17 +106,20 @@ class EmbeddedServer:
         """
         if self._answers():
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pass  # somebody else is starting it, or it is loading: wait for it below
-            else:
-                self._spawn(lock.fileno())
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.socket.parent.stat().st_uid != os.getuid():
+                raise BusError(f"{self.socket.parent}: belongs to another user; the server's socket cannot lie there")
+        except OSError as error:
+            raise BusError(f"data_dir {self.data_dir}: no folder can be made there: {error.strerror}") from None
         deadline = time.monotonic() + START_TIMEOUT
+        spawned = False
         while not self._answers():
+            spawned = spawned or self._try_spawn()
+            if spawned and _STARTED[-1].poll() is not None:
+                code = _STARTED[-1].returncode
+                raise BusError(f"the embedded server ended at once (code {code}); see {self.folder / 'server.log'}")
             if time.monotonic() > deadline:
                 raise BusError(f"the embedded server does not answer; see {self.folder / 'server.log'}")
             time.sleep(0.02)
@@ -130,16 +136,25 @@ class EmbeddedServer:
                 raise BusError(f"the embedded server (process {pid}) does not end; see {self.folder / 'server.log'}")
             time.sleep(0.02)
         _STARTED[:] = [process for process in _STARTED if process.poll() is None]
+        if self.socket.parent != self.folder.resolve():
+            with contextlib.suppress(OSError):
+                self.socket.unlink(missing_ok=True)
+                self.socket.parent.rmdir()
         return True
 
     def _answers(self) -> bool:
         if not self.socket.exists():
             return False
         try:
-            with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5) as client:
-                return bool(client.ping())
+            return self._ping(5)
         except redis.RedisError:
             return False
+
+    def _ping(self, timeout: float) -> bool:
+        """Ask once: a socket left behind by a killed server refuses at once, and redis-py would go on for seconds."""
+        once = Retry(NoBackoff(), 0)
+        with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=timeout, retry=once) as client:
+            return bool(client.ping())
 
     def _locked(self) -> bool:
         with (self.folder / "lock").open("a") as lock:
@@ -148,6 +163,16 @@ class EmbeddedServer:
             except BlockingIOError:
                 return True
             return False
+
+    def _try_spawn(self) -> bool:
+        """Start it if the lock is free; else somebody starts it, it is loading, or one is still dying."""
+        with (self.folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            self._spawn(lock.fileno())
+            return True
 
     def _spawn(self, lock: int) -> None:
         settings = {

@@ -11,6 +11,7 @@ from attrs import define, field
 
 from pine.bus import keys
 from pine.bus.client import Client
+from pine.bus.connection import is_away
 from pine.core.errors import Fenced
 
 TTL_MS: Final = 6_000
@@ -76,7 +77,12 @@ class Lease:
         """Wait until the role is free and take it; `on_wait` is told the holder once, `stop` ends the wait."""
         told = False
         while not stop.is_set():
-            outcome = cls.try_acquire(client, role)
+            try:
+                outcome = cls.try_acquire(client, role)
+            except redis.RedisError as error:
+                if not is_away(error):
+                    raise
+                outcome = "a server that does not answer"
             if isinstance(outcome, Lease):
                 return outcome
             if not told:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import redis
 
 from pine.bus.client import Client
+from pine.core.errors import DataError
 
 Entry = tuple[str, dict[bytes, bytes]]
 
@@ -39,6 +40,21 @@ def read_range(client: Client, stream: str, first: str = "-", last: str = "+") -
         if len(page) < PAGE:
             return
         first = f"({page[-1][0].decode()}"
+
+
+def field_of(stream: str, fields: dict[bytes, bytes], name: str) -> bytes:
+    """Return a field of an entry.
+
+    Raises
+    ------
+    DataError
+        If the entry has no such field: it was not written by pine.
+    """
+    try:
+        return fields[name.encode()]
+    except KeyError:
+        found = ", ".join(key.decode(errors="replace") for key in fields) or "nothing"
+        raise DataError(f"{stream}: found an entry with {found}, expected a field {name!r}") from None
 
 
 def last_id(client: Client, stream: str) -> str | None:
@@ -94,6 +110,9 @@ def read_group(
 
 def claim_predecessors(client: Client, stream: str, group: str, consumer: str) -> list[Entry]:
     """Take over what earlier consumers of a group read and did not acknowledge; return all pending entries in order."""
+    oldest = client.xpending(stream, group)["min"]
+    if oldest is not None and not client.xrange(stream, oldest.decode(), oldest.decode()):
+        raise DataError(f"{stream} {oldest.decode()}: pending in group {group}, but its body was trimmed away unread")
     cursor = "0-0"
     while True:
         reply = client.xautoclaim(stream, group, consumer, min_idle_time=0, start_id=cursor, count=100)

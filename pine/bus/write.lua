@@ -43,6 +43,7 @@ while i <= #ARGV do
     for j = 1, count do fields[j] = ARGV[i + 3 + j] end
     local reply = redis.pcall('XADD', key, id, unpack(fields))
     if type(reply) == 'table' and reply.err then
+      if not string.find(reply.err, 'equal or smaller', 1, true) then return redis.error_reply(reply.err) end
       local found = redis.call('XRANGE', key, id, id)
       if #found == 0 then
         local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)

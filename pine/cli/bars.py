@@ -34,7 +34,6 @@ def bars(ctx: click.Context, symbol: str, timeframe: str, first: int | None, las
     from pine.core.bar import Bar
     from pine.core.errors import UnknownSymbol
     from pine.core.timeframe import Timeframe
-    from pine.core.times import to_ms
 
     with visit(config) as client:
         registered = {name.decode() for name in client.hkeys(keys.SYMBOLS)}
@@ -43,8 +42,11 @@ def bars(ctx: click.Context, symbol: str, timeframe: str, first: int | None, las
             raise UnknownSymbol(f"no hub has registered {symbol!r}; registered are: {', '.join(near) or 'none yet'}")
         stream = keys.bars(symbol, Timeframe(timeframe))
         start = "-" if first is None else str(max(-(-first // 1_000_000), 0))
-        end = "+" if last is None else f"({max(to_ms(last), 0)}-0"
-        found = [Bar.from_json(fields[b"bar"]) for _, fields in streams.read_range(client, stream, start, end)]
+        end = "+" if last is None else str(-(-last // 1_000_000) - 1) if last > 0 else "0-0"
+        found = [
+            Bar.from_json(streams.field_of(stream, fields, "bar"))
+            for _, fields in streams.read_range(client, stream, start, end)
+        ]
     if as_json:
         print_json(
             {"symbol": symbol, "timeframe": timeframe, "count": len(found), "bars": [bar.to_dict() for bar in found]}

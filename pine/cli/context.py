@@ -71,6 +71,11 @@ def exits(command: Callable[P, R]) -> Callable[P, R]:
         except PineError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(COULD_NOT_RUN)
+        except Exception as error:
+            if not type(error).__module__.startswith("redis"):
+                raise
+            click.echo(f"Error: the stream server does not do what was asked: {error}", err=True)
+            sys.exit(COULD_NOT_RUN)
 
     return update_wrapper(run, command)
 

@@ -56,7 +56,10 @@ def demo(
     if keep is not None:
         if keep.exists() and any(keep.iterdir()):
             raise SandboxError(f"--keep {keep}: is not empty; name a new folder")
-        keep.mkdir(parents=True, exist_ok=True)
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SandboxError(f"--keep {keep}: cannot be made: {error.strerror}") from None
         _run(keep.absolute(), [*tapes, *more], speed, days, seed, as_json)
         return
     with tempfile.TemporaryDirectory(prefix="pine-demo-") as folder:

@@ -109,11 +109,15 @@ def broker(
 @exits
 def market(out: Path, symbols: str, days: int, seed: int, start: int, trades_per_day: int) -> None:
     """Make up a market and write it as DBN trades: expiries, spreads, a roll, halts, quiet minutes, bursts."""
+    from pine.core.errors import SandboxError
     from pine.core.times import to_datetime
     from pine.sandbox.market import write_market
 
     roots = [symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()]
-    made = write_market(out, roots, days, seed, to_datetime(start).date(), trades_per_day=trades_per_day)
+    try:
+        made = write_market(out, roots, days, seed, to_datetime(start).date(), trades_per_day=trades_per_day)
+    except OSError as error:
+        raise SandboxError(f"--out {out}: cannot be written: {error.strerror}") from None
     click.echo(
         f"{out}: {len(made.trades):,} trades of {', '.join(roots)} in {days} sessions, {out.stat().st_size:,} bytes"
     )

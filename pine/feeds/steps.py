@@ -129,7 +129,7 @@ class StepReader:
     def _bars(self, symbol: str, timeframe: Timeframe, start: int) -> list[Bar]:
         stream = keys.bars(symbol, timeframe)
         entry = self._take(stream, to_ms(start))
-        return [Bar.from_json(entry[b"bar"])] if entry else []
+        return [Bar.from_json(streams.field_of(stream, entry, "bar"))] if entry else []
 
     def _take(self, stream: str, ms: int) -> dict[bytes, bytes] | None:
         queue = self._ahead[stream]

@@ -16,7 +16,7 @@ from attrs import define, field
 
 from pine.bus import keys
 from pine.bus.client import Client
-from pine.bus.connection import connect, revive
+from pine.bus.connection import connect, is_away, revive
 from pine.bus.lease import Lease
 from pine.core.calendar import is_open
 from pine.core.config import Config
@@ -248,6 +248,8 @@ class Hub:
             try:
                 await asyncio.to_thread(self._publish_locked, batch)
             except redis.RedisError as error:
+                if not is_away(error):
+                    raise
                 if not waiting:
                     logger.warning("server away", extra={"fields": {"reason": str(error), "waiting_bars": len(batch)}})
                 waiting = True

@@ -17,7 +17,7 @@ from attrs import define, field
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
-from pine.bus.connection import revive
+from pine.bus.connection import is_away, revive
 from pine.bus.lease import Lease
 from pine.bus.writer import Writer
 from pine.core.config import Config
@@ -104,7 +104,9 @@ class Courier:
                 again = self._round(again)
                 if self._finished():
                     return
-            except (redis.ConnectionError, redis.TimeoutError) as error:
+            except redis.RedisError as error:
+                if not is_away(error):
+                    raise
                 if not away_since:
                     logger.warning("server away", extra={"fields": {"reason": str(error)}})
                     away_since = time.monotonic()

@@ -141,7 +141,7 @@ class Engine:
         """Halt the strategy; bars are read on."""
         last = text.strip().splitlines()[-1]
         self._alert(f"the strategy raised and is halted: {last}", trace=text)
-        if self.desk.live and self._current is not None:
+        if self.desk.live and self._current is not None and self.portfolio.halted is None:
             request = f"step-{self._current.ts}"
             halt = Control(order="halt", reason=f"strategy error: {last}", who="worker", request=request)
             self.desk.entries.append(halt)

@@ -14,7 +14,7 @@ from attrs import define, field
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
-from pine.bus.connection import revive
+from pine.bus.connection import is_away, revive
 from pine.bus.lease import Lease
 from pine.bus.writer import Writer
 from pine.core.config import Config
@@ -213,7 +213,9 @@ class LiveSource:
         """Do something on the server; if it is away, wait, and look at pending entries first when it is back."""
         try:
             return action()
-        except (redis.ConnectionError, redis.TimeoutError) as error:
+        except redis.RedisError as error:
+            if not is_away(error):
+                raise
             logger.warning("server away", extra={"fields": {"reason": str(error)}})
             self._recheck = True
             if not self.stop.wait(SERVER_PAUSE):
@@ -230,7 +232,9 @@ class LiveSource:
             try:
                 self._writer.commit()
                 return
-            except (redis.ConnectionError, redis.TimeoutError) as error:
+            except redis.RedisError as error:
+                if not is_away(error):
+                    raise
                 logger.warning("server away", extra={"fields": {"reason": str(error)}})
                 time.sleep(SERVER_PAUSE)
                 revive(self.config)

@@ -70,10 +70,9 @@ def check_strategy(config: Config, strategy: str) -> None:
     """Raise `PineError` unless a strategy is configured and enabled."""
     if strategy not in config.strategies:
         near = difflib.get_close_matches(strategy, config.strategies, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise PineError(
-            f"strategy {strategy!r} is not configured{hint} Configured: {', '.join(config.strategies) or 'none'}"
-        )
+        hint = f"did you mean {near[0]}? " if near else ""
+        known = ", ".join(config.strategies) or "none"
+        raise PineError(f"strategy {strategy!r} is not configured; {hint}configured are: {known}")
     if not config.strategies[strategy].enabled:
         raise PineError(f"strategy {strategy} is disabled; set strategies.{strategy}.enabled to true")
 

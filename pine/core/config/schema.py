@@ -50,7 +50,7 @@ class DatabentoConfig:
         Seconds of silence after which the gateway speaks up; the vendor's minimum is 5.
     """
 
-    api_key: Secret = field(factory=Secret)
+    api_key: Secret = field(factory=lambda: Secret(where="databento.api_key"))
     dataset: str = "GLBX.MDP3"
     gateway: str | None = field(default=None, validator=_gateway)
     heartbeat_interval_s: int = field(default=5, validator=[validators.ge(5), validators.le(1800)])
