@@ -101,7 +101,7 @@ class Lease:
 
     def keep(self) -> None:
         """Renew in the background until released; an unreachable server is waited for."""
-        self._thread = threading.Thread(target=self._renew_forever, name=f"lease:{self.role}", daemon=True)
+        self._thread = threading.Thread(target=self._renew_forever, name=f"keep {self.role}", daemon=True)
         self._thread.start()
 
     def _renew_forever(self) -> None:

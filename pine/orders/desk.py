@@ -12,7 +12,8 @@ from pine.core.errors import PineError
 from pine.core.timeframe import NS_PER_MINUTE
 from pine.core.times import to_datetime
 from pine.orders.entries import Action, Entry, Fill, Intent
-from pine.orders.portfolio import Portfolio, Position
+from pine.orders.portfolio import Portfolio
+from pine.strategies.account import Position
 
 
 class Gate(Protocol):

@@ -2,37 +2,11 @@
 
 from collections import Counter
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from pine.core.period import SessionRule, session
 from pine.orders.entries import Control, Entry, Fill, Intent, Origin, Void
-
-
-@frozen
-class Position:
-    """An open position in one contract.
-
-    Attributes
-    ----------
-    quantity
-        Contracts, negative when short.
-    price
-        Fill price of the entry, in points.
-    entered
-        Start in ns of the minute that filled it.
-    entry
-        Id of the intent that opened it.
-    commission
-        Dollars that the entry cost.
-    """
-
-    symbol: str
-    contract: str
-    quantity: int
-    price: float
-    entered: int
-    entry: str
-    commission: float = 0.0
+from pine.strategies.account import Position
 
 
 @define

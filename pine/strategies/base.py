@@ -9,26 +9,25 @@ import backtrader as bt
 from pine.core.bar import Bar
 from pine.core.config import TradedInstrument
 from pine.core.timeframe import Timeframe
-from pine.orders.entries import Intent
-from pine.orders.portfolio import Portfolio
+from pine.strategies.account import Account
 
 
 class Surroundings(Protocol):
     """What the engine gives a strategy."""
 
     traded: Mapping[str, TradedInstrument]
-    portfolio: Portfolio
+    account: Account
 
     def fresh(self) -> list[Bar]:
         """Return the bars of the declared timeframes that close at the present step."""
         ...
 
-    def enter(self, symbol: str, reason: str, facts: Mapping[str, Any], *, short: bool = False) -> Intent | None:
-        """Ask for a position."""
+    def enter(self, symbol: str, reason: str, facts: Mapping[str, Any], *, short: bool = False) -> str | None:
+        """Ask for a position; return the intent's id, or nothing if a rule forbids it."""
         ...
 
-    def exit(self, symbol: str, reason: str, facts: Mapping[str, Any]) -> Intent | None:
-        """Ask to close a position."""
+    def exit(self, symbol: str, reason: str, facts: Mapping[str, Any]) -> str | None:
+        """Ask to close a position; return the intent's id, or nothing if there is none to close."""
         ...
 
     def observe(self, symbol: str, facts: Mapping[str, Any]) -> None:

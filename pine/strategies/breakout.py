@@ -20,7 +20,7 @@ class BreakoutStrategy(BaseStrategy):
         channel.update(bar)
         facts = {"close": bar.close, "upper": channel.upper, "lower": channel.lower}
         self.surroundings.observe(bar.symbol, facts)
-        position = self.surroundings.portfolio.positions.get(bar.symbol)
+        position = self.surroundings.account.positions.get(bar.symbol)
         if position is None:
             if channel.upper is not None and bar.close > channel.upper:
                 self.surroundings.enter(bar.symbol, "breakout", facts)

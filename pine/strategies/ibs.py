@@ -23,7 +23,7 @@ class IbsStrategy(BaseStrategy):
         state = self._states[bar.symbol]
         state.update(bar)
         seen: dict[str, Any] = {"ibs": state.ibs}
-        position = self.surroundings.portfolio.positions.get(bar.symbol)
+        position = self.surroundings.account.positions.get(bar.symbol)
         if position is not None:
             verdict = exit_reason(state, position)
             if verdict is not None:

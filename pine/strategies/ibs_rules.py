@@ -11,7 +11,7 @@ from attrs import define, field, frozen, validators
 
 from pine.core.bar import Bar
 from pine.core.timeframe import NS_PER_HOUR
-from pine.orders.portfolio import Position
+from pine.strategies.account import Position
 from pine.strategies.windows import (
     local_time,
     minute_of_day,

@@ -4,7 +4,7 @@ from typing import Any
 
 from attrs import frozen
 
-from pine.orders.portfolio import Portfolio
+from pine.strategies.account import Account
 
 
 @frozen
@@ -23,22 +23,22 @@ class RiskRules:
     max_positions: int
     daily_stop_loss: float
 
-    def facts(self, portfolio: Portfolio, step: int) -> dict[str, Any]:
+    def facts(self, account: Account, step: int) -> dict[str, Any]:
         """Return how far the limits are used at `step` (ns), for an entry's record."""
         return {
-            "busy": len(portfolio.busy()),
+            "busy": len(account.busy()),
             "max_positions": self.max_positions,
-            "day_pnl": portfolio.day_pnl(step),
+            "day_pnl": account.day_pnl(step),
             "daily_stop_loss": self.daily_stop_loss,
         }
 
-    def refusal(self, portfolio: Portfolio, symbol: str, step: int) -> str | None:
+    def refusal(self, account: Account, symbol: str, step: int) -> str | None:
         """Return why `symbol` must not be entered at `step` (ns), or nothing if it may."""
-        busy = portfolio.busy()
+        busy = account.busy()
         if symbol in busy:
             return "already open or on its way"
-        if portfolio.day_pnl(step) <= -self.daily_stop_loss:
-            return f"daily stop: {portfolio.day_pnl(step):.2f} of -{self.daily_stop_loss:.2f} dollars"
+        if account.day_pnl(step) <= -self.daily_stop_loss:
+            return f"daily stop: {account.day_pnl(step):.2f} of -{self.daily_stop_loss:.2f} dollars"
         if len(busy) >= self.max_positions:
             return f"max positions: {len(busy)} of {self.max_positions}"
         return None

@@ -101,7 +101,7 @@ class Engine:
         return self.desk.traded
 
     @property
-    def portfolio(self) -> Portfolio:
+    def account(self) -> Portfolio:
         """The strategy's account."""
         return self.desk.portfolio
 
@@ -125,13 +125,15 @@ class Engine:
         """Return the bars of this step, days before hours before minutes, symbols in the strategy's order."""
         return self._fresh
 
-    def enter(self, symbol: str, reason: str, facts: Mapping[str, Any], *, short: bool = False) -> Intent | None:
+    def enter(self, symbol: str, reason: str, facts: Mapping[str, Any], *, short: bool = False) -> str | None:
         """Ask for a position."""
-        return self.desk.enter(symbol, reason, facts, short=short)
+        intent = self.desk.enter(symbol, reason, facts, short=short)
+        return None if intent is None else intent.id
 
-    def exit(self, symbol: str, reason: str, facts: Mapping[str, Any]) -> Intent | None:
+    def exit(self, symbol: str, reason: str, facts: Mapping[str, Any]) -> str | None:
         """Ask to close a position."""
-        return self.desk.exit(symbol, reason, facts)
+        intent = self.desk.exit(symbol, reason, facts)
+        return None if intent is None else intent.id
 
     def observe(self, symbol: str, facts: Mapping[str, Any]) -> None:
         """Keep values for the flight record."""
@@ -141,7 +143,7 @@ class Engine:
         """Halt the strategy; bars are read on."""
         last = text.strip().splitlines()[-1]
         self._alert(f"the strategy raised and is halted: {last}", trace=text)
-        if self.desk.live and self._current is not None and self.portfolio.halted is None:
+        if self.desk.live and self._current is not None and self.account.halted is None:
             request = f"step-{self._current.ts}"
             halt = Control(order="halt", reason=f"strategy error: {last}", who="worker", request=request)
             self.desk.entries.append(halt)

@@ -252,7 +252,7 @@ def test_skipping_steps_makes_no_difference_to_entries_and_flights(synthetic_wee
         assert engine.alerts == []
         entries = [(ts, [encode(entry) for entry in outcome.entries]) for ts, outcome in source.outcomes]
         flights = [(ts, outcome.flight) for ts, outcome in source.outcomes if outcome.flight is not None]
-        runs.append((entries, flights, engine.portfolio.cash, engine.portfolio.trades))
+        runs.append((entries, flights, engine.account.cash, engine.account.trades))
     assert runs[0] == runs[1]
     traded = {orjson.loads(entry)["symbol"] for _, made in runs[0][0] for entry in made}
     assert traded == {"ES", "GC"}
@@ -282,7 +282,7 @@ def test_nothing_is_decided_in_warm_up(synthetic_week: list[Step]) -> None:
     engine, source = make_engine([evolve(step, live=False) for step in synthetic_week], RULES, params=LOOSE)
     engine.run()
     assert [outcome.entries for _, outcome in source.outcomes if outcome.entries] == []
-    assert engine.portfolio.cash == 150_000.0
+    assert engine.account.cash == 150_000.0
 
 
 def test_orders_fill_at_the_open_of_the_next_minute(synthetic_week: list[Step]) -> None:
@@ -332,7 +332,7 @@ def test_a_strategy_that_raises_is_halted_and_later_steps_are_still_read(faulty:
     engine.run()
     assert [ts for ts, _ in source.outcomes] == [step.ts for step in tape]
     assert len(faulty.handed) == 15
-    assert engine.portfolio.halted == "strategy error: ZeroDivisionError: a rule divided by nothing"
+    assert engine.account.halted == "strategy error: ZeroDivisionError: a rule divided by nothing"
     assert [
         alert for alert in engine.alerts if "ZeroDivisionError: a rule divided by nothing" in alert
     ] == engine.alerts
@@ -342,7 +342,7 @@ def test_a_strategy_that_raises_is_halted_and_later_steps_are_still_read(faulty:
     later = [entry for ts, outcome in source.outcomes for entry in outcome.entries if ts > faulty.breaks_at]
     assert [entry for entry in later if isinstance(entry, Intent) and entry.is_entry] == []
     refused = [d for ts, o in source.outcomes if ts > faulty.breaks_at and o.flight for d in o.flight["decisions"]]
-    assert {d["refused"] for d in refused if d["ask"] == "buy"} == {f"halted: {engine.portfolio.halted}"}
+    assert {d["refused"] for d in refused if d["ask"] == "buy"} == {f"halted: {engine.account.halted}"}
 
 
 def test_a_halted_strategy_may_still_close_what_is_open(faulty: type[Faulty], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,7 +353,7 @@ def test_a_halted_strategy_may_still_close_what_is_open(faulty: type[Faulty], mo
     engine.run()
     actions = [e.action for _, o in source.outcomes for e in o.entries if isinstance(e, Intent)]
     assert actions == ["buy", "exit"]
-    assert engine.portfolio.positions == {}
+    assert engine.account.positions == {}
 
 
 def test_a_strategy_that_raises_in_warm_up_only_is_reported_and_not_halted(faulty: type[Faulty]) -> None:
@@ -362,7 +362,7 @@ def test_a_strategy_that_raises_in_warm_up_only_is_reported_and_not_halted(fault
     engine, source = make_engine(tape, rules)
     engine.run()
     assert len(engine.alerts) == 1
-    assert engine.portfolio.halted is None
+    assert engine.account.halted is None
     assert any(isinstance(entry, Intent) for _, outcome in source.outcomes for entry in outcome.entries)
 
 

@@ -11,7 +11,8 @@ from pine.core.config import TradedInstrument
 from pine.core.errors import DataError
 from pine.core.period import SessionClose, SessionRule
 from pine.orders.entries import Control, Entry, Fill, Intent, Origin, Void, decode, encode
-from pine.orders.portfolio import Portfolio, Position
+from pine.orders.portfolio import Portfolio
+from pine.strategies.account import Position
 
 
 def ns(text: str) -> int:

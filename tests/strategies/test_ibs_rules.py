@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pine.core.bar import Bar
 from pine.core.timeframe import Timeframe
-from pine.orders.portfolio import Position
+from pine.strategies.account import Position
 from pine.strategies.ibs_rules import (
     AverageTrueRange,
     IbsParams,

@@ -1,0 +1,105 @@
+"""Names and parameters that must fit other parts of the configuration."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from pine.core.calendar import HOURS
+from pine.core.config.document import Path as Where
+from pine.core.config.problems import Problems, dig, names, unknown
+from pine.core.config.schema import check_parent
+from pine.core.config.structure import Mistakes, make_converter, structure
+from pine.core.errors import ContractError
+from pine.core.instruments import SPECS, same_price
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+def check_references(raw: dict[str, Any], param_types: Mapping[str, type], problems: Problems) -> None:
+    """Check names that refer to other parts, even where other settings are wrong."""
+    instruments = raw.get("instruments")
+    instruments = instruments if isinstance(instruments, dict) else {}
+    for symbol, setting in instruments.items():
+        where: Where = ("instruments", symbol)
+        if symbol not in SPECS:
+            problems.add(where, unknown("instrument", symbol, sorted(SPECS)))
+        _check_execution(where, symbol, setting, problems)
+        parent = setting.get("parent") if isinstance(setting, dict) else None
+        if isinstance(parent, str):
+            try:
+                wrong = check_parent(symbol, parent)
+            except ContractError as error:
+                wrong = str(error)
+            if wrong:
+                problems.add((*where, "parent"), wrong)
+    sessions = raw.get("sessions")
+    for group in sessions if isinstance(sessions, dict) else ():
+        if group not in HOURS and group != "default":
+            problems.add(("sessions", group), unknown("group", group, ["default", *HOURS]))
+    strategies = raw.get("strategies")
+    for name, setting in strategies.items() if isinstance(strategies, dict) else ():
+        _check_strategy(name, setting, instruments, param_types, problems)
+
+
+def _check_execution(where: Where, symbol: str, setting: Any, problems: Problems) -> None:
+    root = dig(setting, ("execution", "root"))
+    if isinstance(root, str) and root in SPECS and symbol in SPECS and not same_price(root, symbol):
+        problems.add((*where, "execution", "root"), f"found {root}, expected {symbol} or a contract on the same price")
+
+
+def _check_strategy(
+    name: str, setting: Any, instruments: dict[str, Any], param_types: Mapping[str, type], problems: Problems
+) -> None:
+    where: Where = ("strategies", name)
+    if not _NAME.fullmatch(name):
+        problems.add(where, f"found {name!r}, expected lower-case letters, digits and _ (at most 32)")
+    if not isinstance(setting, dict):
+        return
+    kind = setting.get("type")
+    if isinstance(kind, str) and kind not in param_types:
+        problems.add((*where, "type"), unknown("strategy type", kind, sorted(param_types)))
+    symbols = setting.get("instruments")
+    for i, symbol in enumerate(symbols) if isinstance(symbols, list | dict) else ():
+        place: Where = (*where, "instruments", i if isinstance(symbols, list) else symbol)
+        if not isinstance(symbol, str):
+            problems.add(place, f"found {symbol!r}, expected the name of an instrument")
+        elif isinstance(symbols, dict):
+            _check_execution(place, symbol, symbols[symbol], problems)
+        if isinstance(symbol, str) and symbol not in instruments:
+            problems.add(place, f"{symbol} is not among the configured instruments: {', '.join(instruments) or 'none'}")
+
+
+def check_params(raw: dict[str, Any], param_types: Mapping[str, type], problems: Problems) -> None:
+    """Check each layer of strategy parameters by itself, even where other settings are wrong."""
+    converter = make_converter()
+
+    def check(where: Where, kinds: Sequence[type]) -> None:
+        layer = dig(raw, where)
+        if not isinstance(layer, dict):
+            return  # told already
+        known = {kind: {attribute.name for attribute in attrs.fields(kind)} for kind in kinds}
+        everything = sorted(set().union(*known.values()))
+        for name in layer:
+            if name not in everything:
+                problems.add((*where, str(name)), unknown("setting", str(name), everything))
+        for kind in kinds:
+            try:
+                structure(converter, {key: value for key, value in layer.items() if key in known[kind]}, kind)
+            except Mistakes as error:
+                for place, message in error.found:
+                    problems.add((*where, *place), message)
+
+    users: dict[str, set[str]] = {}
+    for name in names(raw, ("strategies",)):
+        kind = dig(raw, ("strategies", name, "type"))
+        if not isinstance(kind, str) or kind not in param_types:
+            continue
+        check(("strategies", name, "params"), [param_types[kind]])
+        for symbol in names(raw, ("strategies", name, "instruments")):
+            users.setdefault(symbol, set()).add(kind)
+            check(("strategies", name, "instruments", symbol, "params"), [param_types[kind]])
+    for symbol in names(raw, ("instruments",)):
+        kinds = users.get(symbol) or set(param_types)
+        check(("instruments", symbol, "params"), [param_types[kind] for kind in sorted(kinds)])

@@ -1,0 +1,165 @@
+"""Plain values to typed settings, with everything that is wrong in them."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, get_args, get_origin
+
+import attrs
+import cattrs
+from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+
+from pine.core.config.document import Path as Where
+from pine.core.config.document import Unset
+from pine.core.config.problems import unknown
+from pine.core.config.schema import StrategyConfig
+from pine.core.config.secret import Secret
+from pine.core.errors import PineError
+
+
+class Mistakes(Exception):
+    """Everything that is wrong in a piece of configuration, as path and message."""
+
+    def __init__(self, found: list[tuple[Where, str]]) -> None:
+        self.found = found
+
+
+def structure(converter: cattrs.Converter, value: Any, kind: Any) -> Any:
+    """Build typed settings; raise `Mistakes` with everything that is wrong in them, not just the first.
+
+    What cannot be built is noted and left out, and the rest is tried again, so that its bounds are checked too.
+    """
+    found: list[tuple[Where, str]] = []
+    while True:
+        with attrs.validators.disabled():
+            try:
+                built = converter.structure(value, kind)
+                break
+            except (cattrs.BaseValidationError, TypeError, ValueError, AttributeError) as error:
+                new = [mistake for mistake in _flatten(error, ()) if mistake not in found]
+                found += new
+                shorter = value
+                for where, _ in new:
+                    shorter = _without(shorter, where)
+                if shorter == value:
+                    raise Mistakes(found) from None
+                value = shorter
+    told = {where for where, _ in found}
+    found += [mistake for mistake in _out_of_bounds(built, ()) if mistake[0] not in told]
+    if found:
+        raise Mistakes(found)
+    return built
+
+
+def make_converter() -> cattrs.Converter:
+    """Return a converter that takes values as they are: no number from a text, no truth from a number."""
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+
+    def strict(kind: type, *accepted: type) -> None:
+        def hook(value: Any, _type: Any) -> Any:
+            if isinstance(value, Unset):
+                return kind()  # complained about already
+            if isinstance(value, bool) is not (kind is bool) or not isinstance(value, accepted):
+                hint = "; put it in quotes" if kind is str and isinstance(value, int | float) else ""
+                raise TypeError(f"found {value!r}, expected {_KIND_WORDS[kind]}{hint}")
+            return kind(value)
+
+        converter.register_structure_hook(kind, hook)
+
+    strict(int, int)
+    strict(float, int, float)
+    strict(bool, bool)
+    strict(str, str)
+    converter.register_structure_hook(Secret, lambda value, _type: value)
+
+    def texts(value: Any, _type: Any) -> list[str]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise TypeError(f"found {value!r}, expected a list of texts, such as ['09:00-10:00']")
+        return list(value)
+
+    converter.register_structure_hook_func(lambda kind: kind == list[str], texts)
+
+    def literal(value: Any, kind: Any) -> Any:
+        if isinstance(value, Unset):
+            return get_args(kind)[0]
+        if value not in get_args(kind):
+            raise ValueError(f"found {value!r}, expected one of {', '.join(map(str, get_args(kind)))}")
+        return value
+
+    converter.register_structure_hook_func(
+        lambda kind: get_origin(kind) is not None and "Literal" in str(kind)[:15], literal
+    )
+    default_strategy = converter.gen_structure_attrs_fromdict(StrategyConfig)
+
+    def strategy(value: Any, kind: Any) -> Any:
+        if isinstance(value, dict) and isinstance(names := value.get("instruments"), list):
+            value = value | {"instruments": {name: {} for name in names if isinstance(name, str)}}
+        return default_strategy(value, kind)
+
+    converter.register_structure_hook(StrategyConfig, strategy)
+    return converter
+
+
+_KIND_WORDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _without(value: Any, where: Where) -> Any:
+    """Return a copy of settings without one of them."""
+    if not where or not isinstance(value, dict) or where[0] not in value:
+        return value
+    rest = {key: inner for key, inner in value.items() if key != where[0]}
+    return rest if len(where) == 1 else rest | {where[0]: _without(value[where[0]], where[1:])}
+
+
+def _out_of_bounds(built: Any, where: Where) -> Iterator[tuple[Where, str]]:
+    """Run the validator of every setting by itself, so that each mistake is told at its own place."""
+    if isinstance(built, dict):
+        for key, inner in built.items():
+            yield from _out_of_bounds(inner, (*where, key))
+    elif attrs.has(type(built)) and not isinstance(built, Secret):
+        for attribute in attrs.fields(type(built)):
+            value = getattr(built, attribute.name)
+            try:
+                if attribute.validator is not None:
+                    attribute.validator(built, attribute, value)
+            except (TypeError, ValueError, PineError) as error:
+                yield (*where, attribute.name), _reason(error)
+            else:
+                yield from _out_of_bounds(value, (*where, attribute.name))
+
+
+def _flatten(error: BaseException, where: Where) -> Iterable[tuple[Where, str]]:
+    if isinstance(error, ClassValidationError | IterableValidationError):
+        for inner in error.exceptions:
+            step = _place(inner)
+            yield from _flatten(inner, where if step is None else (*where, step))
+    elif isinstance(error, ForbiddenExtraKeysError):
+        known = [a.name for a in attrs.fields(error.cl)] if error.cl is not None else []
+        for key in sorted(error.extra_fields):
+            yield (*where, key), unknown("setting", key, known)
+    elif isinstance(error, KeyError):
+        yield where, f"{error.args[0]!r} is missing"
+    else:
+        yield where, _reason(error)
+
+
+def _place(error: BaseException) -> str | int | None:
+    for note in getattr(error, "__notes__", ()):
+        place: str | int | None = getattr(note, "name", getattr(note, "index", None))
+        if place is not None:
+            return place
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error.args[0]) if error.args else str(error)
+    if (
+        "object has no attribute" in text
+        or "not a mapping" in text
+        or "is not iterable" in text
+        or "argument must be" in text
+    ):
+        return "found another kind of value, expected settings by name"
+    if text.startswith(("found", "expected", "environment")):
+        return text
+    match = re.match(r"'(?P<name>\w+)' must be (?P<rule>.*)", text)
+    return f"must be {match['rule']}" if match else text
