@@ -78,11 +78,7 @@ def test_only_the_key_module_writes_keys_by_hand() -> None:
         if path.name == "keys.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.Constant)
-                and isinstance(node.value, str)
-                and " " not in node.value
-                and node.value.startswith(prefixes)
-            ):
-                wrong.append(f"{path.relative_to(ROOT)}:{text!r}")
+            text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+            if text.startswith(prefixes) and " " not in text:
+                wrong.append(f"{path.relative_to(ROOT)}: {text!r}")
     assert wrong == []
