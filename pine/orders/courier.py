@@ -1,4 +1,4 @@
-"""The courier: posts what the ledger says has not been posted, once, in order.
+"""The courier: posts what the ledger says has not been posted, once, in order of each symbol.
 
 Intent and attempt are on the server's disk before anything is sent. What a killed courier leaves between attempt
 and answer is unknown: an exit is posted again, an entry is held and reported.
@@ -9,6 +9,7 @@ import os
 import random
 import threading
 import time
+from collections import defaultdict, deque
 from typing import Final
 
 import orjson
@@ -25,6 +26,7 @@ from pine.core.errors import BusError
 from pine.core.times import Clock, from_seconds, isoformat
 from pine.orders.entries import Intent, decode
 from pine.orders.ledger import Deliveries
+from pine.orders.ratelimit import RateLimit
 from pine.orders.traderspost import Answer, TradersPost, Verdict, payload
 
 GROUP: Final = "courier"
@@ -83,101 +85,139 @@ class Courier:
     _writer: Writer = field(init=False)
     _web: TradersPost = field(init=False)
     _deliveries: Deliveries = field(init=False)
+    _limit: RateLimit = field(init=False)
+    _queues: dict[str, deque[tuple[str, Intent]]] = field(factory=lambda: defaultdict(deque))
+    _not_before: dict[str, float] = field(factory=dict)
     _beat_at: float = 0.0
     _alone_since: float | None = None
 
     def __attrs_post_init__(self) -> None:
         self._writer = Writer(self.client, role(self.strategy), self.lease.token)
         self._web = TradersPost(self.config.strategies[self.strategy].webhook, self.config.orders.timeout_s)
-        self._deliveries = Deliveries.read(self.client, self.strategy)
 
     def run(self) -> None:
         """Work until stopped, or until the worker is gone and nothing is owed."""
         streams.ensure_group(self.client, keys.ledger(self.strategy), GROUP)
-        again, away_since = True, 0.0
+        away_since: float | None = None
+        self._take_over()
         while not self.stop.is_set():
             self.lease.check()
             try:
-                if away_since:
-                    self._deliveries = Deliveries.read(self.client, self.strategy)
-                    again, away_since = True, 0.0
-                again = self._round(again)
+                if away_since is not None:
+                    self._take_over()
+                    away_since = None
+                self._round()
                 if self._finished():
                     return
             except redis.RedisError as error:
                 if not is_away(error):
                     raise
-                if not away_since:
-                    logger.warning("server away", extra={"fields": {"reason": str(error)}})
-                    away_since = time.monotonic()
-                self.stop.wait(SERVER_PAUSE)
-                if not self.with_worker:
-                    revive(self.config)
-                elif time.monotonic() - away_since > AWAY_SECONDS:
-                    raise BusError("the server stays away; the next worker starts another courier") from None
+                away_since = self._wait_for_server(error, away_since)
 
-    def _round(self, pending: bool) -> bool:
-        """Deal with the next entries; return whether pending ones must be looked at first the next time."""
-        stream, consumer = keys.ledger(self.strategy), str(self.lease.token)
+    def _wait_for_server(self, error: redis.RedisError, since: float | None) -> float:
+        now = time.monotonic()
+        if since is None:
+            logger.warning("server away", extra={"fields": {"reason": str(error)}})
+        self.stop.wait(SERVER_PAUSE)
+        if not self.with_worker:
+            revive(self.config)
+        elif since is not None and now - since > AWAY_SECONDS:
+            raise BusError("the server stays away; the next worker starts another courier") from None
+        return now if since is None else since
+
+    def _take_over(self) -> None:
+        """Begin from what is on the server: what was tried, and what others read and did not bring to an end."""
+        self._deliveries = Deliveries.read(self.client, self.strategy)
+        self._limit = RateLimit(self.config.orders.per_minute, self.config.orders.per_hour)
+        self._limit.remember(self._deliveries.attempts_at)
+        self._queues.clear()
+        self._not_before.clear()
+        stream = keys.ledger(self.strategy)
+        self._sort(streams.claim_predecessors(self.client, stream, GROUP, str(self.lease.token)))
+
+    def _round(self) -> None:
+        """Read what is new, then give each symbol whose turn has come one try."""
         self._beat()
-        if pending:
-            entries = streams.claim_predecessors(self.client, stream, GROUP, consumer)
-        else:
-            entries = streams.read_group(self.client, stream, GROUP, consumer, count=20, block_ms=BLOCK_MS)
-        for identifier, fields in entries:
-            if self.stop.is_set():
-                return False
-            content = decode(fields[b"entry"])
-            if isinstance(content, Intent):
-                self._deliver(content)
-                if self.stop.is_set() and self._deliveries.state(content.id) not in SETTLED | {"unknown"}:
-                    return False
-            self._writer.acknowledge(stream, GROUP, identifier)
-            self._writer.commit()
-            self._alone_since = None
-        return False
+        stream, consumer = keys.ledger(self.strategy), str(self.lease.token)
+        block = max(1, min(BLOCK_MS, int(self._next_turn() * 1000)))
+        self._sort(streams.read_group(self.client, stream, GROUP, consumer, count=100, block_ms=block))
+        for symbol in self._due():
+            if self.stop.is_set() or self._limit.wait(self.clock()) > 0:
+                return
+            identifier, intent = self._queues[symbol][0]
+            pause = self._try(intent)
+            if pause is not None:
+                self._not_before[symbol] = time.monotonic() + pause
+                continue
+            self._queues[symbol].popleft()
+            self._acknowledge(identifier)
 
-    def _deliver(self, intent: Intent) -> None:
-        """Bring one intent to an end: posted, refused, expired, skipped, or unknown."""
-        if self._deliveries.state(intent.id) in SETTLED:
-            return
-        if self._deliveries.state(intent.id) in ("attempt", "unknown") and intent.is_entry:
+    def _sort(self, entries: list[streams.Entry]) -> None:
+        """Queue intents by symbol, in order; everything else in the ledger is none of a courier's business."""
+        for identifier, fields in entries:
+            content = decode(streams.field_of(keys.ledger(self.strategy), fields, "entry"))
+            if isinstance(content, Intent):
+                self._queues[content.symbol].append((identifier, content))
+            else:
+                self._acknowledge(identifier)
+
+    def _due(self) -> list[str]:
+        """Return the symbols that may be tried now, those that want to get out first."""
+        now = time.monotonic()
+        due = [s for s, queue in self._queues.items() if queue and self._not_before.get(s, 0.0) <= now]
+        return sorted(due, key=lambda symbol: self._queues[symbol][0][1].is_entry)
+
+    def _next_turn(self) -> float:
+        """Return the seconds until somebody is due."""
+        waiting = [self._not_before.get(symbol, 0.0) for symbol, queue in self._queues.items() if queue]
+        if not waiting:
+            return BLOCK_MS / 1000
+        return max(min(waiting) - time.monotonic(), self._limit.wait(self.clock()), 0.0)
+
+    def _acknowledge(self, identifier: str) -> None:
+        self._writer.acknowledge(keys.ledger(self.strategy), GROUP, identifier)
+        self._writer.commit()
+        self._alone_since = None
+
+    def _try(self, intent: Intent) -> float | None:
+        """Take an intent one try further; return the seconds to wait before the next, or nothing if it is done with."""
+        state = self._deliveries.state(intent.id)
+        if state in SETTLED or (state == "unknown" and intent.is_entry):
+            return None
+        if state == "attempt" and intent.is_entry:
             self._hold(intent, "ended between post and answer")
-            return
+            return None
         if not intent.is_entry and self._deliveries.state(intent.entry or "") in ("rejected", "expired"):
             self._record(intent, "skipped", text="its entry was never posted")
-            return
-        tries = 0
-        while not self.stop.is_set():
-            if intent.is_entry and self._too_old(intent):
-                self._give_up(intent, "expired", Answer(Verdict.REFUSED, text="too old"))
-                return
-            self.lease.check()
-            self._record(intent, "attempt")
-            answer = self._web.post(payload(self.strategy, intent))
-            if self._settle(intent, answer, tries):
-                return
-            own = min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE)
-            tries += 1
-            self._wait((own if answer.retry_after is None else answer.retry_after) * random.uniform(1.0, 1.3))  # noqa: S311  # jitter, not a secret
+            return None
+        if intent.is_entry and self._too_old(intent):
+            self._give_up(intent, "expired", Answer(Verdict.REFUSED, text="too old"))
+            return None
+        self.lease.check()
+        self._record(intent, "attempt")
+        self._limit.took(self.clock())
+        return self._settle(intent, self._web.post(payload(self.strategy, intent)))
 
-    def _settle(self, intent: Intent, answer: Answer, tries: int) -> bool:
-        """Record what an answer means; return whether the intent is done with."""
+    def _settle(self, intent: Intent, answer: Answer) -> float | None:
+        """Record what an answer means; return the seconds to wait if it is to be tried again."""
         if answer.verdict is Verdict.ACCEPTED:
             self.posted += 1
             self._record(intent, "posted", answer.status, answer.text)
-            return True
+            return None
         if answer.verdict is Verdict.REFUSED:
             self._give_up(intent, "rejected", answer)
-            return True
+            return None
         if answer.verdict is Verdict.UNKNOWN and intent.is_entry:
             self._hold(intent, answer.text)
-            return True
+            return None
         self._record(intent, "retry", answer.status, answer.text)
-        if intent.is_entry and tries >= self.config.orders.retries:
+        tried = self._deliveries.attempts(intent.id)
+        if intent.is_entry and tried > self.config.orders.retries:
             self._give_up(intent, "expired", answer)
-            return True
-        return False
+            return None
+        own = min(FIRST_PAUSE * 2.0 ** min(tried - 1, 10), LONGEST_PAUSE)
+        wanted = own if answer.retry_after is None else answer.retry_after
+        return wanted * random.uniform(1.0, 1.3)  # noqa: S311  # jitter, not a secret
 
     def _give_up(self, intent: Intent, state: str, answer: Answer) -> None:
         """Record that an intent will not be posted; an entry is voided through the worker."""
@@ -214,13 +254,10 @@ class Courier:
         self._writer.commit()
         self._deliveries.apply(fields)
 
-    def _wait(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and not self.stop.wait(min(left, 1.0)):
-            self._beat()
-
     def _finished(self) -> bool:
         """Tell whether a courier that belongs to a worker has nothing to live for any more."""
+        if any(self._queues.values()):
+            return False
         if not self.with_worker or self.client.exists(keys.lease(f"worker:{self.strategy}")):
             self._alone_since = None
             return False

@@ -36,9 +36,10 @@ class Delivery:
 
 @define
 class Deliveries:
-    """The fold of a strategy's deliveries, by intent."""
+    """The fold of a strategy's deliveries, by intent; also when posts were tried, in ns."""
 
     by_intent: dict[str, Delivery] = field(factory=dict)
+    attempts_at: list[int] = field(factory=list)
 
     @classmethod
     def read(cls, client: Client, strategy: str) -> "Deliveries":
@@ -52,9 +53,16 @@ class Deliveries:
         """Fold one record."""
         delivery = self.by_intent.setdefault(fields["intent"], Delivery())
         delivery.state = fields["state"]
-        delivery.attempts += delivery.state == "attempt"
+        if delivery.state == "attempt":
+            delivery.attempts += 1
+            self.attempts_at.append(int(fields["at"]))
         if fields.get("status"):
             delivery.status = int(fields["status"])
+
+    def attempts(self, intent: str) -> int:
+        """Return how often posting an intent was tried."""
+        known = self.by_intent.get(intent)
+        return known.attempts if known else 0
 
     def state(self, intent: str) -> str:
         """Return the state of an intent, empty if nothing was tried."""

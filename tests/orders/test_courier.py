@@ -90,8 +90,9 @@ def posted(broker: Broker) -> list[str]:
 def test_each_intent_is_posted_once_and_fills_are_not(client: Client, config: Config, broker: Broker) -> None:
     owe(client, ENTRY, FILL, EXIT, OTHER)
     work(client, config)
-    assert posted(broker) == ["a-1", "a-2", "a-3"]
-    assert states(client) == [(i, s) for i in ("a-1", "a-2", "a-3") for s in ("attempt", "posted")]
+    assert sorted(posted(broker)) == ["a-1", "a-2", "a-3"]
+    assert posted(broker).index("a-1") < posted(broker).index("a-2")
+    assert sorted(states(client)) == [(i, s) for i in ("a-1", "a-2", "a-3") for s in ("attempt", "posted")]
 
 
 def test_the_next_courier_posts_nothing_again(client: Client, config: Config, broker: Broker) -> None:
@@ -153,7 +154,8 @@ def test_a_final_refusal_voids_the_entry_and_its_exit_is_not_posted(
     owe(client, ENTRY, EXIT, OTHER)
     work(client, config)
     assert posted(broker) == ["a-3"]
-    assert states(client)[:3] == [("a-1", "attempt"), ("a-1", "rejected"), ("a-2", "skipped")]
+    of_es = [record for record in states(client) if record[0] != "a-3"]
+    assert of_es == [("a-1", "attempt"), ("a-1", "rejected"), ("a-2", "skipped")]
     (request,) = [orjson.loads(f[b"request"]) for _, f in streams.read_range(client, keys.control("a"))]
     assert (request["order"], request["intent"]) == ("void", "a-1")
 

@@ -176,12 +176,16 @@ class OrdersConfig:
     timeout_s
         How long the webhook may take to answer.
     retries
-        How often a refused or failed post is tried again at most.
+        How often the post of an entry is tried again at most.
+    per_minute, per_hour
+        The vendor's limits on webhooks of one strategy; ``null`` for none.
     """
 
     entry_max_age_s: int | None = field(default=120, validator=_OPTIONAL_POSITIVE)
     timeout_s: float = field(default=10.0, validator=_POSITIVE_FINITE)
     retries: int = field(default=8, validator=validators.ge(0))
+    per_minute: int | None = field(default=60, validator=_OPTIONAL_POSITIVE)
+    per_hour: int | None = field(default=500, validator=_OPTIONAL_POSITIVE)
 
 
 @frozen

@@ -25,7 +25,9 @@ hub:
   clock: tape              # the present is what the tape says
 
 orders:
-  entry_max_age_s: null    # a tape's orders are old by nature
+  entry_max_age_s: null    # a tape's orders are old by nature, and come faster than a real day's
+  per_minute: null
+  per_hour: null
 
 instruments:
 {instruments}
