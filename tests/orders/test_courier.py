@@ -160,6 +160,36 @@ def test_a_final_refusal_voids_the_entry_and_its_exit_is_not_posted(
     assert (request["order"], request["intent"]) == ("void", "a-1")
 
 
+def test_a_symbol_that_waits_does_not_hold_up_another(client: Client, config: Config, broker: Broker) -> None:
+    broker.behave(Behaviour(answer="429", retry_after=0.5, times=1))
+    owe(client, ENTRY, OTHER, EXIT)
+    work(client, config)
+    assert posted(broker) == ["a-3", "a-1", "a-2"]
+
+
+def test_the_vendors_limits_hold_across_couriers(client: Client, config: Config, broker: Broker) -> None:
+    """Two posts an hour are allowed and were made; the third has to wait, whoever is courier."""
+    tight = evolve(config, orders=evolve(config.orders, per_minute=None, per_hour=2, entry_max_age_s=None))
+    owe(client, ENTRY, EXIT)
+    work(client, tight)
+    owe(client, OTHER)
+    lease = Lease.try_acquire(client, role("a"), "test")
+    assert isinstance(lease, Lease)
+    stop = threading.Event()
+    calls = iter(range(50))
+
+    def clock() -> int:
+        if next(calls, None) is None:
+            stop.set()
+        return STEP + 2_000_000_000
+
+    Courier(tight, "a", client, lease, stop, clock=clock).run()
+    assert posted(broker) == ["a-1", "a-2"]
+    lease.release()
+    work(client, tight, now=STEP + 3_600_000_000_000 + 2_000_000_000)
+    assert posted(broker) == ["a-1", "a-2", "a-3"]
+
+
 def test_an_entry_that_is_refused_too_often_expires_and_is_voided(
     client: Client, config: Config, broker: Broker
 ) -> None:
