@@ -6,6 +6,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from attrs import evolve
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
