@@ -92,6 +92,7 @@ class Aggregator:
     _roots: dict[str, RootBars] = field(init=False)
     _groups: tuple[str, ...] = field(init=False)
     _resets: list[tuple[int, Event]] = field(factory=list)
+    _unresolved: list[tuple[int, str]] = field(factory=list)
     _holding: bool = False
     _floor: int = 0
 
@@ -115,6 +116,7 @@ class Aggregator:
             0 begins with the first trade.
         """
         self.table.begin_session()
+        self._unresolved.clear()
         self._holding = replaying
         self._floor = floor
         self.closed_until = max(self.closed_until, floor)
@@ -127,7 +129,11 @@ class Aggregator:
 
     def map_instrument(self, instrument_id: int, raw_symbol: str) -> None:
         """Take a symbol mapping; an id that moves to another root resets that root."""
-        root = self.table.add(instrument_id, raw_symbol, self.watermark or self.clock.now())
+        now = self.watermark or self.clock.now()
+        if not now:
+            self._unresolved.append((instrument_id, raw_symbol))  # a short year means nothing without a date
+            return
+        root = self.table.add(instrument_id, raw_symbol, now)
         if root is not None:
             self.reset(root)
 
@@ -154,6 +160,7 @@ class Aggregator:
         trades
             Structured array with Databento's trade fields.
         """
+        self._resolve(trades)
         slots = self.table.slots(trades["instrument_id"])
         trades, slots = self._only_sound(trades, slots)
         if not len(trades):
@@ -192,6 +199,14 @@ class Aggregator:
             if done is not None:
                 closed.append(done)
         return closed
+
+    def _resolve(self, trades: Trades) -> None:
+        """Map what was announced before any time was known, by the date of the first trade."""
+        if self._unresolved and len(trades):
+            waiting, self._unresolved = self._unresolved, []
+            first = int(min(trades["ts_recv"][0], trades["ts_event"][0]))
+            for instrument_id, raw_symbol in waiting:
+                self.table.add(instrument_id, raw_symbol, first)
 
     def _only_sound(self, trades: Trades, slots: NDArray[np.int32]) -> tuple[Trades, NDArray[np.int32]]:
         """Drop and count what must never reach a bar."""

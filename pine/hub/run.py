@@ -30,7 +30,8 @@ from pine.hub.publisher import Publisher, read_leads
 from pine.hub.session import HubSession
 
 CONNECT_TIMEOUT: Final = 10.0
-AUTH_TIMEOUT: Final = 30.0
+AUTH_TIMEOUT: Final = 10.0
+SILENT_HEARTBEATS: Final = 3
 HEARTBEAT_SECONDS: Final = 1.0
 FIRST_BACKOFF: Final = 1.0
 LONGEST_BACKOFF: Final = 30.0
@@ -197,6 +198,16 @@ class Hub:
         protocol.start()
         self._connections += 1
         logger.info("connected", extra={"fields": {"gateway": f"{host}:{port}", "replay_from": isoformat(start)}})
+        await self._until_lost(protocol)
+
+    async def _until_lost(self, protocol: HubSession) -> None:
+        """Wait for the end of the connection; a gateway that is silent for several heartbeats is as good as gone."""
+        patience = SILENT_HEARTBEATS * self.config.databento.heartbeat_interval_s
+        while not protocol.disconnected.done():
+            await asyncio.wait([protocol.disconnected], timeout=1.0)
+            silent = time.monotonic() - protocol.last_read
+            if silent > patience and not self._paused:
+                raise ConnectionError(f"no word from the gateway for {silent:.0f} s")
         await protocol.disconnected
 
     async def _admitted(self, protocol: HubSession) -> None:
@@ -260,6 +271,7 @@ class Hub:
             waiting = False
             del self._closed[: len(batch)]
             if self._paused and self._session is not None:
+                self._session.last_read = time.monotonic()
                 self._session.transport.resume_reading()
                 self._paused = False
 

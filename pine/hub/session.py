@@ -1,6 +1,7 @@
 """One connection to the Databento Live gateway: the vendor's protocol, handing batches of trades to the aggregator."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -28,6 +29,11 @@ class HubSession(DatabentoLiveProtocol):
         How many subscriptions replay history first; nothing closes before all have completed.
     on_progress
         Called after every read from the socket.
+
+    Attributes
+    ----------
+    last_read
+        Monotonic time of the last bytes from the gateway.
     """
 
     def __init__(
@@ -47,9 +53,11 @@ class HubSession(DatabentoLiveProtocol):
         self._on_progress = on_progress
         self._run: list[bytes] = []
         self.errors: list[str] = []
+        self.last_read = time.monotonic()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Decode what one read brought, and let what it closes be published."""
+        self.last_read = time.monotonic()
         super().buffer_updated(nbytes)
         self._end_run()
         self._on_progress()

@@ -2,10 +2,12 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tapes import ESH4, ESM4, MINUTE, SECOND, at, fresh, lines, play, trades
+from tapes import ESH4, ESM4, MINUTE, RULES, SECOND, at, fresh, lines, play, trades
 
 from pine.core.contract import Contract
 from pine.core.timeframe import NS_PER_HOUR
+from pine.hub.aggregator import Aggregator
+from pine.hub.clock import TapeClock
 from pine.hub.lead import choose_lead
 
 MARCH, JUNE, SEPTEMBER = (Contract("ES", 2024, month) for month in (3, 6, 9))
@@ -119,3 +121,16 @@ def test_the_same_mapping_twice_and_a_new_expiry_reset_nothing() -> None:
     aggregator.begin_session(replaying=False)
     aggregator.map_instrument(4, "ESZ4")  # another root under this id, but on a new connection
     assert aggregator.counts["reset"] == 0
+
+
+def test_a_short_year_is_resolved_by_the_first_trade_where_no_time_is_known_yet() -> None:
+    """A reconnection, when the time is known, must find the same contract."""
+    aggregator = Aggregator(RULES, TapeClock())
+    aggregator.begin_session(replaying=False)
+    aggregator.map_instrument(ESH4, "ESH4")
+    closed = play(aggregator, trades([(MONDAY, ESH4, 10, 3)]))
+    aggregator.begin_session(replaying=False, floor=aggregator.closed_until)
+    aggregator.map_instrument(ESH4, "ESH4")
+    closed += play(aggregator, trades([(MONDAY + SECOND, ESH4, 10, 3)]), until=MONDAY + DAY)
+    assert {lead.contract for item in closed for lead in item.leads} == {MARCH}
+    assert [event for item in closed for event in item.events] == []
