@@ -7,6 +7,7 @@ import click
 from pine import __version__
 from pine.cli.bars import bars
 from pine.cli.demo import demo
+from pine.cli.orders import orders
 from pine.cli.processes import courier, hub, worker
 from pine.cli.sandbox import sandbox
 from pine.cli.server import server
@@ -30,7 +31,7 @@ def cli(config: Path | None) -> None:  # read from the context by the commands
     """
 
 
-for command in (demo, hub, worker, courier, bars, server, sandbox):
+for command in (demo, hub, worker, courier, bars, orders, server, sandbox):
     cli.add_command(command)
 
 

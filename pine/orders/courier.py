@@ -41,7 +41,8 @@ AWAY_SECONDS: Final = 30.0
 IDLE_SECONDS: Final = 3.0
 """How long the worker must be gone, with nothing owed, before a courier that belongs to it ends."""
 
-SETTLED: Final = frozenset({"posted", "rejected", "expired", "skipped"})
+NEVER_POSTED: Final = frozenset({"rejected", "expired", "not posted"})
+SETTLED: Final = NEVER_POSTED | {"posted", "skipped"}
 
 logger = logging.getLogger(__name__)
 
@@ -181,13 +182,14 @@ class Courier:
 
     def _try(self, intent: Intent) -> float | None:
         """Take an intent one try further; return the seconds to wait before the next, or nothing if it is done with."""
+        self._deliveries.refresh(self.client, self.strategy)  # an operator may have settled something
         state = self._deliveries.state(intent.id)
         if state in SETTLED or (state == "unknown" and intent.is_entry):
             return None
         if state == "attempt" and intent.is_entry:
             self._hold(intent, "ended between post and answer")
             return None
-        if not intent.is_entry and self._deliveries.state(intent.entry or "") in ("rejected", "expired"):
+        if not intent.is_entry and self._deliveries.state(intent.entry or "") in NEVER_POSTED:
             self._record(intent, "skipped", text="its entry was never posted")
             return None
         if intent.is_entry and self._too_old(intent):
@@ -252,7 +254,7 @@ class Courier:
         }
         self._writer.append(keys.deliveries(self.strategy), "*", {**fields})
         self._writer.commit()
-        self._deliveries.apply(fields)
+        self._deliveries.refresh(self.client, self.strategy)
 
     def _finished(self) -> bool:
         """Tell whether a courier that belongs to a worker has nothing to live for any more."""

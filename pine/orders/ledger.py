@@ -22,7 +22,8 @@ class Delivery:
     Attributes
     ----------
     state
-        ``attempt`` (on its way), ``posted``, ``rejected``, ``expired``, ``skipped``, ``unknown`` or ``retry``.
+        ``attempt`` (on its way), ``posted``, ``rejected``, ``expired``, ``skipped``, ``unknown``, ``retry``, or
+        ``not posted`` when an operator found out.
     attempts
         Posts tried so far.
     status
@@ -41,13 +42,20 @@ class Deliveries:
     by_intent: dict[str, Delivery] = field(factory=dict)
     attempts_at: list[int] = field(factory=list)
 
+    last_id: str = "0-0"
+
     @classmethod
     def read(cls, client: Client, strategy: str) -> "Deliveries":
         """Fold everything recorded so far."""
         deliveries = cls()
-        for _, fields in streams.read_range(client, keys.deliveries(strategy)):
-            deliveries.apply({name.decode(): value.decode() for name, value in fields.items()})
+        deliveries.refresh(client, strategy)
         return deliveries
+
+    def refresh(self, client: Client, strategy: str) -> None:
+        """Fold what was recorded since the last look, by whomever."""
+        for identifier, fields in streams.read_range(client, keys.deliveries(strategy), f"({self.last_id}"):
+            self.apply({name.decode(): value.decode() for name, value in fields.items()})
+            self.last_id = identifier
 
     def apply(self, fields: dict[str, str]) -> None:
         """Fold one record."""

@@ -68,13 +68,18 @@ def run_worker(config: Config, strategy: str) -> int:
 
 def check_strategy(config: Config, strategy: str) -> None:
     """Raise `PineError` unless a strategy is configured and enabled."""
+    check_name(config, strategy)
+    if not config.strategies[strategy].enabled:
+        raise PineError(f"strategy {strategy} is disabled; set strategies.{strategy}.enabled to true")
+
+
+def check_name(config: Config, strategy: str) -> None:
+    """Raise `PineError`, with the nearest name, unless a strategy is configured."""
     if strategy not in config.strategies:
         near = difflib.get_close_matches(strategy, config.strategies, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         known = ", ".join(config.strategies) or "none"
         raise PineError(f"strategy {strategy!r} is not configured; {hint}configured are: {known}")
-    if not config.strategies[strategy].enabled:
-        raise PineError(f"strategy {strategy} is disabled; set strategies.{strategy}.enabled to true")
 
 
 def _work(config: Config, strategy: str, client: Client, lease: Lease, stop: threading.Event) -> int:

@@ -18,6 +18,8 @@ OPTIONS = {
     "worker": ["NAME", "--config"],
     "courier": ["NAME", "--with-worker", "--config"],
     "bars": ["SYMBOL", "--timeframe", "--from", "--to", "--json", "--config", "1min", "hourly", "daily"],
+    "orders": ["--strategy", "--json", "--config", "resolve"],
+    "orders resolve": ["--posted", "--not-posted", "--who", "--config"],
     "server": ["start", "stop", "status"],
     "server start": ["--config"],
     "server stop": ["--config"],

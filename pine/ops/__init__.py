@@ -1,0 +1,1 @@
+"""Operating the system: what runs, how far it is, what it owes."""

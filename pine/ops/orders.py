@@ -1,0 +1,84 @@
+"""Intents with the state of their posting, and what an operator knows better."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from pine.bus import keys
+from pine.bus.client import Client
+from pine.core.errors import PineError
+from pine.core.times import isoformat
+from pine.orders.entries import Fill, Intent, Void
+from pine.orders.ledger import Deliveries, read_ledger
+
+
+def list_orders(client: Client, strategies: Iterable[str]) -> list[dict[str, Any]]:
+    """Return every intent of some strategies, oldest first, with fill and delivery; ready for JSON."""
+    found = []
+    for strategy in strategies:
+        entries = [entry for _, entry in read_ledger(client, strategy)]
+        fills = {entry.intent: entry for entry in entries if isinstance(entry, Fill)}
+        voids = {entry.intent: entry for entry in entries if isinstance(entry, Void)}
+        deliveries = Deliveries.read(client, strategy)
+        for intent in entries:
+            if isinstance(intent, Intent):
+                fill, void = fills.get(intent.id), voids.get(intent.id)
+                found.append(
+                    {
+                        "intent": intent.id,
+                        "strategy": strategy,
+                        "time": isoformat(intent.step),
+                        "action": intent.action,
+                        "quantity": intent.quantity,
+                        "contract": intent.contract,
+                        "ticker": intent.ticker,
+                        "price": intent.price,
+                        "reason": intent.reason,
+                        "state": deliveries.state(intent.id) or "owed",
+                        "attempts": deliveries.attempts(intent.id),
+                        "fill": None if fill is None else fill.price,
+                        "pnl": None if fill is None else fill.pnl,
+                        "void": None if void is None else void.reason,
+                    }
+                )
+    return sorted(found, key=lambda order: (order["time"], order["strategy"], order["intent"]))
+
+
+def resolve(client: Client, strategy: str, intent: str, *, posted: bool, who: str) -> None:
+    """Settle an intent whose outcome is unknown.
+
+    Parameters
+    ----------
+    client
+        Connection to the server.
+    strategy, intent
+        Whose, and which.
+    posted
+        Whether the broker took it. If not, an entry is voided: the worker takes the paper position back.
+    who
+        Name of the operator, for the record.
+
+    Raises
+    ------
+    PineError
+        If there is no such intent, or its outcome is not unknown.
+    """
+    known = {entry.id: entry for _, entry in read_ledger(client, strategy) if isinstance(entry, Intent)}
+    if intent not in known:
+        raise PineError(f"intent {intent!r}: {strategy} has none of that id; pine orders {strategy} lists them")
+    state = Deliveries.read(client, strategy).state(intent)
+    if state != "unknown":
+        raise PineError(f"intent {intent}: is {state or 'owed'}, and only an unknown one can be resolved")
+    record = {
+        "intent": intent,
+        "state": "posted" if posted else "not posted",
+        "status": "",
+        "text": f"resolved by {who}",
+        "at": str(time.time_ns()),
+    }
+    client.xadd(keys.deliveries(strategy), record)
+    if not posted and known[intent].is_entry:
+        request = {"order": "void", "intent": intent, "reason": f"not posted, said {who}"}
+        client.xadd(keys.control(strategy), {"request": orjson.dumps(request)})

@@ -1,0 +1,68 @@
+"""Operators see every intent with its state, and settle what is unknown."""
+
+import orjson
+import pytest
+
+from pine.bus import keys, streams
+from pine.bus.client import Client
+from pine.bus.writer import Writer
+from pine.core.errors import PineError
+from pine.ops.orders import list_orders, resolve
+from pine.orders.entries import Fill, Intent, Origin, Void, encode
+from pine.orders.ledger import Deliveries
+
+STEP = 1_709_654_400_000_000_000
+BUY = Intent("a-1", STEP, "ES", "buy", "ESH4", "ESH2024", 1, 5100.0, "IBS entry")
+FILL = Fill("a-1", "ES", "ESH4", 1, 1, 5100.25, STEP, 1.25)
+SELL = Intent("a-2", STEP + 1, "ES", "exit", "ESH4", "ESH2024", 1, 5110.0, "IBS exit", {}, "a-1")
+
+
+@pytest.fixture
+def desk(client: Client) -> Client:
+    writer = Writer(client, "worker:a", 1)
+    for n, entry in enumerate([Origin(0, 0), BUY, FILL, SELL], start=1):
+        writer.append(keys.ledger("a"), streams.entry_id(STEP // 1_000_000, n), {"entry": encode(entry)})
+    writer.commit()
+    return client
+
+
+def record(client: Client, intent: str, state: str) -> None:
+    client.xadd(keys.deliveries("a"), {"intent": intent, "state": state, "status": "", "text": "", "at": "1"})
+
+
+def test_every_intent_is_listed_with_its_fill_and_state(desk: Client) -> None:
+    record(desk, "a-1", "attempt")
+    record(desk, "a-1", "posted")
+    first, second = list_orders(desk, ["a"])
+    assert (first["intent"], first["state"], first["fill"], first["attempts"]) == ("a-1", "posted", 5100.25, 1)
+    assert (second["intent"], second["state"], second["fill"]) == ("a-2", "owed", None)
+
+
+def test_a_void_is_shown(desk: Client) -> None:
+    writer = Writer(desk, "worker:a", 1)
+    void = Void("a-1", "rejected: no such ticker", "5-0")
+    writer.append(keys.ledger("a"), streams.entry_id(STEP // 1_000_000, 9), {"entry": encode(void)})
+    writer.commit()
+    assert list_orders(desk, ["a"])[0]["void"] == "rejected: no such ticker"
+
+
+@pytest.mark.parametrize(("posted", "state", "requests"), [(True, "posted", 0), (False, "not posted", 1)])
+def test_an_unknown_entry_is_settled_and_voided_if_it_was_not_posted(
+    posted: bool, state: str, requests: int, desk: Client
+) -> None:
+    record(desk, "a-1", "unknown")
+    resolve(desk, "a", "a-1", posted=posted, who="anna")
+    assert Deliveries.read(desk, "a").state("a-1") == state
+    asked = [orjson.loads(fields[b"request"]) for _, fields in streams.read_range(desk, keys.control("a"))]
+    assert len(asked) == requests
+    assert all(request["intent"] == "a-1" and request["order"] == "void" for request in asked)
+
+
+def test_only_what_is_unknown_can_be_settled(desk: Client) -> None:
+    record(desk, "a-1", "posted")
+    with pytest.raises(PineError, match="is posted"):
+        resolve(desk, "a", "a-1", posted=False, who="anna")
+    with pytest.raises(PineError, match="is owed"):
+        resolve(desk, "a", "a-2", posted=True, who="anna")
+    with pytest.raises(PineError, match="none of that id"):
+        resolve(desk, "a", "a-9", posted=True, who="anna")
