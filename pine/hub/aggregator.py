@@ -148,7 +148,10 @@ class Aggregator:
         self.counts["reset"] += 1
 
     def heartbeat(self, ts: int) -> None:
-        """Move the watermark by a gateway heartbeat, less a second."""
+        """Move the watermark by a gateway heartbeat, less a second; one that claims a wild time is left out."""
+        if not 0 < ts < 1 << 63 or ts > int(self.clock.believable(np.array([self.watermark]))[0]):
+            self.counts["wild_heartbeat"] += 1
+            return
         self.clock.observe(ts)
         self.watermark = max(self.watermark, min(ts - HEARTBEAT_DOUBT, self.clock.watermark_limit()))
 

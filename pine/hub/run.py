@@ -36,6 +36,7 @@ HEARTBEAT_SECONDS: Final = 1.0
 FIRST_BACKOFF: Final = 1.0
 LONGEST_BACKOFF: Final = 30.0
 HEALTHY_SECONDS: Final = 60.0
+LONGEST_REASON: Final = 200
 SERVER_PAUSE: Final = 0.2
 REPLAY_WINDOW: Final = 24 * NS_PER_HOUR
 MAX_UNPUBLISHED: Final = 20_000
@@ -97,6 +98,7 @@ class Hub:
     _work: asyncio.Event = field(factory=asyncio.Event)
     _stop: asyncio.Event = field(factory=asyncio.Event)
     _paused: bool = False
+    _careful: bool = False
     _connections: int = 0
     _server: threading.Lock = field(factory=threading.Lock)
     _started: float = field(factory=time.monotonic)
@@ -159,11 +161,16 @@ class Hub:
             except Exception as error:  # noqa: BLE001  # the vendor raises plain exceptions for a lost connection
                 reason = f"{type(error).__name__}: {error}"
             finally:
+                if self._session is not None and self._session.undecodable:
+                    self._careful = True
+                    self.aggregator.counts["undecodable"] += 1
                 self._disconnect()
             if time.monotonic() - began > HEALTHY_SECONDS:
                 backoff = FIRST_BACKOFF
             pause = backoff * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, not a secret
-            logger.warning("connection lost", extra={"fields": {"reason": reason, "retry_in_s": round(pause, 1)}})
+            logger.warning(
+                "connection lost", extra={"fields": {"reason": reason[:LONGEST_REASON], "retry_in_s": round(pause, 1)}}
+            )
             await asyncio.sleep(pause)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
 
@@ -180,6 +187,7 @@ class Hub:
                 self.aggregator,
                 1,
                 self._progress,
+                careful=self._careful,
             )
 
         host, port = self._gateway()

@@ -10,6 +10,7 @@ import numpy as np
 from databento.live.protocol import DatabentoLiveProtocol
 
 from pine.hub.aggregator import Aggregator
+from pine.hub.sieve import Sieve
 
 TRADE: Final = np.dtype(dbn.TradeMsg._dtypes)  # noqa: SLF001  # the vendor's own description of its record
 
@@ -29,9 +30,13 @@ class HubSession(DatabentoLiveProtocol):
         How many subscriptions replay history first; nothing closes before all have completed.
     on_progress
         Called after every read from the socket.
+    careful
+        Whether to look at every record and leave out those that cannot be decoded, instead of giving up.
 
     Attributes
     ----------
+    undecodable
+        Whether something came that could not be decoded.
     last_read
         Monotonic time of the last bytes from the gateway.
     """
@@ -44,6 +49,8 @@ class HubSession(DatabentoLiveProtocol):
         aggregator: Aggregator,
         replays: int,
         on_progress: Callable[[], None],
+        *,
+        careful: bool = False,
     ) -> None:
         super().__init__(
             api_key=api_key, dataset=dataset, heartbeat_interval_s=heartbeat_interval_s, slow_reader_behavior="warn"
@@ -51,6 +58,8 @@ class HubSession(DatabentoLiveProtocol):
         self._aggregator = aggregator
         self._replays = replays
         self._on_progress = on_progress
+        self._sieve = Sieve(aggregator.counts) if careful else None
+        self.undecodable = False
         self._run: list[bytes] = []
         self.errors: list[str] = []
         self.last_read = time.monotonic()
@@ -61,6 +70,15 @@ class HubSession(DatabentoLiveProtocol):
         super().buffer_updated(nbytes)
         self._end_run()
         self._on_progress()
+
+    def _process_dbn(self, data: bytes) -> None:
+        """Decode; what cannot be decoded ends the connection, and is remembered."""
+        try:
+            super()._process_dbn(data if self._sieve is None else self._sieve.sift(data))
+        except Exception:
+            self.undecodable = True
+            self.transport.close()
+            raise
 
     def received_record(self, record: Any) -> None:
         """Collect trades into a run; anything else ends the run, so that order is kept."""

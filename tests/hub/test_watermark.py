@@ -139,3 +139,13 @@ def test_an_aggregator_without_trades_closes_nothing() -> None:
     aggregator.begin_session(replaying=False)
     aggregator.heartbeat(T)
     assert aggregator.advance() == []
+
+
+@pytest.mark.parametrize("ts", [0, (1 << 64) - 1, 1 << 63, T + 365 * 24 * 60 * MINUTE])
+def test_a_heartbeat_with_a_wild_time_is_counted_and_moves_nothing(ts: int) -> None:
+    aggregator = fresh()
+    play(aggregator, trades([(T, ESH4, 10, 1)]))
+    aggregator.heartbeat(ts)
+    assert aggregator.advance() == []
+    assert aggregator.watermark == T
+    assert aggregator.counts["wild_heartbeat"] == 1

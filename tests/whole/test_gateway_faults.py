@@ -14,6 +14,7 @@ from pine.sandbox.background import GatewayThread
 from pine.sandbox.faults import EARLY, LATE, Fault, faulty_session
 from pine.sandbox.gateway import Gateway
 from pine.sandbox.market import GeneratedMarket, generate_market
+from pine.sandbox.session import Session
 from pine.sandbox.tape import Tape
 
 CONFIG = """
@@ -30,14 +31,16 @@ def market() -> GeneratedMarket:
     return generate_market(["ES", "GC"], 1, 3, trades_per_day=3000)
 
 
-def bars(folder: Path, market: GeneratedMarket, faults: list[Fault]) -> dict[str, list]:
+def bars(
+    folder: Path, market: GeneratedMarket, faults: list[Fault], session: type[Session] | None = None
+) -> dict[str, list]:
     """Run a real hub against a gateway with faults and return its streams."""
     folder.mkdir()
     server = EmbeddedServer(folder / "data")
     server.ensure()
     client = client_for(server.url)
     tape = Tape.of_trades(market.trades, market.symbols)
-    with GatewayThread(Gateway(tape, session=faulty_session(faults))) as gateway:
+    with GatewayThread(Gateway(tape, session=session or faulty_session(faults))) as gateway:
         (folder / "pine.yaml").write_text(CONFIG.format(port=gateway.port))
         command = [sys.executable, "-m", "pine", "hub", "-c", str(folder / "pine.yaml")]
         with (folder / "log").open("w") as log, subprocess.Popen(command, stderr=log) as hub:
@@ -91,3 +94,16 @@ def test_a_stream_that_breaks_off_is_replayed_and_its_bars_are_those_of_an_unbro
 def test_one_fault_after_the_other(market: GeneratedMarket, unbroken: dict[str, list], tmp_path: Path) -> None:
     faults = [Fault("fin", 50_000), Fault("reset", 70_001), Fault("garbage", 1), Fault("error", 200_000)]
     assert bars(tmp_path / "run", market, faults) == unbroken
+
+
+def test_a_record_that_cannot_be_decoded_costs_only_itself(
+    market: GeneratedMarket, unbroken: dict[str, list], tmp_path: Path
+) -> None:
+    """The replay brings it again; the hub leaves it out and goes on."""
+
+    class Planted(Session):
+        async def open_stream(self) -> None:
+            await super().open_stream()
+            await self.wire.send(bytes([6, 0xEE]) + bytes(22))
+
+    assert bars(tmp_path / "run", market, [], Planted) == unbroken
