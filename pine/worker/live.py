@@ -190,17 +190,22 @@ class LiveSource:
         return None if entry is None else self._step(entry, live=True)
 
     def _read_clock(self) -> streams.Entry | None:
+        if not self._pending and not self._recheck:
+            entries = streams.read_group(self.client, keys.CLOCK, self.strategy, self.consumer, block_ms=BLOCK_MS)
+            if not entries or not self._previous or parse_clock(entries[0])[1] == self._previous:
+                return entries[0] if entries else None
+            # Steps are missing: a holder before us, stopped and awake again, was served what is ours.
+            self._recheck = True
         if self._recheck:
             self._pending = deque(streams.claim_predecessors(self.client, keys.CLOCK, self.strategy, self.consumer))
             self._recheck = False
-        if self._pending:
-            return self._pending.popleft()
-        entries = streams.read_group(self.client, keys.CLOCK, self.strategy, self.consumer, block_ms=BLOCK_MS)
-        return entries[0] if entries else None
+        return self._pending.popleft() if self._pending else None
 
     def _step(self, entry: streams.Entry, *, live: bool) -> Step:
         clock_ms, previous = parse_clock(entry)
         if self._previous and previous != self._previous:
+            if not self.lease.renew():
+                self.lease.check()
             raise DataError(
                 f"{keys.CLOCK} {clock_ms}: comes after step {previous}, but the last one read was {self._previous}; "
                 "a step is missing"

@@ -66,6 +66,26 @@ def test_a_step_that_was_read_but_not_acknowledged_is_run_by_the_successor(
     assert {stream: record(client, stream) for stream in STREAMS} == unbroken
 
 
+@pytest.mark.parametrize("stolen", [1, 3])
+def test_steps_that_a_stopped_and_awakened_predecessor_was_served_are_taken_back(
+    stolen: int, unbroken: dict[str, list], client: Client, tmp_path: Path
+) -> None:
+    """Its read, blocked since before it lost the role, is answered with what belongs to its successor."""
+    config = configure(tmp_path)
+    run = begin(client, config, "one")
+    publish(client, config, closed_bars())
+    newest = streams.ms_of(streams.last_id(client, keys.CLOCK) or "0")
+    count = iter(range(10**6))
+
+    def steal(step) -> bool:
+        if next(count) == 500:
+            assert len(streams.read_group(client, keys.CLOCK, "one", "0", count=stolen)) == stolen
+        return step.ts // 1_000_000 == newest
+
+    run.until(steal)
+    assert {stream: record(client, stream) for stream in STREAMS} == unbroken
+
+
 def test_a_worker_whose_role_was_taken_over_cannot_write_any_more(client: Client, tmp_path: Path) -> None:
     config = configure(tmp_path)
     stale = begin(client, config, "one")
