@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all check format lock clean help
+.PHONY: demo test check format lock clean help
 
 help:
 	@echo "make demo    run the whole system once on a generated market"
@@ -12,6 +12,7 @@ help:
 	@echo "make check   formatting, lint, types"
 	@echo "make format  mend formatting and simple lint"
 	@echo "make lock    pin dependencies anew from pyproject.toml"
+	@echo "make clean   remove what make has made"
 
 demo: $(READY)
 	$(BIN)/pine demo

@@ -51,8 +51,10 @@ def demo(
 
     The market is generated unless --dbn names recorded trades; it ends by itself with a summary.
     """
+    from pine.bus.ending import interrupt_on_end
     from pine.core.errors import SandboxError
 
+    interrupt_on_end()
     if keep is not None:
         if keep.exists() and any(keep.iterdir()):
             raise SandboxError(f"--keep {keep}: is not empty; name a new folder")
@@ -60,14 +62,17 @@ def demo(
             keep.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SandboxError(f"--keep {keep}: cannot be made: {error.strerror}") from None
-        _run(keep.absolute(), [*tapes, *more], speed, days, seed, as_json)
+        _run(keep.absolute(), [*tapes, *more], speed, days, seed, as_json, kept=keep)
         return
     with tempfile.TemporaryDirectory(prefix="pine-demo-") as folder:
         _run(Path(folder), [*tapes, *more], speed, days, seed, as_json)
 
 
-def _run(folder: Path, tapes: list[Path], speed: float | None, days: int, seed: int, as_json: bool) -> None:
+def _run(
+    folder: Path, tapes: list[Path], speed: float | None, days: int, seed: int, as_json: bool, kept: Path | None = None
+) -> None:
     from pine.cli.demo_view import View
+    from pine.core.errors import DataError, SandboxError
     from pine.sandbox.demo.perform import generate, perform, problems
 
     view = View(quiet=as_json)
@@ -77,11 +82,18 @@ def _run(folder: Path, tapes: list[Path], speed: float | None, days: int, seed: 
         tapes = [generate(folder, days, seed)]
     view.say("starting gateway, receiver, server, workers, hub")
     with view.watching():
-        facts = perform(folder, tapes, speed, view.update, generated=generated)
+        try:
+            facts = perform(folder, tapes, speed, view.update, generated=generated)
+        except DataError as error:  # a tape that cannot be read
+            raise SandboxError(str(error)) from None
     if as_json:
         print_json(facts)
     else:
         view.summary(facts)
+        if kept is not None:
+            view.say(
+                f"kept in {kept}; try: pine bars {next(iter(facts['bars']))} --timeframe hourly -c {kept}/pine.yaml"
+            )
     wrong = problems(facts)
     for problem in wrong:
         click.echo(f"Wrong: {problem}", err=True)

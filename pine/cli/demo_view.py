@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
-import orjson
 from attrs import define, field
 from rich.console import Console, Group
 from rich.live import Live
@@ -31,7 +30,7 @@ class View:
     console: Console = field(factory=lambda: Console(highlight=False))
     _live: Live | None = None
     _progress: Progress | None = None
-    _decisions: deque[str] = field(factory=lambda: deque(maxlen=DECISIONS))
+    _decisions: deque[str] = field(factory=lambda: deque(maxlen=100))
     _seen: dict[str, str] = field(factory=dict)
 
     def say(self, text: str) -> None:
@@ -64,10 +63,11 @@ class View:
         if watermark:
             self._progress.update(self._progress.task_ids[0], when=f"{to_datetime(watermark):%a %Y-%m-%d %H:%M} UTC")
         self._collect(stage)
+        rows = max(DECISIONS, self.console.height - len(stage.config.instruments) - 10)
         return Group(
             self._progress,
             self._bars(stage),
-            Panel("\n".join(self._decisions) or "none yet", title="decisions and orders"),
+            Panel("\n".join(list(self._decisions)[-rows:]) or "none yet", title="decisions and orders"),
         )
 
     def _bars(self, stage: Stage) -> Table:
@@ -85,7 +85,7 @@ class View:
             "hours",
             "days",
         ):
-            table.add_column(name, justify="left" if name in ("root", "minute", "contract") else "right")
+            table.add_column(name, justify="left" if name in ("root", "minute", "contract") else "right", no_wrap=True)
         for symbol in stage.config.instruments:
             counts = [str(stage.client.xlen(keys.bars(symbol, timeframe))) for timeframe in Timeframe]
             newest = stage.client.xrevrange(keys.bars(symbol, Timeframe.MINUTE), count=1)
@@ -123,8 +123,8 @@ class View:
         for title, cell in _ROWS.items():
             strategies.add_row(title, *(cell(strategy) for strategy in facts["strategies"].values()))
         self.console.print(strategies)
-        left_out = {name: count for name, count in orjson.loads(facts["counts"]).items() if name != "trades" and count}
-        trades = orjson.loads(facts["counts"]).get("trades", 0)
+        left_out = {name: count for name, count in facts["counts"].items() if name != "trades" and count}
+        trades = facts["counts"].get("trades", 0)
         self.console.print(
             f"{trades:,} trades, {facts['steps']:,} steps, {facts['webhooks']:,} webhooks received "
             f"in {facts['seconds']} s"
@@ -139,6 +139,10 @@ def _join(counts: dict[str, int]) -> str:
     return "\n".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
 
 
+def _dollars(amount: float) -> str:
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
+
+
 _ROWS: Final[dict[str, Any]] = {
     "instruments": lambda s: " ".join(s["instruments"]),
     "steps decided": lambda s: f"{s['steps_decided']:,}",
@@ -146,8 +150,8 @@ _ROWS: Final[dict[str, Any]] = {
     "reasons": lambda s: _join(s["reasons"]),
     "deliveries": lambda s: _join(s["deliveries"]),
     "open positions": lambda s: "\n".join(f"{p['quantity']} {p['contract']}" for p in s["positions"]) or "none",
-    "realised P&L": lambda s: f"${s['realised']:,.2f}",
-    "cash": lambda s: f"${s['cash']:,.2f}",
+    "realised P&L": lambda s: _dollars(s["realised"]),
+    "cash": lambda s: _dollars(s["cash"]),
 }
 
 
@@ -157,7 +161,7 @@ def _ledger_line(fields: dict[bytes, bytes]) -> str | None:
         what = f"{entry.action:<4} {entry.quantity} {entry.contract} at {entry.price:.10g}  {entry.reason}"
         return f"{to_datetime(entry.step):%m-%d %H:%M}  {what}"
     if isinstance(entry, Fill):
-        gain = "" if entry.pnl is None else f"  P&L ${entry.pnl:,.2f}"
+        gain = "" if entry.pnl is None else f"  P&L {_dollars(entry.pnl)}"
         return (
             f"{to_datetime(entry.time):%m-%d %H:%M}  fill {entry.quantity} {entry.contract} at {entry.price:.10g}{gain}"
         )

@@ -1,8 +1,6 @@
 """The long-running processes: hub, worker, courier."""
 
-import signal
 import sys
-import threading
 
 import click
 
@@ -64,15 +62,14 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
     logs.set_up()
     config = configuration(ctx)
     from pine.bus.connection import connect
+    from pine.bus.ending import stop_on_end
     from pine.bus.lease import Lease
     from pine.orders.courier import Courier, role
     from pine.worker.run import check_strategy
 
     check_strategy(config, name)
     config.strategies[name].webhook.reveal()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_end()
     client = connect(config, start=not with_worker)
     lease = Lease.acquire(client, role(name), lambda holder: click.echo(f"waiting for {holder}", err=True), stop)
     if lease is None:

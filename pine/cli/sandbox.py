@@ -59,9 +59,14 @@ def gateway(
     The real client connects with databento.Live(gateway="127.0.0.1", port=…); pine's hub with databento.gateway in
     its configuration and hub.clock: tape. What happens is told as JSON lines.
     """
+    from pine.core.errors import DataError, SandboxError
     from pine.sandbox.gateway import run_gateway
 
-    sys.exit(run_gateway([*tapes, *more], host=host, port=port, speed=speed, then=then, key=key))  # type: ignore[arg-type]
+    try:
+        code = run_gateway([*tapes, *more], host=host, port=port, speed=speed, then=then, key=key)  # type: ignore[arg-type]
+    except DataError as error:
+        raise SandboxError(str(error)) from None
+    sys.exit(code)
 
 
 @sandbox.command()

@@ -25,12 +25,23 @@ def start(ctx: click.Context) -> None:
 
 
 @server.command()
+@click.option("--force", is_flag=True, help="Also while hub or workers use it; they would start it again.")
 @config_option
 @click.pass_context
 @exits
-def stop(ctx: click.Context) -> None:
+def stop(ctx: click.Context, force: bool) -> None:
     """Stop it; everything acknowledged is on disk."""
-    click.echo("stopped" if _embedded(ctx).stop() else "was not running")
+    from pine.bus.connection import client_for
+    from pine.core.errors import BusError
+
+    embedded = _embedded(ctx)
+    if embedded.is_running() and not force:
+        client = client_for(embedded.url)
+        others = len(client.client_list()) - 1
+        client.close()
+        if others:
+            raise BusError(f"{others} connections use it; end hub, workers and couriers first, or use --force")
+    click.echo("stopped" if embedded.stop() else "was not running")
 
 
 @server.command()

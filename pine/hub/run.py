@@ -5,7 +5,6 @@ import contextlib
 import logging
 import os
 import random
-import signal
 import threading
 import time
 from typing import Any, Final
@@ -17,12 +16,13 @@ from attrs import define, field
 from pine.bus import keys
 from pine.bus.client import Client
 from pine.bus.connection import connect, is_away, revive
+from pine.bus.ending import ENDING, stop_on_end
 from pine.bus.lease import Lease
 from pine.core.calendar import is_open
 from pine.core.config import Config
 from pine.core.errors import KeyRefused, PineError
 from pine.core.period import session_begin
-from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat
 from pine.hub.aggregator import Aggregator, Closed
 from pine.hub.clock import HubClock, TapeClock, WallClock
@@ -57,9 +57,7 @@ def run_hub(config: Config) -> int:
     if not config.instruments:
         raise PineError("instruments: none are configured, so there is nothing to subscribe to")
     client = connect(config)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_end()
     lease = Lease.acquire(
         client, keys.HUB, lambda holder: logger.warning("waiting", extra={"fields": {"lease_held_by": holder}}), stop
     )
@@ -119,7 +117,7 @@ class Hub:
     async def run(self) -> None:
         """Work until a signal comes or a task fails."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDING:
             loop.add_signal_handler(number, self._stop.set)
         self.publisher.register(self.config)
         self.publisher.log("start", pid=os.getpid(), token=self.lease.token)
@@ -157,7 +155,7 @@ class Hub:
             except KeyRefused:
                 raise
             except (OSError, TimeoutError) as error:
-                reason = str(error) or type(error).__name__
+                reason = f"{':'.join(map(str, self._gateway()))}: {error or type(error).__name__}"
             except Exception as error:  # noqa: BLE001  # the vendor raises plain exceptions for a lost connection
                 reason = f"{type(error).__name__}: {error}"
             finally:
@@ -205,7 +203,12 @@ class Hub:
         protocol.subscribe(schema="trades", symbols=parents, stype_in="parent", start=start)
         protocol.start()
         self._connections += 1
-        logger.info("connected", extra={"fields": {"gateway": f"{host}:{port}", "replay_from": isoformat(start)}})
+        logger.info(
+            "connected",
+            extra={
+                "fields": {"gateway": f"{host}:{port}", "replay_from": isoformat(start) if start else "the beginning"}
+            },
+        )
         await self._until_lost(protocol)
 
     async def _until_lost(self, protocol: HubSession) -> None:
@@ -216,6 +219,8 @@ class Hub:
             silent = time.monotonic() - protocol.last_read
             if silent > patience and not self._paused:
                 raise ConnectionError(f"no word from the gateway for {silent:.0f} s")
+        if protocol.fatal is not None:
+            raise ConnectionError(protocol.fatal)
         await protocol.disconnected
 
     async def _admitted(self, protocol: HubSession) -> None:
@@ -277,6 +282,7 @@ class Hub:
                 await asyncio.to_thread(revive, self.config)
                 continue
             waiting = False
+            _tell(batch)
             del self._closed[: len(batch)]
             if self._paused and self._session is not None:
                 self._session.last_read = time.monotonic()
@@ -324,3 +330,14 @@ class Hub:
                 if future.done() and not future.cancelled():
                     future.exception()  # looked at, so that the loop does not complain
             session.transport.abort()
+
+
+def _tell(batch: list[Closed]) -> None:
+    """Log session days and rolls: a line that shows life, and few of them."""
+    for item in batch:
+        for bar in item.bars:
+            if bar.timeframe is Timeframe.DAY:
+                fields: dict[str, Any] = {"symbol": bar.symbol, "contract": bar.contract_symbol, "close": bar.close}
+                logger.info("session closed", extra={"fields": fields | {"at": isoformat(item.boundary)}})
+        for event in item.events:
+            logger.info(event.kind, extra={"fields": {"symbol": event.symbol, **event.details}})

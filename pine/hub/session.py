@@ -37,6 +37,8 @@ class HubSession(DatabentoLiveProtocol):
     ----------
     undecodable
         Whether something came that could not be decoded.
+    fatal
+        Text of an error after which the gateway ends the connection.
     last_read
         Monotonic time of the last bytes from the gateway.
     """
@@ -61,7 +63,7 @@ class HubSession(DatabentoLiveProtocol):
         self._sieve = Sieve(aggregator.counts) if careful else None
         self.undecodable = False
         self._run: list[bytes] = []
-        self.errors: list[str] = []
+        self.fatal: str | None = None
         self.last_read = time.monotonic()
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -91,7 +93,9 @@ class HubSession(DatabentoLiveProtocol):
         elif isinstance(record, dbn.SystemMsg):
             self._system(record)
         elif isinstance(record, dbn.ErrorMsg):
-            self.errors.append(record.err)
+            self._error_msgs.clear()  # the vendor would name an old, harmless error as the reason of any later end
+            if record.code != dbn.ErrorCode.SYMBOL_RESOLUTION_FAILED:
+                self.fatal = record.err
             self._aggregator.counts["gateway_error"] += 1
             logger.warning("gateway error", extra={"fields": {"code": str(record.code), "text": record.err}})
         else:

@@ -205,6 +205,7 @@ class Courier:
         if answer.verdict is Verdict.ACCEPTED:
             self.posted += 1
             self._record(intent, "posted", answer.status, answer.text)
+            logger.info("posted", extra={"fields": {"intent": intent.id, "status": answer.status}})
             return None
         if answer.verdict is Verdict.REFUSED:
             self._give_up(intent, "rejected", answer)

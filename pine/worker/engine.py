@@ -215,5 +215,7 @@ class Engine:
         }
 
     def _alert(self, text: str, **fields: str) -> None:
+        """Keep an alert; what was said already is not logged again and again."""
+        if text not in self.alerts:
+            logger.error(text, extra={"fields": fields})
         self.alerts.append(text)
-        logger.error(text, extra={"fields": fields})

@@ -23,7 +23,7 @@ from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat, to_ms
 from pine.feeds.steps import Step, StepReader, parse_clock
 from pine.orders.desk import Desk
-from pine.orders.entries import Control, Entry, Intent, Origin, Void, encode
+from pine.orders.entries import Control, Entry, Fill, Intent, Origin, Void, encode
 from pine.orders.ledger import read_ledger
 from pine.worker.engine import Outcome
 
@@ -116,7 +116,14 @@ class LiveSource:
         )
         logger.info(
             "worker ready",
-            extra={"fields": {"token": self.lease.token, "last_step": self._acked, "ledger_entries": len(entries)}},
+            extra={
+                "fields": {
+                    "token": self.lease.token,
+                    "last_step": isoformat(self._acked * NS_PER_MS) if self._acked else "none",
+                    "positions": {p.contract: p.quantity for p in self.desk.portfolio.positions.values()} or "none",
+                    "cash": round(self.desk.portfolio.cash, 2),
+                }
+            },
         )
 
     def next(self) -> Step | None:
@@ -150,6 +157,8 @@ class LiveSource:
                 self._entries_read[stream] += 1
                 self._writer.move_group(stream, self.strategy, streams.entry_id(ms), self._entries_read[stream])
         self._commit()
+        for entry in outcome.entries:
+            _tell(entry)
         self.intents += sum(isinstance(entry, Intent) for entry in outcome.entries)
         self._next_entry = (clock_ms, first + len(outcome.entries))
         self._acked = clock_ms
@@ -292,6 +301,17 @@ class LiveSource:
         name = keys.heartbeat(f"worker:{self.strategy}")
         self.client.hset(name, mapping=facts)
         self.client.pexpire(name, HEARTBEAT_TTL_MS)
+
+
+def _tell(entry: Entry) -> None:
+    """Log what the desk should see happen."""
+    if isinstance(entry, Intent):
+        order = f"{entry.action} {entry.quantity} {entry.contract}"
+        fields: dict[str, Any] = {"order": order, "at": entry.price, "reason": entry.reason, "intent": entry.id}
+        logger.info("decided", extra={"fields": fields})
+    elif isinstance(entry, Fill):
+        fields = {"contract": entry.contract, "at": entry.price, "time": isoformat(entry.time), "intent": entry.intent}
+        logger.info("filled", extra={"fields": fields if entry.pnl is None else fields | {"pnl": round(entry.pnl, 2)}})
 
 
 def _after(identifier: str) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 import difflib
 import logging
-import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from attrs import define
 from pine.bus import keys
 from pine.bus.client import Client
 from pine.bus.connection import connect
+from pine.bus.ending import stop_on_end
 from pine.bus.lease import Lease
 from pine.core.config import Config
 from pine.core.errors import PineError, UnknownSymbol
@@ -49,9 +49,7 @@ def run_worker(config: Config, strategy: str) -> int:
     if webhook:
         webhook.reveal()
     client = connect(config)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_end()
 
     def waiting(holder: str) -> None:
         logger.warning("waiting", extra={"fields": {"lease_held_by": holder}})
@@ -84,7 +82,7 @@ def check_name(config: Config, strategy: str) -> None:
 
 def _work(config: Config, strategy: str, client: Client, lease: Lease, stop: threading.Event) -> int:
     desk = make_desk(config, strategy)
-    attendant = CourierAttendant(config, strategy, client)
+    attendant = CourierAttendant(config, strategy, client, stop)
     source = LiveSource(
         config=config,
         strategy=strategy,
@@ -122,6 +120,7 @@ def await_symbols(client: Client, symbols: list[str], stop: threading.Event, sou
     UnknownSymbol
         If a hub has, and one of ours is not among them.
     """
+    told = False
     while not stop.is_set():
         registered = {name.decode() for name in client.hkeys(keys.SYMBOLS)}
         missing = [symbol for symbol in symbols if symbol not in registered]
@@ -133,6 +132,9 @@ def await_symbols(client: Client, symbols: list[str], stop: threading.Event, sou
                 f"no hub has registered {', '.join(missing)}; near names are {', '.join(near)}. Add it to instruments "
                 "and restart the hub"
             )
+        if not told:
+            logger.info("waiting for a hub to register its symbols", extra={"fields": {"symbols": ",".join(symbols)}})
+            told = True
         source.heartbeat("waiting for the hub")
         stop.wait(0.1)
 
@@ -144,6 +146,7 @@ class CourierAttendant:
     config: Config
     strategy: str
     client: Client
+    stop: threading.Event
     _started_at: float = -COURIER_PAUSE
     _process: subprocess.Popen[bytes] | None = None
 
@@ -155,6 +158,8 @@ class CourierAttendant:
             self._process.poll()
         if self.client.exists(keys.lease(f"courier:{self.strategy}")):
             return {"courier": "running"}
+        if self.stop.is_set():
+            return {"courier": "not running"}
         if time.monotonic() - self._started_at >= COURIER_PAUSE:
             self._started_at = time.monotonic()
             command = [

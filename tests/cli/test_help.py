@@ -22,7 +22,7 @@ OPTIONS = {
     "orders resolve": ["--posted", "--not-posted", "--who", "--config"],
     "server": ["start", "stop", "status"],
     "server start": ["--config"],
-    "server stop": ["--config"],
+    "server stop": ["--force", "--config"],
     "server status": ["--json", "--config"],
     "sandbox": ["gateway", "broker", "market"],
     "sandbox gateway": ["--dbn", "--host", "--port", "--speed", "--then", "--key"],

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import orjson
 from attrs import asdict
 
 from pine.bus import keys, streams
@@ -35,7 +36,7 @@ def summarise(client: Client, config: Config, webhooks: int, seconds: float) -> 
         },
         "leads": {symbol: _leads(client, symbol) for symbol in config.instruments},
         "steps": client.xlen(keys.CLOCK),
-        "counts": hub.get(b"counts", b"{}").decode(),
+        "counts": orjson.loads(hub.get(b"counts", b"{}")),
         "webhooks": webhooks,
         "strategies": {name: _strategy(client, config, name) for name in config.strategies},
     }
