@@ -1,8 +1,10 @@
 """Leases: at most one process acts in a role, and each holder has a higher number than the one before."""
 
+import math
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -72,11 +74,20 @@ class Lease:
 
     @classmethod
     def acquire(
-        cls, client: Client, role: str, on_wait: Callable[[str], None], stop: threading.Event
+        cls,
+        client: Client,
+        role: str,
+        on_wait: Callable[[str], None],
+        stop: threading.Event,
+        patience: float = math.inf,
     ) -> "Lease | None":
-        """Wait until the role is free and take it; `on_wait` is told the holder once, `stop` ends the wait."""
+        """Wait until the role is free and take it.
+
+        `on_wait` is told the holder once; `stop`, or `patience` seconds, end the wait with nothing.
+        """
         told = False
-        while not stop.is_set():
+        deadline = time.monotonic() + patience
+        while not stop.is_set() and time.monotonic() < deadline:
             try:
                 outcome = cls.try_acquire(client, role)
             except redis.RedisError as error:

@@ -1,5 +1,6 @@
 """The long-running processes: hub, worker, courier."""
 
+import math
 import sys
 
 import click
@@ -64,14 +65,15 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
     from pine.bus.connection import connect
     from pine.bus.ending import stop_on_end
     from pine.bus.lease import Lease
-    from pine.orders.courier import Courier, role
+    from pine.orders.courier import AWAY_SECONDS, Courier, role
     from pine.worker.run import check_strategy
 
     check_strategy(config, name)
     config.strategies[name].webhook.reveal()
     stop = stop_on_end()
     client = connect(config, start=not with_worker)
-    lease = Lease.acquire(client, role(name), lambda holder: click.echo(f"waiting for {holder}", err=True), stop)
+    patience = AWAY_SECONDS if with_worker else math.inf
+    lease = Lease.acquire(client, role(name), lambda h: click.echo(f"waiting for {h}", err=True), stop, patience)
     if lease is None:
         return
     lease.keep()

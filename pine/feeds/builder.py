@@ -37,10 +37,11 @@ class BarBuilder:
         """Discard a symbol's hour and day under way around the minutes that were lost (ns)."""
         for timeframe in _LONGER:
             place = (symbol, timeframe)
-            self._open.pop(place, None)
-            self._broken[place] = frozenset(
-                period(timeframe, minute, self.rules[symbol]).start for minute in (first_minute, last_minute)
-            )
+            lost = {period(timeframe, minute, self.rules[symbol]).start for minute in (first_minute, last_minute)}
+            self._broken[place] = self._broken.get(place, frozenset()) | lost
+            minutes = self._open.get(place, [])
+            if minutes and period(timeframe, minutes[0].start, self.rules[symbol]).start in lost:
+                del self._open[place]
 
     def close(self, ts: int) -> list[Bar]:
         """Return the hours, then the days, that end at a step (ns), in order of symbols."""

@@ -1,7 +1,7 @@
 """Trades in batches to closed bars, driven by the watermark. Pure: no input or output of its own."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +25,7 @@ HEARTBEAT_DOUBT: Final = NS_PER_SECOND
 
 Trades = NDArray[np.void]
 Int64 = NDArray[np.int64]
+Holes = Sequence[tuple[int, int]]
 
 
 @frozen
@@ -118,10 +119,30 @@ class Aggregator:
         self.table.begin_session()
         self._unresolved.clear()
         self._holding = replaying
+        if floor % NS_PER_MINUTE:
+            raise ValueError(f"floor: found {floor}, expected a whole minute")
         self._floor = floor
         self.closed_until = max(self.closed_until, floor)
         for root in self._roots.values():
             root.discard_open()
+
+    def seed(self, symbol: str, minutes: Sequence[Bar], volume: Mapping[str, int], lost: Holes, now: int) -> None:
+        """Take up a root where an earlier hub left off at the boundary `now` (ns); see `RootBars.seed`.
+
+        `lost` are first and last minutes of holes and resets that were published in its session.
+        """
+        self._roots[symbol].seed(minutes, volume, now)
+        for first, last in lost:
+            self._roots[symbol].lose(first, last)
+        self.closed_until = max(self.closed_until, now)
+
+    def lose(self, first_minute: int, last_minute: int) -> None:
+        """Note a hole that nobody will fill: hours and sessions over it make no bar, here and in the workers."""
+        for symbol, root in self._roots.items():
+            root.lose(first_minute, last_minute)
+            details = {"first_minute": first_minute, "last_minute": last_minute}
+            self._resets.append((last_minute + 2 * NS_PER_MINUTE, Event("gap", symbol, details)))
+        self.counts["gap"] += 1
 
     def end_replay(self) -> None:
         """Let minutes close again: the gateway has caught up."""

@@ -1,5 +1,6 @@
 """Puts what closed onto the streams, clock entries last."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -9,9 +10,10 @@ from attrs import define, field
 from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.writer import Writer
+from pine.core.bar import Bar
 from pine.core.config import Config
 from pine.core.contract import parse_contract
-from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS
+from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import to_datetime, to_ms
 from pine.hub.aggregator import Closed
 from pine.hub.root import Lead
@@ -30,6 +32,30 @@ def read_leads(client: Client, symbols: Iterable[str]) -> dict[str, dict[int, Le
             contract = parse_contract(raw, to_datetime(start).date(), [symbol])
             leads[symbol][start] = Lead(symbol, start, contract, raw)
     return leads
+
+
+def read_session(client: Client, symbol: str, begin: int, end: int) -> tuple[list[Bar], dict[str, int]]:
+    """Return what a hub published of a root between two times in ns: its minutes, and the volume by contract."""
+    first, last = streams.entry_id(to_ms(begin)), f"{to_ms(end) - 1}-{(1 << 64) - 1}"
+    stream = keys.bars(symbol, Timeframe.MINUTE)
+    minutes = [
+        Bar.from_json(streams.field_of(stream, fields, "bar"))
+        for _, fields in streams.read_range(client, stream, first, last)
+    ]
+    volume: Counter[str] = Counter()
+    for _, fields in streams.read_range(client, keys.volume(symbol), first, last):
+        volume.update(orjson.loads(streams.field_of(keys.volume(symbol), fields, "volume")))
+    return minutes, dict(volume)
+
+
+def read_holes(client: Client, symbol: str, begin: int, end: int) -> list[tuple[int, int]]:
+    """Return first and last minute, in ns, of the holes and resets of a root published between two times."""
+    holes = []
+    for _, fields in streams.read_range(client, keys.EVENTS, str(to_ms(begin)), str(to_ms(end))):
+        event = orjson.loads(streams.field_of(keys.EVENTS, fields, "event"))
+        if event["symbol"] == symbol and event["kind"] in ("gap", "reset"):
+            holes.append((event["first_minute"], event["last_minute"]))
+    return holes
 
 
 @define

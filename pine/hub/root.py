@@ -1,14 +1,16 @@
 """The bars of one root under construction."""
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from attrs import define, field, frozen
 
-from pine.core.bar import Bar, fold, price
+from pine.core.bar import PRICE_SCALE, Bar, fold, price
 from pine.core.calendar import is_open, scheduled_hours
-from pine.core.contract import Contract
+from pine.core.contract import Contract, parse_contract
 from pine.core.period import Period, SessionRule, period, session
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, Timeframe
+from pine.core.times import to_datetime
 from pine.hub.instruments import Outright
 from pine.hub.lead import choose_lead
 
@@ -97,6 +99,43 @@ class RootBars:
             known.take(cell)
         return True
 
+    def seed(self, minutes: Sequence[Bar], volume: Mapping[str, int], now: int) -> None:
+        """Take up where an earlier hub left off, from what it published.
+
+        Parameters
+        ----------
+        minutes
+            Published minute bars of the session that holds `now`.
+        volume
+            Contracts traded in that session so far, by contract symbol.
+        now
+            Boundary in ns up to which everything is published.
+        """
+        current = session(now, self.rule)
+        hour = period(Timeframe.HOUR, now, self.rule).start
+        self._day = list(minutes)
+        self._hour = [bar for bar in minutes if bar.start >= hour]
+        if volume:
+            self._session = current
+        day = to_datetime(now).date()
+        for raw, traded in volume.items():
+            contract = parse_contract(raw, day, [self.symbol])
+            self._session_volume[contract] += traded
+            self._session_symbols[contract] = raw
+        if minutes:
+            self._last = minutes[-1]
+            self._last_price[minutes[-1].contract_symbol] = round(minutes[-1].close * PRICE_SCALE)
+
+    def lose(self, oldest: int, newest: int) -> None:
+        """Note that minutes from `oldest` to `newest` will never come: their hours and sessions make no bar."""
+        for timeframe, starts in broken_periods(oldest, newest, self.rule).items():
+            self._broken[timeframe] = self._broken.get(timeframe, frozenset()) | starts
+        self._hour = [bar for bar in self._hour if not self._is_broken(Timeframe.HOUR, bar)]
+        self._day = [bar for bar in self._day if not self._is_broken(Timeframe.DAY, bar)]
+
+    def _is_broken(self, timeframe: Timeframe, bar: Bar) -> bool:
+        return period(timeframe, bar.start, self.rule).start in self._broken.get(timeframe, ())
+
     def discard_open(self) -> None:
         """Forget minutes that have not closed: they will be received again from their beginning."""
         self._minutes.clear()
@@ -105,9 +144,7 @@ class RootBars:
         """Discard the open minutes, from `oldest` to `newest`, and the hours and sessions around them."""
         self._minutes.clear()
         self._broken_until = newest
-        self._broken = broken_periods(oldest, newest, self.rule)
-        self._hour.clear()
-        self._day.clear()
+        self.lose(oldest, newest)
 
     def close_minute(self, minute: int) -> tuple[dict[str, int], list[Lead]]:
         """Close a minute.
@@ -199,7 +236,7 @@ class RootBars:
     def _take(self, bar: Bar) -> None:
         self._closed = self._last = bar
         for timeframe, bars in ((Timeframe.HOUR, self._hour), (Timeframe.DAY, self._day)):
-            if period(timeframe, bar.start, self.rule).start not in self._broken.get(timeframe, ()):
+            if not self._is_broken(timeframe, bar):
                 bars.append(bar)
 
     def _fill(self, minute: int) -> None:

@@ -26,7 +26,7 @@ from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat
 from pine.hub.aggregator import Aggregator, Closed
 from pine.hub.clock import HubClock, TapeClock, WallClock
-from pine.hub.publisher import Publisher, read_leads
+from pine.hub.publisher import Publisher, read_holes, read_leads, read_session
 from pine.hub.session import HubSession
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -119,6 +119,7 @@ class Hub:
         loop = asyncio.get_running_loop()
         for number in ENDING:
             loop.add_signal_handler(number, self._stop.set)
+        self._resume()
         self.publisher.register(self.config)
         self.publisher.log("start", pid=os.getpid(), token=self.lease.token)
         logger.info(
@@ -174,8 +175,8 @@ class Hub:
 
     async def _connect_once(self) -> None:
         settings = self.config.databento
-        start = self._replay_start()
-        self.aggregator.begin_session(replaying=True, floor=self._floor(start))
+        start, floor = self._replay_plan()
+        self.aggregator.begin_session(replaying=True, floor=floor)
 
         def fresh() -> HubSession:
             return HubSession(
@@ -238,21 +239,37 @@ class Hub:
             return host, int(port)
         return f"{self.config.databento.dataset.lower().replace('.', '-')}.lsg.databento.com", 13000
 
-    def _floor(self, start: int) -> int:
-        """Minutes before this one are left out: published already, or begun before the replay does."""
-        return max(self.aggregator.closed_until, start + NS_PER_MINUTE if start else 0)
+    def _resume(self) -> None:
+        """Take up the session under way from the streams, so that only what is missing need be replayed."""
+        last = self.publisher.last_clock * NS_PER_MS
+        if not last:
+            return
+        for symbol in self.config.instruments:
+            begin = session_begin(last, self.config.session_rule(symbol))
+            minutes, volume = read_session(self.client, symbol, begin, last)
+            self.aggregator.seed(symbol, minutes, volume, read_holes(self.client, symbol, begin, last), last)
 
-    def _replay_start(self) -> int:
-        """Return where to begin, in ns: a minute before what is missing, or before the session under way."""
-        if self.aggregator.closed_until:
-            return self.aggregator.closed_until - NS_PER_MINUTE
-        reached = self.publisher.last_clock * NS_PER_MS or self.clock.now()
-        if not reached:
-            return 0
-        begin = min(session_begin(reached, self.config.session_rule(symbol)) for symbol in self.config.instruments)
+    def _replay_plan(self) -> tuple[int, int]:
+        """Return where to begin the replay and the first minute to build from it, both in ns; 0 is the beginning.
+
+        Asked for is a minute more than needed. What lies further back than the gateway replays is lost: hours and
+        sessions over it are never published.
+        """
+        needed = self.aggregator.closed_until
+        if not needed:
+            now = self.clock.now()
+            if not now:
+                return 0, 0
+            needed = min(session_begin(now, self.config.session_rule(symbol)) for symbol in self.config.instruments)
         if self.config.hub.clock == "wall":
-            begin = max(begin, self.clock.now() - REPLAY_WINDOW + NS_PER_MINUTE)
-        return begin - NS_PER_MINUTE
+            reach = self.clock.now() - REPLAY_WINDOW + 2 * NS_PER_MINUTE
+            reach += -reach % NS_PER_MINUTE
+            if reach > needed:
+                self.aggregator.lose(needed, reach - NS_PER_MINUTE)
+                lost = {"from": isoformat(needed), "to": isoformat(reach)}
+                logger.error("gap: longer away than the gateway replays", extra={"fields": lost})
+                needed = reach
+        return needed - NS_PER_MINUTE, needed
 
     def _progress(self) -> None:
         self._closed += self.aggregator.advance()

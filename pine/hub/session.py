@@ -77,10 +77,12 @@ class HubSession(DatabentoLiveProtocol):
         """Decode; what cannot be decoded ends the connection, and is remembered."""
         try:
             super()._process_dbn(data if self._sieve is None else self._sieve.sift(data))
-        except Exception:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  # the vendor's decoder can panic, which is no Exception
             self.undecodable = True
             self.transport.close()
-            raise
+            raise ValueError(f"undecodable: {error}") from None
 
     def received_record(self, record: Any) -> None:
         """Collect trades into a run; anything else ends the run, so that order is kept."""

@@ -83,5 +83,7 @@ class Sieve:
             for name in _TEXTS:
                 getattr(decoded, name, None)  # texts are decoded when they are asked for
             return True
-        except Exception:  # noqa: BLE001  # whatever the decoder objects to, it would object to in the stream too
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # noqa: BLE001  # whatever it objects to, even by a panic, it would in the stream too
             return False

@@ -34,6 +34,9 @@ BLOCK_MS: Final = 250
 HEARTBEAT_TTL_MS: Final = 15_000
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 60.0
+LONGEST_RETRY_AFTER: Final = 300.0
+"""The vendor's wish is honoured up to here; beyond it an exit would be forgotten."""
+
 SERVER_PAUSE: Final = 0.2
 AWAY_SECONDS: Final = 30.0
 """How long a courier that belongs to a worker waits for a server that it does not start itself."""
@@ -138,7 +141,8 @@ class Courier:
 
     def _round(self) -> None:
         """Read what is new, then give each symbol whose turn has come one try."""
-        self._beat()
+        if self._beat():
+            self._look_for_stolen()
         stream, consumer = keys.ledger(self.strategy), str(self.lease.token)
         block = max(1, min(BLOCK_MS, int(self._next_turn() * 1000)))
         self._sort(streams.read_group(self.client, stream, GROUP, consumer, count=100, block_ms=block))
@@ -152,6 +156,12 @@ class Courier:
                 continue
             self._queues[symbol].popleft()
             self._acknowledge(identifier)
+
+    def _look_for_stolen(self) -> None:
+        """Take back what a courier before us, stopped and awake again, was served although it is ours."""
+        held = sum(map(len, self._queues.values()))
+        if self.client.xpending(keys.ledger(self.strategy), GROUP)["pending"] != held:
+            self._take_over()
 
     def _sort(self, entries: list[streams.Entry]) -> None:
         """Queue intents by symbol, in order; everything else in the ledger is none of a courier's business."""
@@ -219,21 +229,20 @@ class Courier:
             self._give_up(intent, "expired", answer)
             return None
         own = min(FIRST_PAUSE * 2.0 ** min(tried - 1, 10), LONGEST_PAUSE)
-        wanted = own if answer.retry_after is None else answer.retry_after
+        wanted = own if answer.retry_after is None else min(answer.retry_after, LONGEST_RETRY_AFTER)
         return wanted * random.uniform(1.0, 1.3)  # noqa: S311  # jitter, not a secret
 
     def _give_up(self, intent: Intent, state: str, answer: Answer) -> None:
-        """Record that an intent will not be posted; an entry is voided through the worker."""
+        """Record that an intent will not be posted; in the same write an entry's void is asked of the worker."""
         self.failed += 1
+        if intent.is_entry:
+            request = {"order": "void", "intent": intent.id, "reason": f"{state}: {answer.text}"}
+            self._writer.append(keys.control(self.strategy), "*", {"request": orjson.dumps(request)})
         self._record(intent, state, answer.status, answer.text)
         logger.error(
             "not posted",
             extra={"fields": {"intent": intent.id, "state": state, "status": answer.status, "text": answer.text}},
         )
-        if intent.is_entry:
-            request = {"order": "void", "intent": intent.id, "reason": f"{state}: {answer.text}"}
-            self._writer.append(keys.control(self.strategy), "*", {"request": orjson.dumps(request)})
-            self._writer.commit()
 
     def _hold(self, intent: Intent, text: str) -> None:
         self.failed += 1
@@ -254,8 +263,24 @@ class Courier:
             "at": str(self.clock()),
         }
         self._writer.append(keys.deliveries(self.strategy), "*", {**fields})
-        self._writer.commit()
+        self._commit(keep=state != "attempt")
         self._deliveries.refresh(self.client, self.strategy)
+
+    def _commit(self, *, keep: bool) -> None:
+        """Write; what is already known of a post is kept until the server has it, however long it is away."""
+        operations = list(self._writer.operations)
+        while True:
+            try:
+                self._writer.commit()
+                return
+            except redis.RedisError as error:
+                if not keep or not is_away(error):
+                    raise
+                logger.warning("server away, an outcome waits", extra={"fields": {"reason": str(error)}})
+                time.sleep(SERVER_PAUSE)
+                if not self.with_worker:
+                    revive(self.config)
+                self._writer.operations = list(operations)
 
     def _finished(self) -> bool:
         """Tell whether a courier that belongs to a worker has nothing to live for any more."""
@@ -268,9 +293,10 @@ class Courier:
         self._alone_since = self._alone_since or now
         return now - self._alone_since > IDLE_SECONDS
 
-    def _beat(self) -> None:
+    def _beat(self) -> bool:
+        """Write the heartbeat about once a second; return whether it was time."""
         if time.monotonic() - self._beat_at < 1.0:
-            return
+            return False
         self._beat_at = time.monotonic()
         facts: dict[str, str | int] = {
             "status": "running",
@@ -283,3 +309,4 @@ class Courier:
         name = keys.heartbeat(role(self.strategy))
         self.client.hset(name, mapping=facts)
         self.client.pexpire(name, HEARTBEAT_TTL_MS)
+        return True

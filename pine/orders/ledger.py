@@ -12,7 +12,7 @@ from pine.orders.entries import Entry, decode
 def read_ledger(client: Client, strategy: str) -> Iterator[tuple[str, Entry]]:
     """Yield id and content of every entry of a ledger, oldest first."""
     for identifier, fields in streams.read_range(client, keys.ledger(strategy)):
-        yield identifier, decode(fields[b"entry"])
+        yield identifier, decode(streams.field_of(keys.ledger(strategy), fields, "entry"))
 
 
 @define

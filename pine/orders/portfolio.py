@@ -29,9 +29,17 @@ class Portfolio:
     realised: float = 0.0
     trades: int = 0
     reasons: Counter[str] = field(factory=Counter)
+    _start: float = field(init=False, default=0.0, eq=False)
     _closed: dict[str, tuple[float, int]] = field(factory=dict)
     _day: int = 0
     _day_pnl: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        self._start = self.cash
+
+    def clear(self) -> None:
+        """Forget every entry: the account is as at the beginning of the ledger."""
+        self.__init__(self._start, self.desk_session)  # type: ignore[misc]
 
     def apply(self, entry: Entry) -> None:
         """Fold one ledger entry."""

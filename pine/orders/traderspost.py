@@ -18,7 +18,8 @@ from pine import __version__
 from pine.core.config import Secret
 from pine.orders.entries import Intent
 
-_TOO_MANY: Final = 429
+_FOR_THE_MOMENT: Final = frozenset({408, 425, 429})
+_EXCERPT: Final = 1000
 _SECRET_LENGTH: Final = 6
 _NEVER_SENT: Final = (
     requests.exceptions.InvalidURL,
@@ -103,7 +104,12 @@ class TradersPost:
         """Send a body once and say what is known afterwards."""
         try:
             response = self._session.post(
-                self.webhook.reveal(), json=body, headers=_HEADERS, timeout=self.timeout, allow_redirects=False
+                self.webhook.reveal(),
+                json=body,
+                headers=_HEADERS,
+                timeout=self.timeout,
+                allow_redirects=False,
+                stream=True,
             )
         except requests.ConnectTimeout:
             return Answer(Verdict.TRY_AGAIN, text="connect timeout")
@@ -115,15 +121,26 @@ class TradersPost:
             return Answer(Verdict.REFUSED, text=type(error).__name__)
         except requests.RequestException as error:
             return Answer(Verdict.UNKNOWN, text=type(error).__name__)
-        if 200 <= response.status_code < 300:
-            return Answer(Verdict.ACCEPTED, response.status_code, self._excerpt(response))
-        if response.status_code == _TOO_MANY or response.status_code >= 500:
-            return Answer(Verdict.TRY_AGAIN, response.status_code, self._excerpt(response), _retry_after(response))
-        return Answer(Verdict.REFUSED, response.status_code, self._excerpt(response))
+        try:
+            return self._judge(response)
+        finally:
+            response.close()  # a new connection for each post: one that the other side closed would look like a loss
+
+    def _judge(self, response: requests.Response) -> Answer:
+        """Say what an answer means; its status alone decides, its text is for people."""
+        status, text = response.status_code, self._excerpt(response)
+        if 200 <= status < 300:
+            return Answer(Verdict.ACCEPTED, status, text)
+        if status in _FOR_THE_MOMENT or status >= 500:
+            return Answer(Verdict.TRY_AGAIN, status, text, _retry_after(response))
+        return Answer(Verdict.REFUSED, status, text)
 
     def _excerpt(self, response: requests.Response) -> str:
         """Return the beginning of an answer, without the webhook: some servers repeat its path."""
-        text = response.text[:1000]
+        try:
+            text = response.raw.read1(_EXCERPT, decode_content=True).decode(errors="replace")
+        except Exception:  # noqa: BLE001  # the status is known; a body that cannot be read changes nothing
+            text = ""
         url = self.webhook.reveal()
         path = urlsplit(url).path
         for secret in sorted({url, path, *path.split("/")}, key=len, reverse=True):

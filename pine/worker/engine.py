@@ -170,7 +170,7 @@ class Engine:
         self.desk.begin(step.ts)
         self._observed = []
         for event in step.events:
-            if event.kind == "reset":
+            if event.kind in ("reset", "gap"):
                 self._builder.reset(event.symbol, event.details["first_minute"], event.details["last_minute"])
         for bar in step.minutes:
             self.desk.see(bar)

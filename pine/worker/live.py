@@ -94,6 +94,7 @@ class LiveSource:
 
     def open(self) -> None:
         """Take up the cursor: create the groups and record the origin, or restore the account from the ledger."""
+        self.desk.portfolio.clear()
         entries = list(read_ledger(self.client, self.strategy))
         if not entries:
             entries = [self._begin()]
@@ -329,11 +330,13 @@ def _control_entry(identifier: str, fields: dict[bytes, bytes]) -> Entry | None:
     """Return what a request means for the ledger; a request that cannot be read is logged and left out."""
     try:
         raw = orjson.loads(fields[b"request"])
-        if raw["order"] == "void":
+    except (KeyError, orjson.JSONDecodeError):
+        raw = None
+    if isinstance(raw, dict) and all(isinstance(value, str) for value in raw.values()):
+        if raw.keys() >= {"intent", "reason"} and raw.get("order") == "void":
             return Void(intent=raw["intent"], reason=raw["reason"], request=identifier)
-        if raw["order"] in ("halt", "resume"):
-            return Control(order=raw["order"], reason=raw["reason"], who=raw["who"], request=identifier)
-    except (KeyError, TypeError, orjson.JSONDecodeError):
-        pass
+        order = raw.get("order")
+        if raw.keys() >= {"who", "reason"} and (order == "halt" or order == "resume"):  # narrows the type
+            return Control(order=order, reason=raw["reason"], who=raw["who"], request=identifier)
     logger.error("control request not understood", extra={"fields": {"request": identifier}})
     return None

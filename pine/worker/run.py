@@ -6,13 +6,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
+import redis
 from attrs import define
 
 from pine.bus import keys
 from pine.bus.client import Client
-from pine.bus.connection import connect
+from pine.bus.connection import connect, is_away, revive
 from pine.bus.ending import stop_on_end
 from pine.bus.lease import Lease
 from pine.core.config import Config
@@ -24,6 +26,7 @@ from pine.worker.live import LiveSource
 from pine.worker.provenance import code_hash, config_hash
 
 COURIER_PAUSE: Final = 5.0
+SERVER_PAUSE: Final = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -93,11 +96,11 @@ def _work(config: Config, strategy: str, client: Client, lease: Lease, stop: thr
         provenance={"config": config_hash(config, strategy), "code": code_hash()},
         on_beat=attendant.look,
     )
-    source.open()
+    if not patiently(source.open, config, stop):
+        return 0
     if not config.strategies[strategy].webhook:
         logger.warning("no webhook is configured: paper only", extra={"fields": {"strategy": strategy}})
-    source.heartbeat("waiting for the hub")
-    await_symbols(client, list(config.traded[strategy]), stop, source)
+    patiently(lambda: await_symbols(client, list(config.traded[strategy]), stop, source), config, stop)
 
     from pine.worker.engine import Engine  # imports Backtrader, after everything that can be refused without it
 
@@ -110,6 +113,22 @@ def _work(config: Config, strategy: str, client: Client, lease: Lease, stop: thr
         extra={"fields": {"steps": engine.steps, "decided": engine.engine_steps, "alerts": len(engine.alerts)}},
     )
     return 0
+
+
+def patiently(action: Callable[[], None], config: Config, stop: threading.Event) -> bool:
+    """Do something on the server, again and again while it is away; return whether it was done before `stop`."""
+    while not stop.is_set():
+        try:
+            action()
+        except redis.RedisError as error:
+            if not is_away(error):
+                raise
+            logger.warning("server away", extra={"fields": {"reason": str(error)}})
+            if not stop.wait(SERVER_PAUSE):
+                revive(config)
+        else:
+            return True
+    return False
 
 
 def await_symbols(client: Client, symbols: list[str], stop: threading.Event, source: LiveSource) -> None:

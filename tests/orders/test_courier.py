@@ -287,3 +287,20 @@ def test_no_record_or_log_holds_the_webhook(
     held = b"".join(b"".join(f.values()) for _, f in streams.read_range(client, keys.deliveries("a")))
     assert b"webhook" not in held
     assert "webhook" not in caplog.text
+
+
+def test_what_a_stopped_and_awakened_predecessor_was_served_is_taken_back(
+    client: Client, config: Config, broker: Broker
+) -> None:
+    lease = Lease.try_acquire(client, role("a"), "test")
+    assert isinstance(lease, Lease)
+    courier = Courier(config, "a", client, lease, threading.Event(), clock=lambda: STEP)
+    streams.ensure_group(client, keys.ledger("a"), GROUP)
+    courier._take_over()
+    owe(client, ENTRY, EXIT)
+    assert len(streams.read_group(client, keys.ledger("a"), GROUP, "awakened", count=10)) == 3
+    courier._beat_at = float("-inf")
+    courier._round()
+    courier._round()
+    assert posted(broker) == ["a-1", "a-2"]
+    lease.release()

@@ -162,7 +162,9 @@ class Stage:
 
     def _settled(self, strategy: str) -> bool:
         cursor = streams.group_info(self.client, keys.CLOCK, strategy)
-        if cursor["pending"] or cursor["last-delivered-id"].decode() != streams.last_id(self.client, keys.CLOCK):
+        if cursor["pending"] or cursor["last-delivered-id"].decode() != (
+            streams.last_id(self.client, keys.CLOCK) or "0-0"
+        ):
             return False
         ledger = keys.ledger(strategy)
         groups = [g for g in self.client.xinfo_groups(ledger) if g["name"].decode() == GROUP]
