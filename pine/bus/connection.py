@@ -35,7 +35,7 @@ def connect(config: Config, *, start: bool = True) -> Client:
         If its settings would lose data.
     """
     if config.bus.url == "embedded":
-        server = embedded.EmbeddedServer(config.data_dir)
+        server = embedded.EmbeddedServer(config.data_dir, config.bus.fsync)
         if start:
             server.ensure()
         elif not server.is_running():
@@ -102,4 +102,4 @@ def revive(config: Config) -> None:
     """Start the embedded server again if it is gone; a server elsewhere is somebody else's to start."""
     if config.bus.url == "embedded":
         with contextlib.suppress(BusError):  # the caller waits and tries again anyway
-            embedded.EmbeddedServer(config.data_dir).ensure()
+            embedded.EmbeddedServer(config.data_dir, config.bus.fsync).ensure()

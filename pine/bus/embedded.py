@@ -57,6 +57,7 @@ class EmbeddedServer:
     """The server of one data directory, running or not."""
 
     data_dir: Path
+    fsync: str = "always"
 
     @property
     def folder(self) -> Path:
@@ -181,7 +182,7 @@ class EmbeddedServer:
             "unixsocketperm": "700",
             "dir": str(self.folder),
             "appendonly": "yes",
-            "appendfsync": "always",
+            "appendfsync": self.fsync,
             "save": "",
             "maxmemory-policy": "noeviction",
             "daemonize": "no",

@@ -67,4 +67,4 @@ def _embedded(ctx: click.Context):  # type: ignore[no-untyped-def]
     config = configuration(ctx)
     if config.bus.url != "embedded":
         raise BusError("bus.url names a server of your own; pine server is for the embedded one")
-    return EmbeddedServer(config.data_dir)
+    return EmbeddedServer(config.data_dir, config.bus.fsync)

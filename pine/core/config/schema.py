@@ -58,9 +58,19 @@ class DatabentoConfig:
 
 @frozen
 class BusConfig:
-    """The stream server: ``embedded``, or the URL of any Redis 7+ or Valkey 8+."""
+    """The stream server.
+
+    Attributes
+    ----------
+    url
+        ``embedded``, or the URL of any Redis 7+ or Valkey 8+.
+    fsync
+        Of the embedded server: ``always`` has every acknowledged entry on disk, ``everysec`` may lose the last
+        second in a power cut, and nothing when a process is killed.
+    """
 
     url: str = field(default="embedded", validator=_bus_url, repr=False)
+    fsync: Literal["always", "everysec"] = "always"
 
 
 @frozen

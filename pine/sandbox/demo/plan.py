@@ -21,6 +21,9 @@ databento:
   api_key: db-demo00000000000000000000000000
   gateway: 127.0.0.1:{gateway_port}
 
+bus:
+  fsync: everysec          # days pass in seconds here; what is lost in a power cut is a demonstration
+
 hub:
   clock: tape              # the present is what the tape says
 
