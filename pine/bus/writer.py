@@ -1,12 +1,15 @@
 """Fenced writing: a batch of appends, acknowledgements and group moves that the server checks as one."""
 
+from collections.abc import Callable
 from importlib import resources
 from typing import Final
 
+import redis
 from attrs import define, field
 
 from pine.bus import keys
 from pine.bus.client import Client
+from pine.bus.connection import is_away
 from pine.core.errors import Conflict, Fenced
 
 Fields = dict[str, bytes | str]
@@ -83,6 +86,22 @@ class Writer:
             total.added += part.added
             total.repeated += part.repeated
         return total
+
+    def commit_until_written(self, wait: Callable[[redis.RedisError], None]) -> Written:
+        """Commit, and while the server is away wait and send the same again.
+
+        Meant for what must not be forgotten once it is known. Under explicit ids a repeat after a lost answer is
+        seen as such; an entry with an id of the server's choice may then stand there twice.
+        """
+        operations = list(self.operations)
+        while True:
+            try:
+                return self.commit()
+            except redis.RedisError as error:
+                if not is_away(error):
+                    raise
+                wait(error)
+                self.operations = list(operations)
 
     def _send(self, operations: list[tuple[str, list[bytes | str | int]]]) -> Written:
         touched: dict[str, int] = {}

@@ -263,24 +263,18 @@ class Courier:
             "at": str(self.clock()),
         }
         self._writer.append(keys.deliveries(self.strategy), "*", {**fields})
-        self._commit(keep=state != "attempt")
+        if state == "attempt":
+            self._writer.commit()  # nothing was sent yet: without a record nothing will be
+        else:
+            self._writer.commit_until_written(self._await_server)
         self._deliveries.refresh(self.client, self.strategy)
 
-    def _commit(self, *, keep: bool) -> None:
-        """Write; what is already known of a post is kept until the server has it, however long it is away."""
-        operations = list(self._writer.operations)
-        while True:
-            try:
-                self._writer.commit()
-                return
-            except redis.RedisError as error:
-                if not keep or not is_away(error):
-                    raise
-                logger.warning("server away, an outcome waits", extra={"fields": {"reason": str(error)}})
-                time.sleep(SERVER_PAUSE)
-                if not self.with_worker:
-                    revive(self.config)
-                self._writer.operations = list(operations)
+    def _await_server(self, error: redis.RedisError) -> None:
+        """Wait a moment with an outcome in hand; not even a request to end makes it forgotten."""
+        logger.warning("server away, an outcome waits", extra={"fields": {"reason": str(error)}})
+        time.sleep(SERVER_PAUSE)
+        if not self.with_worker:
+            revive(self.config)
 
     def _finished(self) -> bool:
         """Tell whether a courier that belongs to a worker has nothing to live for any more."""

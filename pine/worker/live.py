@@ -157,7 +157,7 @@ class LiveSource:
             if stream in self._entries_read:
                 self._entries_read[stream] += 1
                 self._writer.move_group(stream, self.strategy, streams.entry_id(ms), self._entries_read[stream])
-        self._commit()
+        self._writer.commit_until_written(self._await_server)
         for entry in outcome.entries:
             _tell(entry)
         self.intents += sum(isinstance(entry, Intent) for entry in outcome.entries)
@@ -240,20 +240,11 @@ class LiveSource:
     def _add_entry(self, clock_ms: int, n: int, entry: Entry) -> None:
         self._writer.append(keys.ledger(self.strategy), streams.entry_id(clock_ms, n), {"entry": encode(entry)})
 
-    def _commit(self) -> None:
-        """Write until the server has it; a repeat after a lost answer does no harm."""
-        operations = list(self._writer.operations)
-        while True:
-            try:
-                self._writer.commit()
-                return
-            except redis.RedisError as error:
-                if not is_away(error):
-                    raise
-                logger.warning("server away", extra={"fields": {"reason": str(error)}})
-                time.sleep(SERVER_PAUSE)
-                revive(self.config)
-                self._writer.operations = list(operations)
+    def _await_server(self, error: redis.RedisError) -> None:
+        """Wait a moment with a decided step in hand; not even a request to end makes it forgotten."""
+        logger.warning("server away", extra={"fields": {"reason": str(error)}})
+        time.sleep(SERVER_PAUSE)
+        revive(self.config)
 
     def _book_control(self) -> None:
         """Book requests of operators and couriers at the last step, so that a replay books them there too."""
@@ -273,7 +264,7 @@ class LiveSource:
                 self.desk.restore(booked)
                 logger.info("booked", extra={"fields": {"request": identifier, "entry": type(booked).__name__}})
             self._writer.acknowledge(stream, CONTROL_GROUP, identifier)
-            self._commit()
+            self._writer.commit_until_written(self._await_server)
 
     def _beat(self) -> None:
         if time.monotonic() - self._beat_at < HEARTBEAT_SECONDS:
