@@ -1,6 +1,6 @@
 """The commands that pine uses, with the replies that it relies on: bytes, in one shape."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 RawEntry = tuple[bytes, dict[bytes, bytes]]
@@ -52,6 +52,10 @@ class Client(Protocol):
 
     def client_list(self) -> list[dict[str, str]]:
         """Return who is connected."""
+        ...
+
+    def scan_iter(self, match: str | None = None, count: int | None = None) -> Iterator[bytes]:
+        """Yield the names of all keys."""
         ...
 
     def get(self, name: str) -> bytes | None:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stagecraft import Performance, recorded
+from stagecraft import Performance
 
 from pine.bus import keys, streams
 from pine.bus.embedded import EmbeddedServer
 from pine.sandbox.demo.perform import perform, problems
+from pine.sandbox.demo.record import Record, read_record
 from pine.sandbox.demo.stage import Stage
 from pine.sandbox.market import write_market
 
@@ -26,16 +27,14 @@ def play(
     look: Callable[[Stage], None] = lambda _: None,
     until: int | None = None,
     may_be_unknown: bool = False,
-) -> dict:
+) -> Record:
     """Run the system on a tape and return its streams, to a time in ns or to the end of the tape."""
-    kept: dict[str, list] = {}
+    kept: Record = {}
 
     def keep(stage: Stage) -> None:
-        look(stage)
-        if stage.tape_end and stage.finished():
-            kept.update(recorded(stage.client, stage.config, until or stage.tape_end))
+        kept.update(read_record(stage.client, stage.config, until or stage.tape_end))
 
-    facts = perform(folder, [tape], speed, keep)
+    facts = perform(folder, [tape], speed, look, at_end=keep)
     wrong = problems(facts)
     if may_be_unknown:  # killed between attempt and answer: held and reported, as promised
         wrong = [problem for problem in wrong if "deliveries" not in problem and "webhooks" not in problem]
@@ -76,7 +75,7 @@ def test_a_process_killed_and_started_again_leaves_the_same_streams(
             stage.kill(victim)
             stage.start(victim)
 
-    assert play(tape, tmp_path, look=look, may_be_unknown=victim == "server") == performance.streams()
+    assert play(tape, tmp_path, look=look, may_be_unknown=victim == "server") == performance.record()
     assert len(killed) == 2
 
 

@@ -20,7 +20,13 @@ Look = Callable[[Stage], None]
 
 
 def perform(
-    folder: Path, tapes: Sequence[Path], speed: float | None, look: Look, *, generated: bool = False
+    folder: Path,
+    tapes: Sequence[Path],
+    speed: float | None,
+    look: Look,
+    *,
+    generated: bool = False,
+    at_end: Look = lambda _: None,
 ) -> dict[str, Any]:
     """Run the whole system on tapes and return its facts.
 
@@ -36,6 +42,8 @@ def perform(
         Called a few times a second while it runs.
     generated
         Whether the tapes hold the generated market of the demonstration's own roots.
+    at_end
+        Called once, when everything that follows from the tape is done and the processes still run.
 
     Raises
     ------
@@ -55,6 +63,7 @@ def perform(
                 look(running)
                 time.sleep(LOOK_SECONDS)
             look(running)
+            at_end(running)
             running.ring_down()
             facts = summarise(running.client, config, _received(folder), time.monotonic() - began)
             facts["exit_codes"] = running.exit_codes
