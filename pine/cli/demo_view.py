@@ -134,6 +134,36 @@ class View:
                 "left out of bars: " + ", ".join(f"{count:,} {name}" for name, count in left_out.items())
             )
 
+    def verdict(self, facts: dict[str, Any]) -> None:
+        """Print what was done to the run under chaos, and whether it came to the same as the undisturbed one."""
+        chaos = facts["chaos"]
+        kills = Table(title=f"chaos (seed {chaos['seed']})")
+        for name in ("killed", "times", "back after, median", "at most"):
+            kills.add_column(name, justify="left" if name == "killed" else "right")
+        for kind, count in chaos["by_victim"].items():
+            back = chaos["recovery_s"].get(kind)
+            kills.add_row(kind, str(count), *(f"{back[name]:.1f} s" if back else "" for name in ("median", "most")))
+        if standby := chaos["recovery_s"].get("hub standby"):
+            kills.add_row(
+                "  hub, another standing by", str(chaos["standby"]), *(f"{s:.1f} s" for s in standby.values())
+            )
+        self.console.print(kills)
+        self.console.print("connections broken: " + (_counted(chaos["faults"]) or "none"))
+        self.console.print("held and killed at: " + (_counted(chaos["by_point"]) or "no pause point"))
+        if chaos["unknown"]:
+            self.console.print(f"unknown, held for a person to settle: {', '.join(chaos['unknown'])}")
+        if facts["differences"]:
+            self.console.print("DIFFERENT from the undisturbed run", style="bold red")
+            return
+        self.console.print(
+            f"EQUAL to the undisturbed run: {_counted(facts['compared'])}; positions, cash and deliveries",
+            style="bold green",
+        )
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
 
 def _join(counts: dict[str, int]) -> str:
     return "\n".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"

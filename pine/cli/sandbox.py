@@ -44,6 +44,15 @@ def sandbox() -> None:
     help="What follows the end of the tape.",
 )
 @click.option("--key", envvar="PINE_SANDBOX_KEY", help="The only API key to accept; any if left out.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="MANNER[:BYTES]",
+    help="What goes wrong in the next session; repeat for the ones after it. Early: refuse, mute, hangup-before-auth, "
+    "reset-before-auth, hangup-before-metadata. After BYTES of the stream: fin, reset, silence, garbage, error. "
+    "sound: nothing.",
+)
 @exits
 def gateway(
     tapes: tuple[Path, ...],
@@ -53,6 +62,7 @@ def gateway(
     speed: float | None,
     then: str,
     key: str | None,
+    faults: tuple[str, ...],
 ) -> None:
     """Serve DBN files by the Databento Live protocol.
 
@@ -60,10 +70,20 @@ def gateway(
     its configuration and hub.clock: tape. What happens is told as JSON lines.
     """
     from pine.core.errors import DataError, SandboxError
+    from pine.sandbox.faults import Fault
     from pine.sandbox.gateway import run_gateway
 
+    planned = [Fault.parse(text) for text in faults]
     try:
-        code = run_gateway([*tapes, *more], host=host, port=port, speed=speed, then=then, key=key)  # type: ignore[arg-type]
+        code = run_gateway(
+            [*tapes, *more],
+            host=host,
+            port=port,
+            speed=speed,
+            then=then,  # type: ignore[arg-type]  # one of the choices
+            key=key,
+            faults=planned,
+        )
     except DataError as error:
         raise SandboxError(str(error)) from None
     sys.exit(code)

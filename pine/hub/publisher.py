@@ -9,6 +9,7 @@ from attrs import define, field
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
+from pine.bus.pauses import pause
 from pine.bus.writer import Writer
 from pine.core.bar import Bar
 from pine.core.config import Config
@@ -110,6 +111,7 @@ class Publisher:
         for item in closed:
             self._append_facts(item)
         written = self.writer.commit()
+        pause(keys.HUB, "facts-written")
         self.bars += sum(len(item.bars) for item in closed)
         self.repeated += written.repeated
         reached = self.last_clock
@@ -120,6 +122,7 @@ class Publisher:
                 self.writer.append(keys.CLOCK, streams.entry_id(boundary), {"prev": previous})
                 reached = boundary
         self.writer.commit()
+        pause(keys.HUB, "clock-written")
         self.last_clock = reached
 
     def _append_facts(self, item: Closed) -> None:

@@ -20,6 +20,7 @@ from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.connection import is_away, revive
 from pine.bus.lease import Lease
+from pine.bus.pauses import pause
 from pine.bus.writer import Writer
 from pine.core.config import Config
 from pine.core.errors import BusError
@@ -150,10 +151,11 @@ class Courier:
             if self.stop.is_set() or self._limit.wait(self.clock()) > 0:
                 return
             identifier, intent = self._queues[symbol][0]
-            pause = self._try(intent)
-            if pause is not None:
-                self._not_before[symbol] = time.monotonic() + pause
+            again_in = self._try(intent)
+            if again_in is not None:
+                self._not_before[symbol] = time.monotonic() + again_in
                 continue
+            pause(self.lease.role, "recorded")
             self._queues[symbol].popleft()
             self._acknowledge(identifier)
 
@@ -208,7 +210,10 @@ class Courier:
         self.lease.check()
         self._record(intent, "attempt")
         self._limit.took(self.clock())
-        return self._settle(intent, self._web.post(payload(self.strategy, intent)))
+        pause(self.lease.role, "attempted")
+        answer = self._web.post(payload(self.strategy, intent))
+        pause(self.lease.role, "answered")
+        return self._settle(intent, answer)
 
     def _settle(self, intent: Intent, answer: Answer) -> float | None:
         """Record what an answer means; return the seconds to wait if it is to be tried again."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar, Final
 
 from attrs import frozen
@@ -15,6 +15,7 @@ from pine.sandbox.wire import Wire
 
 EARLY: Final = ("refuse", "mute", "hangup-before-auth", "reset-before-auth", "hangup-before-metadata")
 LATE: Final = ("fin", "reset", "silence", "garbage", "error")
+SOUND: Final = "sound"
 GARBAGE: Final = b"\xee" * 4096
 
 
@@ -28,7 +29,7 @@ class Fault:
         ``refuse`` closes at once, ``mute`` never speaks, ``hangup-before-auth`` and ``reset-before-auth`` end after
         the challenge, ``hangup-before-metadata`` after the start; of the stream, ``fin`` is a clean end, ``reset``
         a broken connection, ``silence`` a stop without an end, ``garbage`` bytes that are no DBN, ``error`` an
-        error message and the end.
+        error message and the end; ``sound`` is no fault.
     after
         Bytes of the stream before a late fault.
     """
@@ -46,8 +47,9 @@ class Fault:
             If the manner is unknown or the number is none.
         """
         manner, _, after = text.partition(":")
-        if manner not in EARLY + LATE or not (after or "0").isdigit():
-            raise SandboxError(f"fault: found {text!r}, expected one of {', '.join(EARLY + LATE)}, perhaps with :BYTES")
+        known = (SOUND, *EARLY, *LATE)
+        if manner not in known or not (after or "0").isdigit():
+            raise SandboxError(f"fault: found {text!r}, expected one of {', '.join(known)}, perhaps with :BYTES")
         return cls(manner, int(after or 0))
 
 
@@ -60,11 +62,14 @@ class FaultyWire:
         The sound connection underneath.
     fault
         What happens when the bytes are used up.
+    on_failure
+        Called when it does.
     """
 
-    def __init__(self, wire: Wire, fault: Fault) -> None:
+    def __init__(self, wire: Wire, fault: Fault, on_failure: Callable[[], None]) -> None:
         self._wire = wire
         self._fault = fault
+        self._on_failure = on_failure
         self._left = fault.after
 
     def compress(self) -> None:
@@ -85,6 +90,7 @@ class FaultyWire:
         await self._fail()
 
     async def _fail(self) -> None:
+        self._on_failure()
         if self._fault.manner == "silence":
             await asyncio.Event().wait()
         if self._fault.manner == "garbage":
@@ -114,9 +120,15 @@ class FaultySession(Session):
         self._fault = self.faults.popleft() if self.faults else None
         self._sound = wire
 
+    def _tell(self) -> None:
+        if self._fault is not None:
+            self.playback.notify("fault", {"session": self.number, "manner": self._fault.manner})
+
     async def greet(self) -> str:
         """Send the challenge, unless this is where it ends."""
         manner = self._fault.manner if self._fault else ""
+        if manner in EARLY and manner != "hangup-before-metadata":
+            self._tell()
         if manner == "refuse":
             raise ConnectionResetError("as planned")
         if manner == "mute":
@@ -131,11 +143,12 @@ class FaultySession(Session):
     async def open_stream(self) -> None:
         """Send the header, unless this is where it ends."""
         if self._fault is not None and self._fault.manner == "hangup-before-metadata":
+            self._tell()
             await self.wire.finish()
             raise ConnectionResetError("as planned")
         await super().open_stream()
         if self._fault is not None and self._fault.manner in LATE:
-            self.wire = FaultyWire(self._sound, self._fault)  # type: ignore[assignment]  # the same methods
+            self.wire = FaultyWire(self._sound, self._fault, self._tell)  # type: ignore[assignment]  # the same methods
 
     async def _stream(self) -> None:
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pine.core.errors import SandboxError
 from pine.core.times import Clock, isoformat
 from pine.sandbox.events import print_event
+from pine.sandbox.faults import Fault, faulty_session
 from pine.sandbox.reel import Reel
 from pine.sandbox.session import Notify, Playback, Session, Then
 from pine.sandbox.tape import Tape
@@ -149,6 +150,7 @@ def run_gateway(
     speed: float | None = None,
     then: Then = "idle",
     key: str | None = None,
+    faults: Sequence[Fault] = (),
 ) -> int:
     """Serve DBN files until SIGINT or SIGTERM, telling what happens as JSON lines on standard output.
 
@@ -158,6 +160,8 @@ def run_gateway(
         DBN files, merged by time.
     host, port, speed, then, key
         As for `Gateway`.
+    faults
+        What goes wrong in the first sessions, one each.
 
     Returns
     -------
@@ -172,7 +176,8 @@ def run_gateway(
         If the gateway cannot start.
     """
     tape = Tape.load(tapes)
-    gateway = Gateway(tape, host=host, port=port, speed=speed, then=then, key=key, notify=print_event)
+    session = faulty_session(faults) if faults else Session
+    gateway = Gateway(tape, host=host, port=port, speed=speed, then=then, key=key, notify=print_event, session=session)
     asyncio.run(_serve(gateway, tape))
     return 0
 

@@ -16,6 +16,7 @@ from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.connection import is_away, revive
 from pine.bus.lease import Lease
+from pine.bus.pauses import pause
 from pine.bus.writer import Writer
 from pine.core.config import Config
 from pine.core.errors import DataError
@@ -157,7 +158,9 @@ class LiveSource:
             if stream in self._entries_read:
                 self._entries_read[stream] += 1
                 self._writer.move_group(stream, self.strategy, streams.entry_id(ms), self._entries_read[stream])
+        pause(self.lease.role, "decided")
         self._writer.commit_until_written(self._await_server)
+        pause(self.lease.role, "acknowledged")
         for entry in outcome.entries:
             _tell(entry)
         self.intents += sum(isinstance(entry, Intent) for entry in outcome.entries)
@@ -197,7 +200,10 @@ class LiveSource:
             return self._step(past, live=False)
         self._book_control()
         entry = self._read_clock()
-        return None if entry is None else self._step(entry, live=True)
+        if entry is None:
+            return None
+        pause(self.lease.role, "read")
+        return self._step(entry, live=True)
 
     def _read_clock(self) -> streams.Entry | None:
         if not self._pending and not self._recheck:

@@ -26,7 +26,7 @@ class Performance:
         server = EmbeddedServer(self.config.data_dir)
         client = connect(self.config)
         try:
-            return read_record(client, self.config, self.facts["tape_end"])
+            return read_record(client, self.config, self.facts["tape"]["end"])
         finally:
             client.close()
             server.stop()

@@ -73,7 +73,6 @@ def test_a_process_killed_and_started_again_leaves_the_same_streams(
             server.ensure()
         else:
             stage.kill(victim)
-            stage.start(victim)
 
     assert play(tape, tmp_path, look=look, may_be_unknown=victim == "server") == performance.record()
     assert len(killed) == 2

@@ -6,7 +6,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+import redis
+
+from pine.bus.connection import is_away
 from pine.core.config import load_config
+from pine.sandbox.demo.chaos import Chaos
 from pine.sandbox.demo.plan import GENERATED, roots_of, write_config
 from pine.sandbox.demo.stage import START_SECONDS, Stage, stage, start_stand_ins, stop_all
 from pine.sandbox.demo.summary import summarise
@@ -15,6 +19,7 @@ from pine.strategies.catalog import PARAMS
 NEAR_GENERATED: Final = 0.3
 NEAR_RECORDED: Final = 0.15
 LOOK_SECONDS: Final = 0.2
+CHAOS_LOOK_SECONDS: Final = 0.05
 
 Look = Callable[[Stage], None]
 
@@ -27,6 +32,7 @@ def perform(
     *,
     generated: bool = False,
     at_end: Look = lambda _: None,
+    chaos: Chaos | None = None,
 ) -> dict[str, Any]:
     """Run the whole system on tapes and return its facts.
 
@@ -44,6 +50,8 @@ def perform(
         Whether the tapes hold the generated market of the demonstration's own roots.
     at_end
         Called once, when everything that follows from the tape is done and the processes still run.
+    chaos
+        What goes wrong on the way.
 
     Raises
     ------
@@ -52,25 +60,41 @@ def perform(
     """
     began = time.monotonic()
     roots, near = (GENERATED, NEAR_GENERATED) if generated else (roots_of(tapes), NEAR_RECORDED)
-    stand_ins = start_stand_ins(folder, tapes, speed)
+    stand_ins = start_stand_ins(folder, tapes, speed, chaos.plan.faults if chaos else ())
     try:
-        ports = [child.event("listening", START_SECONDS)["port"] for child in stand_ins]
-        webhook = f"http://127.0.0.1:{ports[1]}/trading/webhook"
-        config = load_config(write_config(folder, roots, ports[0], webhook, near=near), PARAMS)
-        with stage(folder, config, *stand_ins) as running:
+        listening = [child.event("listening", START_SECONDS) for child in stand_ins]
+        gateway_port, broker_port = (event["port"] for event in listening)
+        webhook = f"http://127.0.0.1:{broker_port}/trading/webhook"
+        config = load_config(write_config(folder, roots, gateway_port, webhook, near=near), PARAMS)
+        with stage(folder, config, *stand_ins, environment=chaos.holder.environment if chaos else None) as running:
             running.raise_curtain()
-            while not running.finished():
-                look(running)
-                time.sleep(LOOK_SECONDS)
+            _attend(running, look, chaos)
             look(running)
             at_end(running)
             running.ring_down()
             facts = summarise(running.client, config, _received(folder), time.monotonic() - began)
             facts["exit_codes"] = running.exit_codes
-            facts["tape_end"] = running.tape_end
+            facts["tape"] = {"first": listening[0]["first"], "last": listening[0]["last"], "end": running.tape_end}
+            if chaos is not None:
+                facts["chaos"] = chaos.facts(running)
             return facts
     finally:
         stop_all(stand_ins)
+
+
+def _attend(running: Stage, look: Look, chaos: Chaos | None) -> None:
+    """Look on, and let go wrong what is to go wrong, until everything is done."""
+    while True:
+        try:
+            if chaos is not None:
+                chaos.look(running)
+            if running.finished() and (chaos is None or chaos.over):
+                return
+            look(running)
+        except redis.RedisError as error:
+            if chaos is None or not is_away(error):
+                raise
+        time.sleep(LOOK_SECONDS if chaos is None else CHAOS_LOOK_SECONDS)
 
 
 def generate(folder: Path, days: int, seed: int) -> Path:

@@ -15,17 +15,17 @@ Record = dict[str, list[tuple[str, dict[bytes, bytes]]]]
 """Entries by key, in order, without the writers' tokens; a hash has its fields as ids."""
 
 
-def read_record(client: Client, config: Config, tape_end: int) -> Record:
-    """Return bars, volumes, clock, events, leads, ledgers and flights of a run, until its tape ended.
+def read_record(client: Client, config: Config, until: int) -> Record:
+    """Return bars, volumes, clock, events, leads, ledgers and flights of a run, as far as its tape has them.
 
-    Afterwards time goes on with heartbeats for as long as the processes happen to live.
+    After the tape time goes on with heartbeats for as long as the processes happen to live.
 
     Parameters
     ----------
     client, config
         The server that holds the run, and what it ran with.
-    tape_end
-        Time of the last record of the tape, in ns.
+    until
+        Time in ns; the minute that holds it is left out.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def read_record(client: Client, config: Config, tape_end: int) -> Record:
     undeclared = [key.decode() for key in client.scan_iter(count=1000) if not keys.is_declared(key.decode())]
     if undeclared:
         raise SandboxError(f"found keys that no module declares: {', '.join(sorted(undeclared))}")
-    last = str((tape_end // NS_PER_MINUTE - 1) * NS_PER_MINUTE // NS_PER_MS)
+    last = str((until // NS_PER_MINUTE - 1) * NS_PER_MINUTE // NS_PER_MS)
     names = [keys.CLOCK, keys.EVENTS]
     for symbol in config.instruments:
         names += [*(keys.bars(symbol, timeframe) for timeframe in Timeframe), keys.volume(symbol)]

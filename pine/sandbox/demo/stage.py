@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -27,6 +27,7 @@ from pine.orders.courier import GROUP, role
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
+BEFORE: Final = " before"
 
 
 @define(eq=False)
@@ -39,7 +40,15 @@ class Child:
     events: "queue.SimpleQueue[dict[str, Any]]" = field(factory=queue.SimpleQueue)
 
     @classmethod
-    def start(cls, name: str, arguments: list[str], folder: Path, *, tells: bool = False) -> "Child":
+    def start(
+        cls,
+        name: str,
+        arguments: list[str],
+        folder: Path,
+        *,
+        tells: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> "Child":
         """Start ``pine`` with arguments; what it logs goes to ``logs/NAME.log``."""
         log = folder / "logs" / f"{name}.log"
         log.parent.mkdir(exist_ok=True)
@@ -50,6 +59,7 @@ class Child:
                 stdout=subprocess.PIPE if tells else sink,
                 stderr=sink,
                 text=True,
+                env=None if environment is None else {**os.environ, **environment},
             )
         child = cls(name, process, log)
         if tells and process.stdout is not None:
@@ -105,6 +115,8 @@ class Stage:
         Holds configuration, data and logs.
     config
         The loaded configuration.
+    environment
+        What the processes have in their environment besides ours.
     """
 
     folder: Path
@@ -112,9 +124,11 @@ class Stage:
     gateway: Child
     broker: Child
     client: Client
+    environment: Mapping[str, str] = field(factory=dict)
     children: dict[str, Child] = field(factory=dict)
     exit_codes: dict[str, int] = field(factory=dict)
     tape_end: int = 0
+    faults: list[str] = field(factory=list)
 
     @property
     def strategies(self) -> list[str]:
@@ -124,13 +138,23 @@ class Stage:
     def start(self, name: str) -> None:
         """Start ``hub`` or ``worker NAME``, for the first time or again."""
         arguments = ["-c", str(self.config.path), *name.split()]
-        self.children[name] = Child.start(name.replace(" ", "-"), arguments, self.folder)
+        log = name.replace(" ", "-")
+        self.children[name] = Child.start(log, arguments, self.folder, environment=self.environment)
+
+    def start_standby(self, name: str) -> None:
+        """Start a second process of a name that waits for the first one's lease; `kill` then ends the first."""
+        self.children[f"{name}{BEFORE}"] = self.children[name]
+        self.start(name)
 
     def kill(self, name: str) -> None:
-        """Kill a process that this stage started, with no chance to clean up."""
-        process = self.children[name].process
-        process.kill()
-        process.wait()
+        """Kill a process that this stage started, with no chance to clean up; unless one stands by, start another."""
+        child = self.children.pop(f"{name}{BEFORE}", None)
+        stood_by = child is not None
+        child = child or self.children[name]
+        child.process.kill()
+        child.process.wait()
+        if not stood_by:
+            self.start(name)
 
     def raise_curtain(self) -> None:
         """Start the workers, wait until each has its cursor, then start the hub."""
@@ -149,16 +173,22 @@ class Stage:
         """Tell whether the tape has ended and everything that follows from it is done."""
         for child in (self.gateway, self.broker, *self.children.values()):
             child.check()
+        self._listen()
         if not self.tape_end:
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    event = self.gateway.events.get_nowait()
-                    if event.get("event") == "tape_end":
-                        self.tape_end = int(event["ts"])
             return False
         hub = self.client.hgetall(keys.heartbeat(keys.HUB))
         published = int(hub.get(b"watermark", 0)) >= self.tape_end - NS_PER_SECOND and hub.get(b"unpublished") == b"0"
         return published and all(self._settled(name) for name in self.strategies)
+
+    def _listen(self) -> None:
+        """Take notice of what the gateway tells."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                event = self.gateway.events.get_nowait()
+                if event.get("event") == "tape_end" and not self.tape_end:
+                    self.tape_end = int(event["ts"])
+                if event.get("event") == "fault":
+                    self.faults.append(str(event["manner"]))
 
     def _settled(self, strategy: str) -> bool:
         cursor = streams.group_info(self.client, keys.CLOCK, strategy)
@@ -207,7 +237,9 @@ class Stage:
             time.sleep(0.02)
 
 
-def start_stand_ins(folder: Path, tapes: Sequence[Path], speed: float | None) -> tuple[Child, Child]:
+def start_stand_ins(
+    folder: Path, tapes: Sequence[Path], speed: float | None, faults: Sequence[str] = ()
+) -> tuple[Child, Child]:
     """Start gateway and receiver on free ports; each tells its port in its event ``listening``."""
     pace = "max" if speed is None else str(speed)
     gateway = Child.start(
@@ -220,6 +252,7 @@ def start_stand_ins(folder: Path, tapes: Sequence[Path], speed: float | None) ->
             "--speed",
             pace,
             *(part for tape in tapes for part in ("--dbn", str(tape))),
+            *(part for fault in faults for part in ("--fault", fault)),
         ],
         folder,
         tells=True,
@@ -241,11 +274,13 @@ def stop_all(children: Sequence[Child]) -> None:
 
 
 @contextlib.contextmanager
-def stage(folder: Path, config: Config, gateway: Child, broker: Child) -> Iterator[Stage]:
+def stage(
+    folder: Path, config: Config, gateway: Child, broker: Child, environment: Mapping[str, str] | None = None
+) -> Iterator[Stage]:
     """Provide the server and, whatever happens, leave no process behind."""
     server = EmbeddedServer(config.data_dir)
     client = connect(config)
-    running = Stage(folder, config, gateway, broker, client)
+    running = Stage(folder, config, gateway, broker, client, environment or {})
     try:
         yield running
     finally:
