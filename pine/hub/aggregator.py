@@ -78,6 +78,13 @@ class Aggregator:
         Whether quiet minutes inside an open session become flat bars.
     leads
         Leads that are already written, by root and session start.
+
+    Attributes
+    ----------
+    watermark
+        Event time in ns up to which all trades are held to be in.
+    last_trade
+        When, in ns, the newest sound trade was received; 0 before the first.
     """
 
     rules: Mapping[str, SessionRule]
@@ -88,6 +95,7 @@ class Aggregator:
     leads: Mapping[str, Mapping[int, Lead]] = field(factory=dict)
     counts: Counter[str] = field(factory=Counter)
     watermark: int = 0
+    last_trade: int = 0
     closed_until: int = 0
     table: InstrumentTable = field(init=False)
     _roots: dict[str, RootBars] = field(init=False)
@@ -207,6 +215,7 @@ class Aggregator:
         keep &= ~late
         self._merge(minutes[keep], slots[keep], trades["price"][keep], trades["size"][keep])
         self.watermark = max(self.watermark, min(int(np.maximum(seen[-1], trusted[-1])), limit))
+        self.last_trade = max(self.last_trade, int(trusted.max()))
         self.clock.observe(int(trusted.max()))
 
     def advance(self) -> list[Closed]:

@@ -330,6 +330,7 @@ class Hub:
             "token": self.lease.token,
             "uptime_s": int(time.monotonic() - self._started),
             "watermark": watermark,
+            "last_trade": self.aggregator.last_trade,
             "unpublished": len(self._closed),
             "last_clock": self.publisher.last_clock,
             "connections": self._connections,

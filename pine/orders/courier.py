@@ -26,6 +26,7 @@ from pine.core.config import Config
 from pine.core.errors import BusError
 from pine.core.times import Clock, from_seconds, isoformat
 from pine.orders.entries import Intent, decode
+from pine.orders.gates import Freshness, KillSwitch
 from pine.orders.ledger import Deliveries
 from pine.orders.ratelimit import RateLimit
 from pine.orders.traderspost import Answer, TradersPost, Verdict, payload
@@ -45,7 +46,10 @@ AWAY_SECONDS: Final = 30.0
 IDLE_SECONDS: Final = 3.0
 """How long the worker must be gone, with nothing owed, before a courier that belongs to it ends."""
 
-NEVER_POSTED: Final = frozenset({"rejected", "expired", "not posted"})
+STALE_PAUSE: Final = 1.0
+"""Seconds until a courier looks again whether the data is fresh; the entry's age goes on."""
+
+NEVER_POSTED: Final = frozenset({"rejected", "expired", "blocked", "not posted"})
 SETTLED: Final = NEVER_POSTED | {"posted", "skipped"}
 
 logger = logging.getLogger(__name__)
@@ -91,6 +95,9 @@ class Courier:
     _web: TradersPost = field(init=False)
     _deliveries: Deliveries = field(init=False)
     _limit: RateLimit = field(init=False)
+    _killswitch: KillSwitch = field(init=False)
+    _freshness: Freshness = field(init=False)
+    _stale: bool = False
     _queues: dict[str, deque[tuple[str, Intent]]] = field(factory=lambda: defaultdict(deque))
     _not_before: dict[str, float] = field(factory=dict)
     _beat_at: float = 0.0
@@ -98,6 +105,8 @@ class Courier:
 
     def __attrs_post_init__(self) -> None:
         self._writer = Writer(self.client, role(self.strategy), self.lease.token)
+        self._killswitch = KillSwitch(self.config.path.with_name(".env"))
+        self._freshness = Freshness(self.client, self.config, self.clock)
         self._web = TradersPost(self.config.strategies[self.strategy].webhook, self.config.orders.timeout_s)
 
     def run(self) -> None:
@@ -204,9 +213,15 @@ class Courier:
         if not intent.is_entry and self._deliveries.state(intent.entry or "") in NEVER_POSTED:
             self._record(intent, "skipped", text="its entry was never posted")
             return None
-        if intent.is_entry and self._too_old(intent):
-            self._give_up(intent, "expired", Answer(Verdict.REFUSED, text="too old"))
-            return None
+        if intent.is_entry:
+            if self._too_old(intent):
+                self._give_up(intent, "expired", Answer(Verdict.REFUSED, text="too old"))
+                return None
+            if reason := self._killswitch.reason():
+                self._give_up(intent, "blocked", Answer(Verdict.REFUSED, text=reason))
+                return None
+            if self._is_stale(intent):
+                return STALE_PAUSE
         self.lease.check()
         self._record(intent, "attempt")
         self._limit.took(self.clock())
@@ -258,6 +273,16 @@ class Courier:
     def _too_old(self, intent: Intent) -> bool:
         limit = self.config.orders.entry_max_age_s
         return limit is not None and self.clock() - intent.step > from_seconds(limit)
+
+    def _is_stale(self, intent: Intent) -> bool:
+        """Tell whether an entry must wait for fresh data; the desk is told once."""
+        reason = self._freshness.reason(intent.symbol)
+        if reason is not None and not self._stale:
+            logger.error(reason, extra={"fields": {"intent": intent.id, "held": "until it is fresh or too old"}})
+        if reason is None and self._stale:
+            logger.warning("data is fresh again", extra={"fields": {"symbol": intent.symbol}})
+        self._stale = reason is not None
+        return self._stale
 
     def _record(self, intent: Intent, state: str, status: int = 0, text: str = "") -> None:
         fields = {

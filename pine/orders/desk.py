@@ -11,7 +11,7 @@ from pine.core.contract import parse_contract
 from pine.core.errors import PineError
 from pine.core.timeframe import NS_PER_MINUTE
 from pine.core.times import to_datetime
-from pine.orders.entries import Action, Entry, Fill, Intent
+from pine.orders.entries import Action, Control, Entry, Fill, Intent
 from pine.orders.portfolio import Portfolio
 from pine.strategies.account import Position
 
@@ -116,6 +116,26 @@ class Desk:
         self.decisions.append({"symbol": symbol, "ask": "exit", "reason": reason, "refused": None})
         return self._book_exit(position, reason, self._last[symbol].close, facts)
 
+    def flatten(self, control: Control) -> list[Entry]:
+        """Close every position between two steps, for an operator; return the ledger entries, the request first.
+
+        An entry on its way was posted already: it fills at the last close first. The exits' ids hold the request's,
+        so that they are the same wherever the ledger is folded again.
+        """
+        self.entries = []
+        self._add(control)
+        for symbol in sorted(self.portfolio.busy()):
+            orders = self.portfolio.pending(symbol)
+            if any(not order.is_entry for order in orders):
+                continue
+            for order in orders:
+                self._fill(order, self._price(symbol, order.price), self._step - NS_PER_MINUTE)
+            position = self.portfolio.positions[symbol]
+            facts = {"who": control.who, "why": control.reason}
+            name = f"flatten-{control.request}"
+            self._book_exit(position, "flatten", self._price(symbol, position.price), facts, name)
+        return self.entries
+
     def value(self) -> float:
         """Return cash plus open profit at the last closes, in dollars."""
         total = self.portfolio.cash
@@ -134,9 +154,23 @@ class Desk:
             return f"halted: {self.portfolio.halted}"
         return self.gate.refusal(self.portfolio, symbol, self._step)
 
-    def _book_exit(self, position: Position, reason: str, price: float, facts: Mapping[str, Any]) -> Intent:
+    def _price(self, symbol: str, otherwise: float) -> float:
+        last = self._last.get(symbol)
+        return otherwise if last is None else last.close
+
+    def _book_exit(
+        self, position: Position, reason: str, price: float, facts: Mapping[str, Any], name: str | None = None
+    ) -> Intent:
         return self._book(
-            position.symbol, "exit", abs(position.quantity), reason, price, facts, position.contract, position.entry
+            position.symbol,
+            "exit",
+            abs(position.quantity),
+            reason,
+            price,
+            facts,
+            position.contract,
+            position.entry,
+            name,
         )
 
     def _book(
@@ -149,11 +183,12 @@ class Desk:
         facts: Mapping[str, Any],
         contract: str | None = None,
         entry: str | None = None,
+        name: str | None = None,
     ) -> Intent:
         day = to_datetime(self._step)
         raw = contract or parse_contract(self._lead[symbol], day.date()).with_root(self.traded[symbol].root).symbol
         intent = Intent(
-            id=f"{self.strategy}-{day:%Y%m%dT%H%M}Z-{symbol}-{len(self.entries)}",
+            id=f"{self.strategy}-{day:%Y%m%dT%H%M}Z-{symbol}-{name or len(self.entries)}",
             step=self._step,
             symbol=symbol,
             action=action,

@@ -1,6 +1,6 @@
 """What a ledger holds: intents, fills, voids and what operators or couriers asked for."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import cattrs
 import orjson
@@ -9,6 +9,8 @@ from attrs import field, frozen
 from pine.core.errors import DataError
 
 Action = Literal["buy", "sell", "exit"]
+Order = Literal["halt", "resume", "flatten"]
+ORDERS: Final[tuple[Order, ...]] = get_args(Order)
 
 
 @frozen
@@ -113,9 +115,9 @@ class Void:
 
 @frozen
 class Control:
-    """A request of an operator, booked at the step after which it holds."""
+    """A request of an operator, booked at the step after which it holds; the exits of a ``flatten`` follow it."""
 
-    order: Literal["halt", "resume"]
+    order: Order
     reason: str
     who: str
     request: str

@@ -22,8 +22,8 @@ class Delivery:
     Attributes
     ----------
     state
-        ``attempt`` (on its way), ``posted``, ``rejected``, ``expired``, ``skipped``, ``unknown``, ``retry``, or
-        ``not posted`` when an operator found out.
+        ``attempt`` (on its way), ``posted``, ``rejected``, ``expired``, ``blocked`` (by the kill switch), ``skipped``,
+        ``unknown``, ``retry``, or ``not posted`` when an operator found out.
     attempts
         Posts tried so far.
     status

@@ -51,7 +51,8 @@ class Portfolio:
         elif isinstance(entry, Void):
             self._void(entry)
         elif isinstance(entry, Control):
-            self.halted = entry.reason if entry.order == "halt" else None
+            if entry.order != "flatten":
+                self.halted = entry.reason if entry.order == "halt" else None
         else:
             assert isinstance(entry, Origin)
 

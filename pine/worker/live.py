@@ -24,7 +24,7 @@ from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat, to_ms
 from pine.feeds.steps import Step, StepReader, parse_clock
 from pine.orders.desk import Desk
-from pine.orders.entries import Control, Entry, Fill, Intent, Origin, Void, encode
+from pine.orders.entries import ORDERS, Control, Entry, Fill, Intent, Origin, Void, encode
 from pine.orders.ledger import read_ledger
 from pine.worker.engine import Outcome
 
@@ -263,14 +263,26 @@ class LiveSource:
         for identifier, fields in entries:
             booked = _control_entry(identifier, fields)
             if booked is not None and identifier not in self._booked:
-                ms, n = self._next_entry if self._next_entry[0] == self._acked else (self._acked, 0)
-                self._add_entry(ms, n, booked)
-                self._next_entry = (ms, n + 1)
-                self._booked.add(identifier)
-                self.desk.restore(booked)
-                logger.info("booked", extra={"fields": {"request": identifier, "entry": type(booked).__name__}})
+                self._book(identifier, booked)
             self._writer.acknowledge(stream, CONTROL_GROUP, identifier)
             self._writer.commit_until_written(self._await_server)
+
+    def _book(self, identifier: str, booked: Void | Control) -> None:
+        """Add what a request means to the present write, after what the last step left in the ledger."""
+        ms, n = self._next_entry if self._next_entry[0] == self._acked else (self._acked, 0)
+        if isinstance(booked, Control) and booked.order == "flatten":
+            entries = self.desk.flatten(booked)
+        else:
+            self.desk.restore(booked)
+            entries = [booked]
+        for entry in entries:
+            self._add_entry(ms, n, entry)
+            n += 1
+        self._next_entry = (ms, n)
+        self._booked.add(identifier)
+        logger.info("booked", extra={"fields": {"request": identifier, "entry": type(booked).__name__}})
+        for entry in entries:
+            _tell(entry)
 
     def _beat(self) -> None:
         if time.monotonic() - self._beat_at < HEARTBEAT_SECONDS:
@@ -323,7 +335,7 @@ def _longest(timeframe: Timeframe) -> int:
     return minutes[timeframe] * NS_PER_MINUTE
 
 
-def _control_entry(identifier: str, fields: dict[bytes, bytes]) -> Entry | None:
+def _control_entry(identifier: str, fields: dict[bytes, bytes]) -> Void | Control | None:
     """Return what a request means for the ledger; a request that cannot be read is logged and left out."""
     try:
         raw = orjson.loads(fields[b"request"])
@@ -332,8 +344,8 @@ def _control_entry(identifier: str, fields: dict[bytes, bytes]) -> Entry | None:
     if isinstance(raw, dict) and all(isinstance(value, str) for value in raw.values()):
         if raw.keys() >= {"intent", "reason"} and raw.get("order") == "void":
             return Void(intent=raw["intent"], reason=raw["reason"], request=identifier)
-        order = raw.get("order")
-        if raw.keys() >= {"who", "reason"} and (order == "halt" or order == "resume"):  # narrows the type
+        order = next((known for known in ORDERS if known == raw.get("order")), None)
+        if raw.keys() >= {"who", "reason"} and order is not None:
             return Control(order=order, reason=raw["reason"], who=raw["who"], request=identifier)
     logger.error("control request not understood", extra={"fields": {"request": identifier}})
     return None

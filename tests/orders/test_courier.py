@@ -38,7 +38,8 @@ def broker() -> Iterator[Broker]:
 def config(tmp_path: Path, broker: Broker) -> Config:
     path = tmp_path / "pine.yaml"
     path.write_text(
-        f"data_dir: data\norders: {{entry_max_age_s: 120, timeout_s: 2, retries: 2}}\ninstruments: {{ES: , GC: }}\n"
+        "data_dir: data\norders: {entry_max_age_s: 120, stale_after_s: null, timeout_s: 2, retries: 2}\n"
+        "instruments: {ES: , GC: }\n"
         f"strategies: {{a: {{type: ibs, webhook: '{broker.url('a')}', instruments: [ES, GC]}}}}\n"
     )
     return load_config(path, PARAMS, {})

@@ -183,6 +183,9 @@ class OrdersConfig:
     ----------
     entry_max_age_s
         An entry older than this when its turn comes is not posted any more; ``null`` posts at any age.
+    stale_after_s
+        No entry is posted while the newest trade of any instrument is older than this in an open market; ``null``
+        posts on data of any age.
     timeout_s
         How long the webhook may take to answer.
     retries
@@ -192,6 +195,7 @@ class OrdersConfig:
     """
 
     entry_max_age_s: int | None = field(default=120, validator=_OPTIONAL_POSITIVE)
+    stale_after_s: int | None = field(default=120, validator=_OPTIONAL_POSITIVE)
     timeout_s: float = field(default=10.0, validator=_POSITIVE_FINITE)
     retries: int = field(default=8, validator=validators.ge(0))
     per_minute: int | None = field(default=60, validator=_OPTIONAL_POSITIVE)

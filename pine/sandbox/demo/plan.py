@@ -29,6 +29,7 @@ hub:
 
 orders:
   entry_max_age_s: null    # a tape's orders are old by nature, and come faster than a real day's
+  stale_after_s: null
   per_minute: null
   per_hour: null
 

@@ -1,0 +1,85 @@
+"""What may keep an entry from being posted, judged at the moment of posting; exits always go."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from attrs import field, frozen
+from dotenv import dotenv_values
+
+from pine.bus import keys
+from pine.bus.client import Client
+from pine.core.calendar import is_open
+from pine.core.config import Config
+from pine.core.timeframe import NS_PER_SECOND
+from pine.core.times import Clock
+
+VARIABLE: Final = "POLICY_KILLSWITCH"
+OFF: Final = frozenset({"", "0", "false", "no", "off"})
+ON: Final = frozenset({"1", "true", "yes", "on"})
+
+
+@frozen
+class KillSwitch:
+    """The desk's emergency stop: ``POLICY_KILLSWITCH`` in the environment or in ``.env``, read anew each time.
+
+    Parameters
+    ----------
+    path
+        The ``.env`` file beside the configuration; it need not exist.
+    environ
+        The environment.
+    """
+
+    path: Path
+    environ: Mapping[str, str] = field(factory=lambda: os.environ)
+
+    def reason(self) -> str | None:
+        """Return why nothing may be entered, or nothing; what cannot be read or understood counts as on."""
+        try:
+            beside = dotenv_values(self.path).get(VARIABLE) if self.path.exists() else None
+        except (OSError, UnicodeDecodeError) as error:
+            return f"kill switch: {self.path.name} cannot be read: {type(error).__name__}"
+        for where, value in (("the environment", self.environ.get(VARIABLE)), (self.path.name, beside)):
+            word = (value or "").strip().lower()
+            if word in ON:
+                return f"kill switch: {VARIABLE} is on in {where}"
+            if word not in OFF:
+                return f"kill switch: {VARIABLE} in {where} is neither on nor off, which counts as on"
+        return None
+
+
+@frozen
+class Freshness:
+    """Whether the hub's data is recent enough to enter on.
+
+    Parameters
+    ----------
+    client
+        Connection to the stream server.
+    config
+        The configuration; ``orders.stale_after_s`` is the limit, and with ``hub.clock: tape`` the present is the
+        hub's watermark.
+    clock
+        Wall time in ns.
+    """
+
+    client: Client
+    config: Config
+    clock: Clock
+
+    def reason(self, symbol: str) -> str | None:
+        """Return why nothing may be entered on a symbol, or nothing; a closed market is silent and healthy."""
+        limit = self.config.orders.stale_after_s
+        if limit is None:
+            return None
+        facts = self.client.hgetall(keys.heartbeat(keys.HUB))
+        if not facts:
+            return "stale data: no hub is running"
+        newest = int(facts.get(b"last_trade", 0))
+        now = int(facts.get(b"watermark", 0)) if self.config.hub.clock == "tape" else self.clock()
+        age = (now - newest) / NS_PER_SECOND
+        if age <= limit or not is_open(self.config.session_rule(symbol).group, now):
+            return None
+        return f"stale data: the newest trade is {age:.0f} s old in an open market, the limit is {limit} s"
