@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format lock clean help
+.PHONY: demo test chaos check format lock clean help
 
 help:
 	@echo "make demo    run the whole system once on a generated market"
 	@echo "make test    run the tests"
+	@echo "make chaos   the long campaign of kills, some twenty minutes"
 	@echo "make check   formatting, lint, types"
 	@echo "make format  mend formatting and simple lint"
 	@echo "make lock    pin dependencies anew from pyproject.toml"
@@ -19,6 +20,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest -n 2 --dist worksteal
+
+chaos: $(READY)
+	$(BIN)/pytest -s tests/chaos/campaign.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -1,7 +1,11 @@
 """One way to connect, with redis-py's defaults set right for blocking reads and explicit ids."""
 
 import contextlib
-from typing import Any, Final, cast
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -15,6 +19,13 @@ from pine.core.errors import BusError, ServerUnfit
 
 MIN_REDIS: Final = (7, 0)
 MIN_VALKEY: Final = (8, 0)
+EMBEDDED_SECONDS: Final = 60.0
+EMBEDDED_PAUSE: Final = 0.1
+AWAY_PAUSE: Final = 0.2
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 def connect(config: Config, *, start: bool = True) -> Client:
@@ -35,23 +46,35 @@ def connect(config: Config, *, start: bool = True) -> Client:
         If its settings would lose data.
     """
     if config.bus.url == "embedded":
-        server = embedded.EmbeddedServer(config.data_dir, config.bus.fsync)
+        return _connect_embedded(embedded.EmbeddedServer(config.data_dir, config.bus.fsync), start=start)
+    try:
+        client = client_for(config.bus.url)
+    except ValueError:  # its text may hold part of a password
+        raise BusError("bus.url: cannot be read; expected one such as redis://user:password@host:6379/0") from None
+    try:
+        assert_fit(client)
+    except redis.RedisError as error:
+        raise BusError(f"bus.url: the server does not answer: {error}") from None
+    return client
+
+
+def _connect_embedded(server: embedded.EmbeddedServer, *, start: bool) -> Client:
+    """Return a client of the private server; one that is killed while we look is started again."""
+    deadline = time.monotonic() + EMBEDDED_SECONDS
+    while True:
         if start:
             server.ensure()
         elif not server.is_running():
-            raise BusError(f"no server runs in {config.data_dir}; start the hub, or pine server start")
+            raise BusError(f"no server runs in {server.data_dir}; start the hub, or pine server start")
         client = client_for(server.url)
-    else:
         try:
-            client = client_for(config.bus.url)
-        except ValueError:  # its text may hold part of a password
-            raise BusError("bus.url: cannot be read; expected one such as redis://user:password@host:6379/0") from None
-    try:
-        client.ping()
-    except redis.RedisError as error:
-        raise BusError(f"bus.url: the server does not answer: {error}") from None
-    assert_fit(client)
-    return client
+            assert_fit(client)
+        except redis.RedisError as error:
+            if not start or not is_away(error) or time.monotonic() > deadline:
+                raise BusError(f"the embedded server does not answer: {error}") from None
+            time.sleep(EMBEDDED_PAUSE)
+        else:
+            return client
 
 
 def client_for(url: str) -> Client:
@@ -96,6 +119,23 @@ def is_away(error: redis.RedisError) -> bool:
     """Tell whether the server is gone, starting, or cannot write for now (full disk or memory): wait, try again."""
     kinds = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, redis.OutOfMemoryError)
     return isinstance(error, kinds) or str(error).startswith(_AWAY)
+
+
+def patiently(action: Callable[[], T], config: Config, stop: threading.Event) -> T | None:
+    """Do something on the server, again from its beginning while the server is away; nothing if `stop` came first."""
+    told = False
+    while not stop.is_set():
+        try:
+            return action()
+        except redis.RedisError as error:
+            if not is_away(error):
+                raise
+            if not told:
+                logger.warning("server away", extra={"fields": {"reason": str(error)}})
+                told = True
+            if not stop.wait(AWAY_PAUSE):
+                revive(config)
+    return None
 
 
 def revive(config: Config) -> None:

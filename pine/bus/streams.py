@@ -1,11 +1,12 @@
 """Reading streams: ranges, groups and cursors, with one shape of reply."""
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
 import redis
 
-from pine.bus.client import Client
+from pine.bus.client import Client, RawEntry
 from pine.core.errors import DataError
 
 Entry = tuple[str, dict[bytes, bytes]]
@@ -40,6 +41,45 @@ def read_range(client: Client, stream: str, first: str = "-", last: str = "+") -
         if len(page) < PAGE:
             return
         first = f"({page[-1][0].decode()}"
+
+
+class Rereading:
+    """The entries of a stream between two ids, read page by page, that goes on after a failed read.
+
+    A generator that raised is at its end; this one asks again for what is missing.
+
+    Parameters
+    ----------
+    client
+        Connection to the server.
+    stream, first, last
+        What to read; both ids are included.
+    """
+
+    def __init__(self, client: Client, stream: str, first: str, last: str) -> None:
+        self._client = client
+        self._stream = stream
+        self._first = first
+        self._last = last
+        self._page: deque[RawEntry] = deque()
+        self._exhausted = False
+
+    def next(self) -> Entry | None:
+        """Return the next entry, or nothing after the last one; raises as the client does, and may be called again."""
+        if not self._page and not self._exhausted:
+            page = self._client.xrange(self._stream, self._first, self._last, count=PAGE)
+            self._page.extend(page)
+            self._exhausted = len(page) < PAGE
+            if page:
+                self._first = f"({page[-1][0].decode()}"
+        if not self._page:
+            return None
+        identifier, fields = self._page.popleft()
+        return identifier.decode(), fields
+
+    def give_back(self, entry: Entry) -> None:
+        """Have the entry read last returned again."""
+        self._page.appendleft((entry[0].encode(), entry[1]))
 
 
 def field_of(stream: str, fields: dict[bytes, bytes], name: str) -> bytes:

@@ -1,7 +1,6 @@
 """The hub process: connection, aggregator and publisher on one event loop."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import random
@@ -15,7 +14,7 @@ from attrs import define, field
 
 from pine.bus import keys
 from pine.bus.client import Client
-from pine.bus.connection import connect, is_away, revive
+from pine.bus.connection import connect, is_away, patiently, revive
 from pine.bus.ending import ENDING, stop_on_end
 from pine.bus.lease import Lease
 from pine.core.calendar import is_open
@@ -65,7 +64,9 @@ def run_hub(config: Config) -> int:
         return 0
     lease.keep()
     try:
-        asyncio.run(Hub(config, client, lease).run())
+        hub = patiently(lambda: Hub.prepared(config, client, lease), config, stop)
+        if hub is not None and not stop.is_set():
+            asyncio.run(hub.run())
     finally:
         lease.release()
     return 0
@@ -114,17 +115,21 @@ class Hub:
             leads=read_leads(self.client, self.config.instruments),
         )
 
+    @classmethod
+    def prepared(cls, config: Config, client: Client, lease: Lease) -> "Hub":
+        """Return a hub that has taken up what the streams hold and has registered its symbols."""
+        hub = cls(config, client, lease)
+        hub._resume()
+        hub.publisher.register(config)
+        hub.publisher.log("start", pid=os.getpid(), token=lease.token)
+        logger.info("hub started", extra={"fields": {"symbols": len(config.instruments), "token": lease.token}})
+        return hub
+
     async def run(self) -> None:
         """Work until a signal comes or a task fails."""
         loop = asyncio.get_running_loop()
         for number in ENDING:
             loop.add_signal_handler(number, self._stop.set)
-        self._resume()
-        self.publisher.register(self.config)
-        self.publisher.log("start", pid=os.getpid(), token=self.lease.token)
-        logger.info(
-            "hub started", extra={"fields": {"symbols": len(self.config.instruments), "token": self.lease.token}}
-        )
         tasks = [
             asyncio.create_task(self._supervise(), name="supervise"),
             asyncio.create_task(self._publish_forever(), name="publish"),
@@ -313,8 +318,12 @@ class Hub:
 
     async def _beat(self) -> None:
         while True:
-            with contextlib.suppress(redis.RedisError):  # the publisher says so, and waits
+            try:
                 await asyncio.to_thread(self._beat_locked, self._facts("running"))
+            except redis.RedisError as error:
+                if not is_away(error):
+                    raise
+                await asyncio.to_thread(revive, self.config)  # with nothing to publish nobody else would
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     def _beat_locked(self, facts: dict[str, str | int]) -> None:

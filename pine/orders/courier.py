@@ -111,15 +111,15 @@ class Courier:
 
     def run(self) -> None:
         """Work until stopped, or until the worker is gone and nothing is owed."""
-        streams.ensure_group(self.client, keys.ledger(self.strategy), GROUP)
         away_since: float | None = None
-        self._take_over()
+        taken_over = False
         while not self.stop.is_set():
             self.lease.check()
             try:
-                if away_since is not None:
+                if not taken_over:
+                    streams.ensure_group(self.client, keys.ledger(self.strategy), GROUP)
                     self._take_over()
-                    away_since = None
+                    taken_over, away_since = True, None
                 self._round()
                 if self._finished():
                     return
@@ -127,6 +127,7 @@ class Courier:
                 if not is_away(error):
                     raise
                 away_since = self._wait_for_server(error, away_since)
+                taken_over = False
 
     def _wait_for_server(self, error: redis.RedisError, since: float | None) -> float:
         now = time.monotonic()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -38,11 +39,13 @@ class KillSwitch:
     def reason(self) -> str | None:
         """Return why nothing may be entered, or nothing; what cannot be read or understood counts as on."""
         try:
-            beside = dotenv_values(self.path).get(VARIABLE) if self.path.exists() else None
+            beside = dotenv_values(stream=StringIO(self.path.read_text(encoding="utf-8"))).get(VARIABLE, "")
+        except FileNotFoundError:
+            beside = ""
         except (OSError, UnicodeDecodeError) as error:
             return f"kill switch: {self.path.name} cannot be read: {type(error).__name__}"
-        for where, value in (("the environment", self.environ.get(VARIABLE)), (self.path.name, beside)):
-            word = (value or "").strip().lower()
+        for where, value in (("the environment", self.environ.get(VARIABLE, "")), (self.path.name, beside)):
+            word = "no value" if value is None else value.strip().lower()
             if word in ON:
                 return f"kill switch: {VARIABLE} is on in {where}"
             if word not in OFF:

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -72,7 +72,7 @@ class LiveSource:
     intents: int = 0
     _reader: StepReader = field(init=False)
     _writer: Writer = field(init=False)
-    _warmup: Iterator[streams.Entry] = field(factory=lambda: iter(()))
+    _warmup: streams.Rereading | None = None
     _pending: deque[streams.Entry] = field(factory=deque)
     _recheck: bool = True
     _previous: int = 0
@@ -113,7 +113,7 @@ class LiveSource:
         pending = streams.claim_predecessors(self.client, keys.CLOCK, self.strategy, self.consumer)
         delivered = streams.ms_of(streams.group_info(self.client, keys.CLOCK, self.strategy)["last-delivered-id"])
         self._acked = parse_clock(pending[0])[1] if pending else delivered
-        self._warmup = streams.read_range(
+        self._warmup = streams.Rereading(
             self.client, keys.CLOCK, streams.entry_id(self.origin.origin), f"{self._acked}-{(1 << 64) - 1}"
         )
         logger.info(
@@ -195,15 +195,24 @@ class LiveSource:
 
     def _try_next(self) -> Step | None:
         self._beat()
-        past = next(self._warmup, None)
+        past = None if self._warmup is None else self._warmup.next()
         if past is not None:
-            return self._step(past, live=False)
+            return self._warm(past)
         self._book_control()
         entry = self._read_clock()
         if entry is None:
             return None
         pause(self.lease.role, "read")
         return self._step(entry, live=True)
+
+    def _warm(self, entry: streams.Entry) -> Step:
+        """Read a step of the warm-up; one whose bars cannot be read now is read again when the server is back."""
+        assert self._warmup is not None
+        try:
+            return self._step(entry, live=False)
+        except redis.RedisError:
+            self._warmup.give_back(entry)
+            raise
 
     def _read_clock(self) -> streams.Entry | None:
         if not self._pending and not self._recheck:

@@ -1,12 +1,12 @@
 """The worker process of one strategy."""
 
+import contextlib
 import difflib
 import logging
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 import redis
@@ -14,7 +14,7 @@ from attrs import define
 
 from pine.bus import keys
 from pine.bus.client import Client
-from pine.bus.connection import connect, is_away, revive
+from pine.bus.connection import connect, patiently
 from pine.bus.ending import stop_on_end
 from pine.bus.lease import Lease
 from pine.core.config import Config
@@ -26,7 +26,6 @@ from pine.worker.live import LiveSource
 from pine.worker.provenance import code_hash, config_hash
 
 COURIER_PAUSE: Final = 5.0
-SERVER_PAUSE: Final = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +95,8 @@ def _work(config: Config, strategy: str, client: Client, lease: Lease, stop: thr
         provenance={"config": config_hash(config, strategy), "code": code_hash()},
         on_beat=attendant.look,
     )
-    if not patiently(source.open, config, stop):
+    patiently(source.open, config, stop)
+    if stop.is_set():
         return 0
     if not config.strategies[strategy].webhook:
         logger.warning("no webhook is configured: paper only", extra={"fields": {"strategy": strategy}})
@@ -107,28 +107,13 @@ def _work(config: Config, strategy: str, client: Client, lease: Lease, stop: thr
     rules = {symbol: config.session_rule(symbol) for symbol in config.traded[strategy]}
     engine = Engine(config.strategies[strategy].type, desk, rules, source)
     engine.run()
-    source.heartbeat("stopped")
+    with contextlib.suppress(redis.RedisError):  # everything is written; the server may be gone first
+        source.heartbeat("stopped")
     logger.info(
         "worker stopped",
         extra={"fields": {"steps": engine.steps, "decided": engine.engine_steps, "alerts": len(engine.alerts)}},
     )
     return 0
-
-
-def patiently(action: Callable[[], None], config: Config, stop: threading.Event) -> bool:
-    """Do something on the server, again and again while it is away; return whether it was done before `stop`."""
-    while not stop.is_set():
-        try:
-            action()
-        except redis.RedisError as error:
-            if not is_away(error):
-                raise
-            logger.warning("server away", extra={"fields": {"reason": str(error)}})
-            if not stop.wait(SERVER_PAUSE):
-                revive(config)
-        else:
-            return True
-    return False
 
 
 def await_symbols(client: Client, symbols: list[str], stop: threading.Event, source: LiveSource) -> None:

@@ -393,3 +393,21 @@ def test_asking_whether_it_runs_is_one_attempt(idle: EmbeddedServer, monkeypatch
 
 def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
+
+
+def test_a_server_killed_while_somebody_connects_is_started_again(
+    idle: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = EmbeddedServer.ensure
+    killed: list[int] = []
+
+    def ensure(self: EmbeddedServer) -> None:
+        real(self)
+        if len(killed) < 2:
+            killed.append(kill(self))
+
+    monkeypatch.setattr(EmbeddedServer, "ensure", ensure)
+    client = connect(Config(path=idle.data_dir / "pine.yaml", data_dir=idle.data_dir))
+    assert client.ping()
+    client.close()
+    assert len(killed) == 2

@@ -1,5 +1,7 @@
 """A worker that ends at any step, in order or not, goes on as if nothing had happened."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,9 @@ from market import begin, closed_bars, configure, publish, record
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
+from pine.bus.embedded import EmbeddedServer
 from pine.core.errors import DataError, Fenced
+from pine.feeds.steps import Step
 from pine.orders.entries import Control, Intent, Void, decode
 from pine.orders.ledger import read_ledger
 
@@ -187,3 +191,52 @@ def test_every_stream_of_the_strategy_shows_no_lag_when_caught_up(client: Client
         for timeframe in ("1min", "hourly", "daily"):
             assert streams.group_info(client, f"market:{symbol}:{timeframe}", "one")["lag"] == 0
     assert streams.group_info(client, keys.CLOCK, "one")["lag"] == 0
+
+
+def test_flatten_closes_every_position_once_through_the_ledger_with_the_hub_down(
+    client: Client, tmp_path: Path
+) -> None:
+    import orjson
+
+    config = configure(tmp_path)
+    closed = closed_bars()
+    run = begin(client, config, "one")
+    publish(client, config, closed)
+    positions = run.source.desk.portfolio.positions
+    run.until(lambda _: len(positions) == 2)
+    at = streams.ms_of(streams.group_info(client, keys.CLOCK, "one")["last-delivered-id"])
+    for stream in (keys.CLOCK, *(f"market:{s}:1min" for s in ("ES", "GC"))):
+        client.xtrim(stream, maxlen=sum(1 for _ in streams.read_range(client, stream, last=str(at))))  # type: ignore[attr-defined]
+    begun = begin(client, config, "one")
+    held = {position.entry: position.contract for position in begun.source.desk.portfolio.positions.values()}
+    flatten = {"order": "flatten", "reason": "I want out", "who": "anna"}
+    identifier = client.xadd(keys.control("one"), {"request": orjson.dumps(flatten)}).decode()
+    begun.source._book_control()
+    begun.source._book_control()
+    entries = [entry for _, entry in read_ledger(client, "one")]
+    assert [e.order for e in entries if isinstance(e, Control)] == ["flatten"]
+    exits = [e for e in entries if isinstance(e, Intent) and e.reason == "flatten"]
+    assert {e.entry: e.contract for e in exits} == held
+    assert all(identifier in e.id and e.facts == {"who": "anna", "why": "I want out"} for e in exits)
+
+
+@pytest.mark.parametrize("after", [0, 300, 1998])
+def test_a_server_killed_during_the_warm_up_costs_no_step(
+    after: int, unbroken: dict[str, list], client: Client, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    config = configure(tmp_path)
+    first = begin(client, config, "one")
+    publish(client, config, closed_bars())
+    first.until_step(2300)
+    second = begin(client, config, "one")
+    newest = streams.ms_of(streams.last_id(client, keys.CLOCK) or "0")
+    steps = iter(range(10**6))
+
+    def look(step: Step) -> bool:
+        if next(steps) == after:
+            assert not step.live
+            os.kill(server.pid() or 0, signal.SIGKILL)
+        return step.ts // 1_000_000 == newest
+
+    second.until(look)
+    assert {stream: record(client, stream) for stream in STREAMS} == unbroken

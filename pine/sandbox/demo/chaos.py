@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Any, Final, Literal
 
+import redis
 from attrs import define, field, frozen
 
 from pine.bus import keys, streams
+from pine.bus.connection import is_away
 from pine.bus.embedded import EmbeddedServer
 from pine.bus.pauses import POINTS, Holder, kind_of
 from pine.core.errors import SandboxError
@@ -173,16 +175,23 @@ class Chaos:
         """Do what is due."""
         self._tell_faults(stage)
         for victim in self._victims:
-            match victim.state:
-                case "waiting":
-                    self._await_moment(stage, victim)
-                case "standby":
-                    if time.monotonic() - victim.since > STANDBY_SECONDS:
-                        self._begin(stage, victim)
-                case "asked":
-                    self._await_held(stage, victim)
-                case "down":
-                    self._await_recovery(stage, victim)
+            try:
+                self._look_at(stage, victim)
+            except redis.RedisError as error:  # the server was killed: what it says of the others can wait
+                if not is_away(error):
+                    raise
+
+    def _look_at(self, stage: Stage, victim: Victim) -> None:
+        match victim.state:
+            case "waiting":
+                self._await_moment(stage, victim)
+            case "standby":
+                if time.monotonic() - victim.since > STANDBY_SECONDS:
+                    self._begin(stage, victim)
+            case "asked":
+                self._await_held(stage, victim)
+            case "down":
+                self._await_recovery(stage, victim)
 
     def _await_moment(self, stage: Stage, victim: Victim) -> None:
         if not victim.due or _pid(stage, victim.role) is None:

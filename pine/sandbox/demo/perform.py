@@ -85,6 +85,7 @@ def perform(
 def _attend(running: Stage, look: Look, chaos: Chaos | None) -> None:
     """Look on, and let go wrong what is to go wrong, until everything is done."""
     while True:
+        running.check()
         try:
             if chaos is not None:
                 chaos.look(running)

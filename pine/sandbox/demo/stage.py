@@ -171,14 +171,18 @@ class Stage:
 
     def finished(self) -> bool:
         """Tell whether the tape has ended and everything that follows from it is done."""
-        for child in (self.gateway, self.broker, *self.children.values()):
-            child.check()
+        self.check()
         self._listen()
         if not self.tape_end:
             return False
         hub = self.client.hgetall(keys.heartbeat(keys.HUB))
         published = int(hub.get(b"watermark", 0)) >= self.tape_end - NS_PER_SECOND and hub.get(b"unpublished") == b"0"
         return published and all(self._settled(name) for name in self.strategies)
+
+    def check(self) -> None:
+        """Raise `SandboxError` if a process has ended."""
+        for child in (self.gateway, self.broker, *self.children.values()):
+            child.check()
 
     def _listen(self) -> None:
         """Take notice of what the gateway tells."""
