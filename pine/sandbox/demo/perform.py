@@ -65,7 +65,9 @@ def perform(
         listening = [child.event("listening", START_SECONDS) for child in stand_ins]
         gateway_port, broker_port = (event["port"] for event in listening)
         webhook = f"http://127.0.0.1:{broker_port}/trading/webhook"
-        config = load_config(write_config(folder, roots, gateway_port, webhook, near=near), PARAMS)
+        fsync = "everysec" if chaos is None else "always"
+        path = write_config(folder, roots, gateway_port, webhook, near=near, fsync=fsync)
+        config = load_config(path, PARAMS)
         with stage(folder, config, *stand_ins, environment=chaos.holder.environment if chaos else None) as running:
             running.raise_curtain()
             _attend(running, look, chaos)

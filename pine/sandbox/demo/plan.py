@@ -22,7 +22,7 @@ databento:
   gateway: 127.0.0.1:{gateway_port}
 
 bus:
-  fsync: everysec          # days pass in seconds here; what is lost in a power cut is a demonstration
+  fsync: {fsync}          # everysec: days pass in seconds here; what is lost in a power cut is a demonstration
 
 hub:
   clock: tape              # the present is what the tape says
@@ -61,7 +61,9 @@ strategies:
 """
 
 
-def write_config(folder: Path, roots: dict[str, list[str]], gateway_port: int, webhook: str, *, near: float) -> Path:
+def write_config(
+    folder: Path, roots: dict[str, list[str]], gateway_port: int, webhook: str, *, near: float, fsync: str
+) -> Path:
     """Write ``pine.yaml`` into a folder and return its path.
 
     Parameters
@@ -74,6 +76,9 @@ def write_config(folder: Path, roots: dict[str, list[str]], gateway_port: int, w
         Where the stand-ins listen.
     near
         Distance of the near stop and target in percent.
+    fsync
+        The server's policy. ``everysec`` may lose what it acknowledged when the server is killed while the disk is
+        slow, so whoever kills it takes ``always``.
     """
     everything = list(dict.fromkeys(root for listed in roots.values() for root in listed))
     path = folder / "pine.yaml"
@@ -86,6 +91,7 @@ def write_config(folder: Path, roots: dict[str, list[str]], gateway_port: int, w
             ibs_a=", ".join(f'"{root}"' for root in roots["ibs_a"]),
             ibs_b=", ".join(f'"{root}"' for root in roots["ibs_b"]),
             near=near,
+            fsync=fsync,
         )
     )
     return path
