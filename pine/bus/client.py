@@ -46,6 +46,14 @@ class Client(Protocol):
         """Return what the server says of itself."""
         ...
 
+    def config_get(self, pattern: str) -> dict[str, str]:
+        """Return settings of the server."""
+        ...
+
+    def dbsize(self) -> int:
+        """Count the keys."""
+        ...
+
     def close(self) -> None:
         """Close the connections."""
         ...

@@ -11,6 +11,9 @@ SYMBOLS: Final = "market:symbols"
 HUB: Final = "hub"
 HUB_LOG: Final = "log:hub"
 
+ARCHIVE: Final = "archive"
+"""Consumer group of the archive, on every stream that it seals; a strategy's group has the strategy's name."""
+
 
 def bars(symbol: str, timeframe: Timeframe) -> str:
     """Stream of a root's bars; ids are period starts in ms."""

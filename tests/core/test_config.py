@@ -680,7 +680,8 @@ def test_password_of_the_bus_is_not_shown(load: Load) -> None:
 _WORDS = """
 data_dir databento bus hub sessions orders instruments strategies api_key dataset gateway url lateness_ms bar_clock
 clock default equity close short_session size commission execution root params parent type enabled webhook
-starting_cash max_positions windows auto_close_time ibs_entry_low ES NQ a b entry_max_age_s
+starting_cash max_positions windows auto_close_time ibs_entry_low ES NQ a b entry_max_age_s retention
+retention_max
 """
 _NAMES = st.sampled_from(_WORDS.split())
 _LEAVES = (
@@ -698,7 +699,7 @@ _STRUCTURES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES | st.text(max_size=3), inner, max_size=4),
     max_leaves=12,
 )
-_SECTIONS = ("databento", "bus", "hub", "sessions", "orders", "instruments", "strategies", "data_dir")
+_SECTIONS = ("databento", "bus", "hub", "sessions", "orders", "instruments", "strategies", "data_dir", "retention")
 
 
 def problems_of(path: Path) -> Sequence[str]:
@@ -760,3 +761,46 @@ def test_any_text_is_a_configuration_or_a_listing_of_mistakes(
 )
 def test_odd_yaml_is_a_listing_of_mistakes_and_no_traceback(mistakes: Callable[..., list[str]], text: str) -> None:
     assert mistakes(text)
+
+
+# ---- what is kept
+
+
+@pytest.mark.parametrize(("text", "hours"), [("30d", 720), ("36h", 36), ("'24h'", 24)])
+def test_retention_is_whole_days_or_hours(load: Load, text: str, hours: int) -> None:
+    assert load(f"retention: {text}").retention.ns == hours * 3600 * 10**9
+
+
+def test_a_month_is_kept_and_after_a_quarter_a_disabled_strategy_is_given_up_unless_set(load: Load) -> None:
+    config = load("")
+    assert (str(config.retention), str(config.retention_max)) == ("30d", "90d")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("retention: 30", "1: retention: found '30', expected whole days or hours such as 30d or 36h"),
+        ("retention: soon", "1: retention: found 'soon', expected whole days or hours such as 30d or 36h"),
+        ("retention: -5d", "1: retention: found '-5d', expected whole days or hours such as 30d or 36h"),
+        ("retention: 23h", "1: retention: found 23h, expected at least 1d"),
+        (
+            "retention: 40d\nretention_max: 30d",
+            "2: retention_max: found 30d, expected at least retention, which is 40d",
+        ),
+        ("retention: 100d", "1: retention_max: found 90d, expected at least retention, which is 100d"),
+    ],
+)
+def test_a_retention_that_cannot_be_is_told(mistakes: Callable[..., list[str]], text: str, expected: str) -> None:
+    assert mistakes(text) == [expected]
+
+
+def test_a_retention_from_a_variable_that_is_not_set_is_told_once(mistakes: Callable[..., list[str]]) -> None:
+    (told,) = mistakes("retention: ${KEEP}")
+    assert "KEEP" in told
+
+
+def test_no_strategy_takes_the_name_of_the_archives_group(mistakes: Callable[..., list[str]]) -> None:
+    from pine.bus import keys
+
+    text = f"instruments: {{ES: }}\nstrategies: {{{keys.ARCHIVE}: {{type: ibs, instruments: [ES]}}}}"
+    assert mistakes(text) == ["2: strategies.archive: found 'archive', which pine uses itself; expected another name"]

@@ -1,5 +1,6 @@
 """Configuration: one YAML file, checked as a whole before anything starts."""
 
+from pine.core.config.duration import Duration
 from pine.core.config.loader import load_config
 from pine.core.config.schema import (
     BusConfig,
@@ -20,6 +21,7 @@ __all__ = [
     "BusConfig",
     "Config",
     "DatabentoConfig",
+    "Duration",
     "Execution",
     "HubConfig",
     "InstrumentConfig",

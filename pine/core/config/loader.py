@@ -12,9 +12,12 @@ from dotenv import dotenv_values
 
 from pine.core.config.document import Document, Unset
 from pine.core.config.document import Path as Where
+from pine.core.config.duration import Duration
 from pine.core.config.problems import Problems, dig, dotted, unknown
 from pine.core.config.references import check_params, check_references
 from pine.core.config.schema import (
+    RETENTION,
+    RETENTION_MAX,
     BusConfig,
     Config,
     DatabentoConfig,
@@ -40,7 +43,10 @@ _SECTIONS: Final[Mapping[str, Any]] = {
     "orders": OrdersConfig,
     "instruments": dict[str, InstrumentConfig],
     "strategies": dict[str, StrategyConfig],
+    "retention": Duration,
+    "retention_max": Duration,
 }
+SHORTEST_RETENTION: Final = Duration.parse("1d")
 _WEBHOOK: Final = re.compile(r"https?://\S.*")
 
 
@@ -84,6 +90,7 @@ def load_config(path: Path, param_types: Mapping[str, type], environ: Mapping[st
     sections = _structure_sections(raw, problems)
     check_references(raw, param_types, problems)
     check_params(raw, param_types, problems)
+    _check_retention(raw, sections, problems)
     data_dir = _data_dir(path, sections, problems)
     problems.raise_if_any()
     traded = _merge_layers(sections, param_types, problems)
@@ -106,6 +113,18 @@ def _data_dir(path: Path, sections: dict[str, Any], problems: Problems) -> Path:
     except RuntimeError as error:
         problems.add(("data_dir",), f"found {text!r}: {error}")
         return path.parent
+
+
+def _check_retention(raw: dict[str, Any], sections: dict[str, Any], problems: Problems) -> None:
+    """Check what is kept: a day at least, and nothing of a strategy is given up before it could be trimmed at all."""
+    if any(isinstance(raw.get(name), Unset) for name in ("retention", "retention_max")):
+        return  # complained about already
+    kept: Duration = sections.get("retention", RETENTION)
+    given_up: Duration = sections.get("retention_max", RETENTION_MAX)
+    if kept < SHORTEST_RETENTION:
+        problems.add(("retention",), f"found {kept}, expected at least {SHORTEST_RETENTION}")
+    if given_up < kept:
+        problems.add(("retention_max",), f"found {given_up}, expected at least retention, which is {kept}")
 
 
 def _is_secret_place(where: Where) -> bool:

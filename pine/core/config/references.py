@@ -15,6 +15,8 @@ from pine.core.errors import ContractError
 from pine.core.instruments import SPECS, same_price
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+RESERVED_NAMES: Final = frozenset({"archive"})
+"""Names of consumer groups that stand beside those of the strategies on the market's streams."""
 
 
 def check_references(raw: dict[str, Any], param_types: Mapping[str, type], problems: Problems) -> None:
@@ -55,6 +57,8 @@ def _check_strategy(
     where: Where = ("strategies", name)
     if not _NAME.fullmatch(name):
         problems.add(where, f"found {name!r}, expected lower-case letters, digits and _ (at most 32)")
+    if name in RESERVED_NAMES:
+        problems.add(where, f"found {name!r}, which pine uses itself; expected another name")
     if not isinstance(setting, dict):
         return
     kind = setting.get("type")

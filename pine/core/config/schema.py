@@ -2,14 +2,18 @@
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from attrs import field, frozen, validators
 
+from pine.core.config.duration import Duration
 from pine.core.config.secret import Secret
 from pine.core.contract import root_of_parent
 from pine.core.instruments import SPECS, spec
 from pine.core.period import SessionClose, SessionRule
+
+RETENTION: Final = Duration.parse("30d")
+RETENTION_MAX: Final = Duration.parse("90d")
 
 _POSITIVE: Any = validators.gt(0)
 _POSITIVE_FINITE: Any = [validators.gt(0), validators.lt(math.inf)]
@@ -238,6 +242,10 @@ class Config:
         The file it came from.
     data_dir
         Absolute folder that holds everything pine writes.
+    retention
+        How much event time of market data and flight records stays on the streams at least.
+    retention_max
+        How far, in event time, a strategy that is not enabled may be behind before it holds nothing back any more.
     """
 
     path: Path
@@ -250,6 +258,8 @@ class Config:
     instruments: dict[str, InstrumentConfig] = field(factory=dict)
     strategies: dict[str, StrategyConfig] = field(factory=dict)
     traded: dict[str, dict[str, TradedInstrument]] = field(factory=dict)
+    retention: Duration = RETENTION
+    retention_max: Duration = RETENTION_MAX
 
     def parent(self, symbol: str) -> str:
         """Return the Databento parent symbol of a configured root."""

@@ -10,6 +10,7 @@ from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, Iterabl
 
 from pine.core.config.document import Path as Where
 from pine.core.config.document import Unset
+from pine.core.config.duration import Duration
 from pine.core.config.problems import unknown
 from pine.core.config.schema import StrategyConfig
 from pine.core.config.secret import Secret
@@ -71,6 +72,8 @@ def make_converter() -> cattrs.Converter:
     strict(str, str)
     converter.register_structure_hook(Secret, lambda value, _type: value)
 
+    converter.register_structure_hook(Duration, _duration)
+
     def texts(value: Any, _type: Any) -> list[str]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise TypeError(f"found {value!r}, expected a list of texts, such as ['09:00-10:00']")
@@ -97,6 +100,12 @@ def make_converter() -> cattrs.Converter:
 
     converter.register_structure_hook(StrategyConfig, strategy)
     return converter
+
+
+def _duration(value: Any, _type: Any) -> Duration:
+    if isinstance(value, Unset):
+        return Duration(0)  # complained about already
+    return Duration.parse(str(value))
 
 
 _KIND_WORDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
