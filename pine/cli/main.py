@@ -11,6 +11,7 @@ from pine.cli.orders import orders
 from pine.cli.processes import courier, hub, worker
 from pine.cli.sandbox import sandbox
 from pine.cli.server import server
+from pine.cli.trim import trim
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -31,7 +32,7 @@ def cli(config: Path | None) -> None:  # read from the context by the commands
     """
 
 
-for command in (demo, hub, worker, courier, bars, orders, server, sandbox):
+for command in (demo, hub, worker, courier, bars, orders, trim, server, sandbox):
     cli.add_command(command)
 
 
