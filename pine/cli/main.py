@@ -11,6 +11,7 @@ from pine.cli.orders import orders
 from pine.cli.processes import courier, hub, worker
 from pine.cli.sandbox import sandbox
 from pine.cli.server import server
+from pine.cli.status import status
 from pine.cli.trim import trim
 
 
@@ -32,7 +33,7 @@ def cli(config: Path | None) -> None:  # read from the context by the commands
     """
 
 
-for command in (demo, hub, worker, courier, bars, orders, trim, server, sandbox):
+for command in (demo, hub, worker, courier, status, bars, orders, trim, server, sandbox):
     cli.add_command(command)
 
 

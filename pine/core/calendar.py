@@ -140,6 +140,14 @@ def is_open(group: str, ts: int) -> bool:
     return i >= 0 and windows[i][0] <= ts < windows[i][1]
 
 
+def is_scheduled(group: str, ts: int) -> bool:
+    """Tell whether weekly hours and daily halts have a group's market trade at an instant in ns, holidays left aside.
+
+    For a quick look: nothing heavy is imported for it, as holidays would need.
+    """
+    return any(start <= ts < end for start, end in _around(group, ts // NS_PER_DAY, False))
+
+
 def next_open(group: str, ts: int) -> int:
     """Return `ts` itself if the market is open then, else the instant of its next opening, in ns."""
     if is_open(group, ts):

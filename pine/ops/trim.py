@@ -150,10 +150,10 @@ def plan(
             bars.setdefault(stream.symbol, []).append(stream)
     starts = []
     for symbol, three in bars.items():
-        lowest = _least(own[stream.key].of(stream.key) for stream in three)
-        whole = Bound((session_begin_of(symbol, lowest.first[0]), 0), lowest.reason)
-        own |= {stream.key: whole for stream in three}
-        starts.append(Bound(max(whole.first, min(stream.oldest for stream in three)), f"{symbol}: {whole.reason}"))
+        holder = min(three, key=lambda stream: own[stream.key].first).key
+        whole = Bound((session_begin_of(symbol, own[holder].first[0]), 0), own[holder].reason)
+        own |= {stream.key: whole if stream.key == holder else whole.of(holder) for stream in three}
+        starts.append(Bound(max(whole.first, min(stream.oldest for stream in three)), whole.reason).of(holder))
     if keys.CLOCK in own:
         own[keys.CLOCK] = _least([own[keys.CLOCK], *starts])
         if keys.EVENTS in own:

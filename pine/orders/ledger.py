@@ -9,9 +9,9 @@ from pine.bus.client import Client
 from pine.orders.entries import Entry, decode
 
 
-def read_ledger(client: Client, strategy: str) -> Iterator[tuple[str, Entry]]:
-    """Yield id and content of every entry of a ledger, oldest first."""
-    for identifier, fields in streams.read_range(client, keys.ledger(strategy)):
+def read_ledger(client: Client, strategy: str, first: str = "-") -> Iterator[tuple[str, Entry]]:
+    """Yield id and content of every entry of a ledger from an id on, oldest first."""
+    for identifier, fields in streams.read_range(client, keys.ledger(strategy), first):
         yield identifier, decode(streams.field_of(keys.ledger(strategy), fields, "entry"))
 
 

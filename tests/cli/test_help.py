@@ -20,6 +20,7 @@ OPTIONS = {
     "bars": ["SYMBOL", "--timeframe", "--from", "--to", "--json", "--config", "1min", "hourly", "daily"],
     "orders": ["--strategy", "--json", "--config", "resolve"],
     "orders resolve": ["--posted", "--not-posted", "--who", "--config"],
+    "status": ["--json", "--watch", "--config"],
     "trim": ["--dry-run", "--json", "--config"],
     "server": ["start", "stop", "status"],
     "server start": ["--config"],

@@ -214,7 +214,7 @@ def test_a_root_of_which_one_timeframe_is_not_archived_keeps_all_and_the_clock_w
     for stream in STEPS:
         assert left(client, stream) == set(range(N))
     assert told(facts, MINUTES)["held_by"] == f"not archived: no group archive ({HOURS})"
-    assert told(facts, keys.CLOCK)["held_by"] == f"ES: not archived: no group archive ({HOURS})"
+    assert told(facts, keys.CLOCK)["held_by"] == f"not archived: no group archive ({HOURS})"
 
 
 def test_what_the_archive_was_handed_and_has_not_acknowledged_stays(client: Client, tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_strategy_that_is_not_enabled_holds_on_until_it_is_retention_max_behin
     facts = trim(client, configure(tmp_path, TEXT))
     assert (left(client, keys.CLOCK) == set(range(N))) is holds
     assert told(facts, keys.CLOCK)["given_up"] == ([] if holds else [name])
-    assert told(facts, keys.CLOCK)["held_by"] == ("warm-up of " + name if holds else "ES: retention (market:ES:1min)")
+    assert told(facts, keys.CLOCK)["held_by"] == ("warm-up of " + name if holds else "retention (market:ES:1min)")
 
 
 def test_an_enabled_strategy_holds_on_however_far_it_is_behind(client: Client, tmp_path: Path) -> None:

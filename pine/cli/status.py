@@ -1,0 +1,78 @@
+"""``pine status``: what runs, how far it is, and what is wrong."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from pine.cli.context import FINE, WRONG, configuration, exits, print_json
+from pine.cli.options import config_option
+
+if TYPE_CHECKING:
+    from pine.core.config import Config
+
+EVERY_SECONDS: Final = 1.0
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
+@config_option
+@click.pass_context
+@exits
+def status(ctx: click.Context, as_json: bool, watch: bool) -> None:
+    """Say what runs, how far it is, and what is wrong.
+
+    Exit code 1 if something is wrong: hub or worker of an enabled strategy not running, no data in an open market,
+    orders whose outcome is unknown, webhooks owed and no courier. Starts nothing.
+    """
+    if as_json and watch:
+        raise click.UsageError("--json is one document; leave --watch out")
+    config = configuration(ctx)
+    from pine.bus.connection import connect
+    from pine.ops.status import Observer
+
+    if watch:
+        sys.exit(_watch(config))
+    client = connect(config, start=False)
+    try:
+        facts = Observer(config, client).look(time.time_ns())
+    finally:
+        client.close()
+    if as_json:
+        print_json(facts)
+    else:
+        from pine.cli.status_view import console, picture
+
+        console().print(picture(facts))
+    sys.exit(WRONG if facts["problems"] else FINE)
+
+
+def _watch(config: "Config") -> int:
+    """Draw once a second until Ctrl-C, also while the server is away; return the exit code of the last look."""
+    import redis
+    from rich.live import Live
+
+    from pine.bus.connection import connect
+    from pine.cli.status_view import away, console, picture
+    from pine.core.errors import BusError
+    from pine.ops.status import Observer
+
+    observer: Observer | None = Observer(config, connect(config, start=False))
+    code = FINE
+    with Live(console=console(), screen=console().is_terminal, auto_refresh=False) as live:
+        try:
+            while True:
+                try:
+                    if observer is None:
+                        observer = Observer(config, connect(config, start=False))
+                    facts = observer.look(time.time_ns())
+                    code = WRONG if facts["problems"] else FINE
+                    live.update(picture(facts), refresh=True)
+                except (redis.RedisError, BusError) as error:
+                    observer, code = None, WRONG
+                    live.update(away(str(error)), refresh=True)
+                time.sleep(EVERY_SECONDS)
+        except KeyboardInterrupt:
+            return code

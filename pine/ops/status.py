@@ -1,0 +1,271 @@
+"""What runs, how far everybody is, what is owed, and what is wrong.
+
+How far a strategy is comes from its groups on the server, never from its heartbeat, and what it holds from its
+ledger: a dead worker's are told as truly as a living one's.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+import redis
+from attrs import define, field
+
+from pine.bus import keys, streams
+from pine.bus.client import Client
+from pine.bus.cursors import Cursor, acknowledged, behind, read_cursors
+from pine.core.calendar import is_scheduled
+from pine.core.config import Config
+from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND, Timeframe
+from pine.core.times import isoformat
+from pine.orders.courier import SETTLED, role
+from pine.orders.entries import Intent
+from pine.orders.ledger import Deliveries, read_ledger
+from pine.orders.portfolio import Portfolio
+
+STALE_SECONDS: Final = 120
+"""Older data than this in an open market is wrong; a gateway that is alive speaks every few seconds."""
+
+LATE_STEPS: Final = 5
+"""A running worker this many steps behind is worth a word."""
+
+_NUMBERS: Final = {"pid", "token", "uptime_s", "unpublished", "connections", "bars", "steps", "intents"}
+_NUMBERS_OF_COURIERS: Final = {"posted", "failed"}
+
+
+@define
+class Book:
+    """One strategy's account, intents and deliveries; a second look reads only what is new."""
+
+    strategy: str
+    portfolio: Portfolio
+    deliveries: Deliveries = field(factory=Deliveries)
+    intents: dict[str, Intent] = field(factory=dict)
+    last_id: str = "0-0"
+
+    def refresh(self, client: Client) -> None:
+        """Fold what was added since the last look."""
+        for identifier, entry in read_ledger(client, self.strategy, f"({self.last_id}"):
+            self.last_id = identifier
+            self.portfolio.apply(entry)
+            if isinstance(entry, Intent):
+                self.intents[entry.id] = entry
+        self.deliveries.refresh(client, self.strategy)
+
+
+@define(eq=False)
+class Observer:
+    """Looks at the whole system, once or again and again.
+
+    Parameters
+    ----------
+    config
+        The configuration: what should run.
+    client
+        Connection to the server.
+    """
+
+    config: Config
+    client: Client
+    _books: dict[str, Book] = field(factory=dict)
+
+    def look(self, now: int) -> dict[str, Any]:
+        """Return everything there is to know at an instant (ns since 1970), ready for JSON.
+
+        ``problems`` are what somebody must mend, ``notes`` what somebody should know.
+        """
+        clock = streams.last_id(self.client, keys.CLOCK)
+        newest = streams.ms_of(clock) * NS_PER_MS if clock else None
+        cursors = read_cursors(self.client, keys.CLOCK)
+        hub = self._hub(newest, now)
+        strategies = {name: self._strategy(name, cursors.get(name), newest, now) for name in self.config.strategies}
+        unconfigured = sorted(cursors.keys() - self.config.strategies.keys() - {keys.ARCHIVE})
+        facts = {
+            "at": isoformat(now),
+            "server": self._server(),
+            "hub": hub,
+            "symbols": {symbol: self._symbol(symbol) for symbol in self.config.instruments},
+            "strategies": strategies,
+            "unconfigured": {name: behind(self.client, keys.CLOCK, cursors[name]) for name in unconfigured},
+        }
+        return {**facts, "problems": list(_problems(facts)), "notes": list(_notes(facts))}
+
+    def _server(self) -> dict[str, Any]:
+        info = self.client.info()
+        try:
+            fsync = self.client.config_get("appendfsync").get("appendfsync")
+        except redis.ResponseError:  # an account without the right to ask
+            fsync = None
+        product = "Valkey" if "valkey_version" in info else "Redis"
+        return {
+            "url": shown_url(self.config.bus.url),
+            "version": f"{product} {info.get('valkey_version') or info['redis_version']}",
+            "run_id": info["run_id"],
+            "uptime_s": info["uptime_in_seconds"],
+            "fsync": fsync,
+            "memory_bytes": info["used_memory"],
+            "keys": self.client.dbsize(),
+        }
+
+    def _hub(self, newest: int | None, now: int) -> dict[str, Any]:
+        facts = self._process(keys.HUB)
+        beat = facts["heartbeat"]
+        watermark = int(beat.pop("watermark", 0)) or None
+        expected = beat.pop("market_open", None)
+        counts = orjson.loads(beat.pop("counts", "{}"))
+        beat.pop("last_clock", None)
+        reached = max(filter(None, (watermark, newest)), default=None)
+        wall = self.config.hub.clock == "wall"
+        age = None if reached is None or not wall else max(now - reached, 0) / NS_PER_SECOND
+        present: int | None = now if wall else reached
+        groups = {self.config.session_rule(symbol).group for symbol in self.config.instruments}
+        is_open = present is not None and any(is_scheduled(group, present) for group in groups)
+        if facts["running"] and expected == "0" and age is not None and age < STALE_SECONDS:
+            is_open = False  # a holiday, which the hub knows of and weekly hours do not
+        return facts | {
+            "watermark": None if watermark is None else isoformat(watermark),
+            "last_step": None if newest is None else isoformat(newest),
+            "data_age_s": None if age is None else round(age, 1),
+            "market_open": is_open,
+            "stale": is_open and age is not None and age > STALE_SECONDS,
+            "counts": counts,
+        }
+
+    def _process(self, role_name: str) -> dict[str, Any]:
+        """Return who holds a role, and the last heartbeat if there is one."""
+        holder = self.client.get(keys.lease(role_name))
+        token = self.client.get(keys.fence(role_name))
+        found = {
+            name.decode(): value.decode() for name, value in self.client.hgetall(keys.heartbeat(role_name)).items()
+        }
+        numbers = _NUMBERS | _NUMBERS_OF_COURIERS
+        beat: dict[str, Any] = {name: int(value) if name in numbers else value for name, value in found.items()}
+        return {
+            "running": holder is not None,
+            "holder": None if holder is None else holder.decode().rsplit("#", 1)[0],
+            "token": None if token is None else int(token),
+            "heartbeat": beat,
+        }
+
+    def _symbol(self, symbol: str) -> dict[str, Any]:
+        minute = streams.last_id(self.client, keys.bars(symbol, Timeframe.MINUTE))
+        leads = {int(start): raw.decode() for start, raw in self.client.hgetall(keys.lead(symbol)).items()}
+        return {
+            "last_minute": None if minute is None else isoformat(streams.ms_of(minute) * NS_PER_MS),
+            "lead": leads[max(leads)] if leads else None,
+            "bars": {timeframe.value: self.client.xlen(keys.bars(symbol, timeframe)) for timeframe in Timeframe},
+        }
+
+    def _strategy(self, name: str, cursor: Cursor | None, newest: int | None, now: int) -> dict[str, Any]:
+        setting = self.config.strategies[name]
+        worker = self._process(f"worker:{name}")
+        reached = None if cursor is None else acknowledged(self.client, keys.CLOCK, cursor)
+        last_step = None if reached is None else reached[0] * NS_PER_MS
+        lag = None if cursor is None else behind(self.client, keys.CLOCK, cursor)
+        seconds = None
+        if lag is not None and newest is not None:
+            seconds = (newest - last_step) // NS_PER_SECOND if lag and last_step else 0 if not lag else None
+        book = self._book(name)
+        return {
+            "enabled": setting.enabled,
+            "worker": {part: worker[part] for part in ("running", "holder", "token")}
+            | {"status": worker["heartbeat"].get("status")},
+            "last_step": None if last_step is None else isoformat(last_step),
+            "lag": lag,
+            "lag_s": seconds,
+            "bar_lag": self._bar_lag(name),
+            "positions": [
+                {"contract": p.contract, "quantity": p.quantity, "price": p.price}
+                for p in book.portfolio.positions.values()
+            ],
+            "cash": round(book.portfolio.cash, 2),
+            "day_pnl": round(book.portfolio.day_pnl(newest if newest is not None else now), 2),
+            "halted": book.portfolio.halted,
+            "courier": self._courier(name, book),
+        }
+
+    def _bar_lag(self, strategy: str) -> dict[str, int | None]:
+        """Return how many bars of each stream the strategy has left to take; nothing where it has no group yet."""
+        found: dict[str, int | None] = {}
+        for symbol in self.config.traded[strategy]:
+            for timeframe in Timeframe:
+                stream = keys.bars(symbol, timeframe)
+                cursor = read_cursors(self.client, stream).get(strategy)
+                found[stream] = None if cursor is None else behind(self.client, stream, cursor)
+        return found
+
+    def _courier(self, name: str, book: Book) -> dict[str, Any]:
+        process = self._process(role(name))
+        webhook = bool(self.config.strategies[name].webhook)
+        states = {intent: book.deliveries.state(intent) for intent in book.intents}
+        unknown = [intent for intent, state in states.items() if state == "unknown"]
+        owed = [intent for intent, state in states.items() if state not in SETTLED and state != "unknown"]
+        return {
+            "state": "running" if process["running"] else "not running" if webhook else "paper only",
+            "holder": process["holder"],
+            "intents": dict(Counter(state or "not tried" for state in states.values())),
+            "owed": len(owed) if webhook else 0,
+            "unknown": unknown,
+        }
+
+    def _book(self, name: str) -> Book:
+        if name not in self._books:
+            cash = self.config.strategies[name].starting_cash
+            self._books[name] = Book(name, Portfolio(cash, self.config.desk_session))
+        self._books[name].refresh(self.client)
+        return self._books[name]
+
+
+def shown_url(url: str) -> str:
+    """Return a server's URL without user, password and options."""
+    if url == "embedded":
+        return url
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _problems(facts: dict[str, Any]) -> Iterator[str]:
+    """Yield what somebody must mend, and how."""
+    hub = facts["hub"]
+    if not hub["running"]:
+        yield "the hub is not running: pine hub"
+    if hub["stale"]:
+        yield f"no data for {span(hub['data_age_s'])} while the market is open"
+    for name, strategy in facts["strategies"].items():
+        courier = strategy["courier"]
+        if strategy["enabled"] and not strategy["worker"]["running"]:
+            yield f"worker {name} is not running{_lag(strategy)}: pine worker {name}"
+        if courier["state"] == "not running" and courier["owed"]:
+            yield f"courier {name} is not running and owes {courier['owed']} webhooks; the worker starts it"
+        for intent in courier["unknown"]:
+            yield f"{intent}: outcome unknown; pine orders resolve {intent} --posted, or --not-posted"
+
+
+def _notes(facts: dict[str, Any]) -> Iterator[str]:
+    """Yield what somebody should know."""
+    for name, strategy in facts["strategies"].items():
+        if strategy["worker"]["running"] and (strategy["lag"] or 0) > LATE_STEPS:
+            yield f"worker {name} is running{_lag(strategy)}"
+        if not strategy["enabled"] and strategy["positions"]:
+            yield f"{name} is disabled and holds positions"
+        if strategy["halted"] is not None:
+            yield f"{name} is halted: {strategy['halted']}"
+    for name, lag in facts["unconfigured"].items():
+        yield f"{name} reads the clock, {lag} steps behind, and is not in the configuration"
+
+
+def _lag(strategy: dict[str, Any]) -> str:
+    if not strategy["lag"]:
+        return ""
+    since = "" if strategy["lag_s"] is None else f" ({span(strategy['lag_s'])})"
+    return f", {strategy['lag']:,} steps behind{since}"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time in the largest fitting unit."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,283 @@
+"""Status: what runs, how far it is, what is owed, and what is wrong; of dead processes as truly as of living ones."""
+
+import io
+from pathlib import Path
+
+import orjson
+import pytest
+from market import Run, begin, closed_bars, configure, publish
+from rich.console import Console
+
+from pine.bus import keys, streams
+from pine.bus.client import Client
+from pine.bus.lease import Lease
+from pine.bus.writer import Writer
+from pine.cli.status_view import WIDTH, picture
+from pine.core.config import Config
+from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND
+from pine.core.times import isoformat, parse_time
+from pine.ops.status import STALE_SECONDS, Observer, shown_url
+from pine.orders.entries import Control, Fill, Intent, Origin, encode
+
+NOW = parse_time("2024-03-05T15:00")  # a Tuesday
+WEEKEND = parse_time("2024-03-09T15:00")
+HOLIDAY = parse_time("2024-12-25T15:00")
+STEP = parse_time("2024-03-05T14:00")
+TEXT = """
+data_dir: data
+instruments: {ES: {}, GC: {}}
+strategies:
+  one: {type: ibs, webhook: "https://hooks.example/1", instruments: [ES, GC], params: {entry_setting: none}}
+  paper: {type: ibs, instruments: [ES]}
+  off: {type: ibs, enabled: false, instruments: [GC]}
+"""
+
+
+def look(client: Client, config: Config, now: int = NOW) -> dict:
+    facts = Observer(config, client).look(now)
+    orjson.dumps(facts)  # is a document
+    paper = io.StringIO()
+    Console(width=WIDTH, file=paper).print(picture(facts))
+    text = paper.getvalue()
+    assert max(map(len, text.splitlines())) <= WIDTH
+    return facts | {"text": text}
+
+
+def hold(client: Client, *roles: str) -> None:
+    for role in roles:
+        assert isinstance(Lease.try_acquire(client, role, "desk:77"), Lease)
+
+
+def beat(client: Client, **facts: str | int) -> None:
+    base = {"uptime_s": 5, "connections": 1, "unpublished": 0, "counts": '{"late":2}', "market_open": 1}
+    client.hset(keys.heartbeat(keys.HUB), mapping={**base, **facts})
+
+
+def last_of(run: Run) -> int:
+    return streams.ms_of(streams.last_id(run.source.client, keys.CLOCK) or "0")
+
+
+# ---- how far everybody is
+
+
+def test_a_worker_that_died_is_not_running_and_as_far_behind_as_its_group_says(client: Client, tmp_path: Path) -> None:
+    """It had read one step that it did not acknowledge, and no heartbeat says anything any more."""
+    config = configure(tmp_path, TEXT)
+    run = begin(client, config, "one")
+    closed = closed_bars()
+    publish(client, config, closed[:800])
+    run.until_step(700)
+    dead = begin(client, config, "one")
+    assert streams.read_group(client, keys.CLOCK, "one", dead.source.consumer)
+    dead.source.lease.release()
+    client.delete(keys.heartbeat("worker:one"))  # type: ignore[attr-defined]
+    facts = look(client, config)
+    found = facts["strategies"]["one"]
+    assert (found["worker"]["running"], found["worker"]["holder"], found["lag"]) == (False, None, 100)
+    assert found["last_step"] == isoformat(closed[699].boundary)
+    assert found["lag_s"] == (closed[799].boundary - closed[699].boundary) // NS_PER_SECOND
+    left = sum(any(bar.symbol == "ES" and bar.timeframe.value == "1min" for bar in c.bars) for c in closed[700:800])
+    assert found["bar_lag"]["market:ES:1min"] == left > 0
+    assert "worker one is not running, 100 steps behind (100 min): pine worker one" in facts["problems"]
+    assert "worker one is not running, 100 steps behind" in facts["text"]
+
+
+def test_lag_that_the_server_does_not_know_is_counted(client: Client, tmp_path: Path) -> None:
+    """A group that began in mid-stream has none of the server's counts."""
+    config = configure(tmp_path, TEXT)
+    closed = closed_bars()
+    publish(client, config, closed[:300])
+    begin(client, config, "one")
+    assert streams.group_info(client, keys.CLOCK, "one")["lag"] == 0
+    publish(client, config, closed[300:350])
+    assert streams.group_info(client, keys.CLOCK, "one")["lag"] is None
+    found = look(client, config)["strategies"]["one"]
+    assert found["lag"] == 50
+    minutes = [bar for c in closed[300:350] for bar in c.bars if bar.symbol == "GC" and bar.timeframe.value == "1min"]
+    assert found["bar_lag"]["market:GC:1min"] == len(minutes)
+    assert found["last_step"] == isoformat(closed[299].boundary)
+
+
+def test_a_worker_that_has_caught_up_is_not_behind_and_shows_the_account_of_its_ledger(
+    client: Client, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, TEXT.replace("entry_setting: none", "entry_setting: none, stop_percent: 0.3"))
+    run = begin(client, config, "one")
+    publish(client, config, closed_bars()[:2000])
+    run.until_caught_up()
+    portfolio = run.source.desk.portfolio
+    found = look(client, config)["strategies"]["one"]
+    assert (found["lag"], found["lag_s"], set(found["bar_lag"].values())) == (0, 0, {0})
+    assert portfolio.trades > 3
+    assert found["cash"] == round(portfolio.cash, 2)
+    assert found["day_pnl"] == round(portfolio.day_pnl(last_of(run) * NS_PER_MS), 2)
+    assert [(p["contract"], p["quantity"]) for p in found["positions"]] == [
+        (p.contract, p.quantity) for p in portfolio.positions.values()
+    ]
+
+
+def test_a_strategy_that_has_not_begun_has_no_lag_and_one_that_is_disabled_need_not_run(
+    client: Client, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, TEXT)
+    publish(client, config, closed_bars()[:10])
+    facts = look(client, config)
+    assert [facts["strategies"][name]["lag"] for name in ("one", "off")] == [None, None]
+    assert set(facts["strategies"]["one"]["bar_lag"].values()) == {None}
+    assert "worker paper is not running: pine worker paper" in facts["problems"]
+    assert not any("off" in problem for problem in facts["problems"])
+
+
+def test_every_symbol_is_told_with_its_last_minute_lead_and_counts(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path, TEXT)
+    closed = closed_bars()[:200]
+    publish(client, config, closed)
+    minutes = [bar for c in closed for bar in c.bars if bar.symbol == "ES" and bar.timeframe.value == "1min"]
+    found = look(client, config)["symbols"]
+    assert found["ES"]["last_minute"] == isoformat(minutes[-1].start)
+    assert (found["ES"]["lead"], found["ES"]["bars"]["1min"]) == (minutes[-1].contract_symbol, len(minutes))
+    assert found["ES"]["bars"]["hourly"] == 3
+
+
+# ---- what is wrong
+
+
+def test_nothing_is_wrong_when_all_that_should_run_does(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path, TEXT)
+    hold(client, keys.HUB, "worker:one", "worker:paper", "courier:one")
+    beat(client, watermark=NOW - 2 * NS_PER_SECOND)
+    facts = look(client, config)
+    assert facts["problems"] == facts["notes"] == []
+    assert "nothing is wrong" in facts["text"]
+    hub = facts["hub"]
+    assert (hub["running"], hub["holder"], hub["token"], hub["counts"]) == (True, "desk:77", 1, {"late": 2})
+    assert (hub["data_age_s"], hub["market_open"], hub["stale"]) == (2.0, True, False)
+    assert {name: s["courier"]["state"] for name, s in facts["strategies"].items()} == {
+        "one": "running",
+        "paper": "paper only",
+        "off": "paper only",
+    }
+
+
+def test_an_empty_server_is_told_as_it_is(client: Client, tmp_path: Path) -> None:
+    facts = look(client, configure(tmp_path, TEXT))
+    assert facts["problems"] == [
+        "the hub is not running: pine hub",
+        "worker one is not running: pine worker one",
+        "worker paper is not running: pine worker paper",
+    ]
+    assert facts["server"]["fsync"] == "always"
+    assert facts["server"]["run_id"] == client.info()["run_id"]
+
+
+@pytest.mark.parametrize(
+    ("now", "age", "expected", "is_open", "stale"),
+    [
+        (NOW, STALE_SECONDS - 1, 1, True, False),
+        (NOW, STALE_SECONDS + 1, 1, True, True),
+        (WEEKEND, 50_000, 0, False, False),
+        (HOLIDAY, 2, 0, False, False),
+        (parse_time("2024-03-05T22:30"), 1900, 1, False, False),  # the daily halt
+    ],
+)
+def test_old_data_is_wrong_only_while_the_market_is_open(
+    now: int, age: int, expected: int, is_open: bool, stale: bool, client: Client, tmp_path: Path
+) -> None:
+    hold(client, keys.HUB)
+    beat(client, watermark=now - age * NS_PER_SECOND, market_open=expected)
+    facts = look(client, configure(tmp_path, TEXT), now)
+    assert (facts["hub"]["market_open"], facts["hub"]["stale"]) == (is_open, stale)
+    assert any("while the market is open" in problem for problem in facts["problems"]) is stale
+
+
+def test_a_tape_has_no_age(client: Client, tmp_path: Path) -> None:
+    hold(client, keys.HUB)
+    beat(client, watermark=NOW)
+    facts = look(client, configure(tmp_path, TEXT + "hub: {clock: tape}\n"), NOW * 2)
+    assert (facts["hub"]["data_age_s"], facts["hub"]["market_open"], facts["hub"]["stale"]) == (None, True, False)
+
+
+def test_halts_strategies_far_behind_and_groups_of_strangers_are_noted(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path, TEXT)
+    begin(client, config, "paper")  # holds its lease, and does nothing
+    publish(client, config, closed_bars()[:90])
+    streams.ensure_group(client, keys.CLOCK, "gone")
+    streams.ensure_group(client, keys.CLOCK, keys.ARCHIVE)
+    book(client, "one", Control("halt", "lunch", "anna", "1-0"))
+    facts = look(client, config)
+    assert facts["notes"] == [
+        "one is halted: lunch",
+        "worker paper is running, 90 steps behind",
+        "gone reads the clock, 90 steps behind, and is not in the configuration",
+    ]
+
+
+# ---- orders
+
+
+def book(client: Client, strategy: str, *entries) -> None:
+    writer = Writer(client, f"worker:{strategy}", 1)
+    first = client.xlen(keys.ledger(strategy)) + 1
+    for n, entry in enumerate(entries, start=first):
+        writer.append(keys.ledger(strategy), streams.entry_id(STEP // NS_PER_MS, n), {"entry": encode(entry)})
+    writer.commit()
+
+
+def intent(n: int, strategy: str = "one") -> Intent:
+    return Intent(f"{strategy}-{n}", STEP + n, "ES", "buy", "ESH4", "ESH2024", 1, 5100.0, "IBS entry")
+
+
+def record_state(client: Client, strategy: str, n: int, *states: str) -> None:
+    for state in states:
+        facts = {"intent": f"{strategy}-{n}", "state": state, "status": "", "text": "", "at": "1"}
+        client.xadd(keys.deliveries(strategy), facts)
+
+
+def test_intents_are_told_by_state_with_what_is_owed_and_what_is_unknown(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path, TEXT)
+    book(client, "one", Origin(0, 0), *(intent(n) for n in range(6)))
+    record_state(client, "one", 0, "attempt", "posted")
+    record_state(client, "one", 1, "attempt", "unknown")
+    record_state(client, "one", 2, "attempt", "rejected")
+    record_state(client, "one", 3, "attempt", "retry")
+    record_state(client, "one", 4, "attempt")
+    facts = look(client, config)
+    courier = facts["strategies"]["one"]["courier"]
+    assert courier["intents"] == {
+        "posted": 1, "unknown": 1, "rejected": 1, "retry": 1, "attempt": 1, "not tried": 1
+    }  # fmt: skip
+    assert (courier["owed"], courier["unknown"]) == (3, ["one-1"])
+    assert "one-1: outcome unknown; pine orders resolve one-1 --posted, or --not-posted" in facts["problems"]
+    assert "courier one is not running and owes 3 webhooks; the worker starts it" in facts["problems"]
+
+
+def test_on_paper_nothing_is_owed(client: Client, tmp_path: Path) -> None:
+    book(client, "paper", Origin(0, 0), intent(0, "paper"))
+    courier = look(client, configure(tmp_path, TEXT))["strategies"]["paper"]["courier"]
+    assert courier == {"state": "paper only", "holder": None, "intents": {"not tried": 1}, "owed": 0, "unknown": []}
+
+
+def test_a_second_look_tells_the_same_as_a_first_one(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path, TEXT)
+    observer = Observer(config, client)
+    book(client, "one", Origin(0, 0), intent(0))
+    before = observer.look(NOW)
+    book(client, "one", Fill("one-0", "ES", "ESH4", 1, 1, 5100.25, STEP, 1.25))
+    record_state(client, "one", 0, "attempt", "posted")
+    after = observer.look(NOW)["strategies"]
+    assert before["strategies"]["one"]["positions"] == []
+    assert after == Observer(config, client).look(NOW)["strategies"]
+    assert after["one"]["positions"] == [{"contract": "ESH4", "quantity": 1, "price": 5100.25}]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("embedded", "embedded"),
+        ("redis://anna:pa@55@host:6379/0?password=pa55", "redis://host:6379/0"),
+        ("rediss://:pa55@host", "rediss://host"),
+        ("unix://anna:pa55@/run/redis.sock?db=1", "unix:///run/redis.sock"),
+    ],
+)
+def test_the_servers_url_is_shown_without_secrets(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
