@@ -99,7 +99,8 @@ def _strategies(strategies: dict[str, Any]) -> Table:
 def _worker(strategy: dict[str, Any]) -> Text:
     if not strategy["enabled"] and not strategy["worker"]["running"]:
         return Text("disabled", style="dim")
-    text = _runs(strategy["worker"]["running"])
+    waits = strategy["worker"]["running"] and (strategy["worker"]["status"] or "").startswith("waiting")
+    text = Text("waiting", style="yellow") if waits else _runs(strategy["worker"]["running"])
     if strategy["halted"] is not None:
         text += Text(" halted", style="bold yellow")
     return text

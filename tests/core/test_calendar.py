@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pine.core.calendar import is_open, next_close, next_open, scheduled_hours
+from pine.core.calendar import is_open, is_scheduled, next_close, next_open, scheduled_hours
 from pine.core.errors import PineError
 
 CHICAGO = ZoneInfo("America/Chicago")
@@ -177,6 +177,22 @@ def test_open_is_what_the_clock_in_chicago_says(group: str, monday: str, second:
     at = datetime.fromisoformat(monday).replace(tzinfo=UTC) + timedelta(seconds=second)
     ts = int(at.timestamp()) * SECOND
     assert is_open(group, ts) is _clock_says_open(group, at.astimezone(CHICAGO))
+
+
+@relaxed
+@given(
+    group=st.sampled_from(["equity", "metals", "energy", "fx", "rates", "grains"]),
+    monday=_QUIET_WEEKS,
+    second=st.integers(0, 7 * 86400 - 1),
+)
+def test_without_holidays_weekly_hours_are_the_same(group: str, monday: str, second: int) -> None:
+    ts = int((datetime.fromisoformat(monday).replace(tzinfo=UTC) + timedelta(seconds=second)).timestamp()) * SECOND
+    assert is_scheduled(group, ts) is is_open(group, ts)
+
+
+def test_weekly_hours_know_no_holidays() -> None:
+    christmas = ns("2024-12-25T15:00")
+    assert (is_scheduled("equity", christmas), is_open("equity", christmas)) == (True, False)
 
 
 @relaxed
