@@ -80,14 +80,6 @@ def test_a_broken_configuration_is_told_with_file_and_line(pine: Shell, text: st
     assert words in ran.err
 
 
-def test_every_mistake_is_told_at_once(pine: Shell) -> None:
-    pine.config("hub:\n  lateness_ms: soon\nsessions:\n  default: {close: noon}\ninstruments:\n  QQ: {}\n")
-    ran = pine("hub")
-    assert ran.code == 2
-    assert "3 mistake(s)" in ran.err
-    assert [word for word in ("soon", "noon", "QQ") if word not in ran.err] == []
-
-
 @pytest.mark.parametrize(
     "text",
     [
