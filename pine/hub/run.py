@@ -41,6 +41,11 @@ REPLAY_WINDOW: Final = 24 * NS_PER_HOUR
 MAX_UNPUBLISHED: Final = 20_000
 """Minute boundaries that may wait for the server before reading from the gateway pauses."""
 
+USUAL: Final = frozenset(
+    {"trades", "spread", "user_defined", "option", "root_not_configured", "gateway_error", "gap", "reset"}
+)
+"""Counts that belong to any day, or are told where they arise."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -99,6 +104,7 @@ class Hub:
     _paused: bool = False
     _careful: bool = False
     _connections: int = 0
+    _told: set[str] = field(factory=set)
     _server: threading.Lock = field(factory=threading.Lock)
     _started: float = field(factory=time.monotonic)
 
@@ -144,6 +150,7 @@ class Hub:
         failed = [task.exception() for task in done if not task.cancelled() and task.exception()]
         if failed and failed[0] is not None:
             raise failed[0]
+        self._tell_counts()
         with self._server:
             self.publisher.publish(self._closed)
             self.publisher.heartbeat(self._facts("stopped"))
@@ -325,6 +332,12 @@ class Hub:
                     raise
                 await asyncio.to_thread(revive, self.config)  # with nothing to publish nobody else would
             await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    def _tell_counts(self) -> None:
+        """Log what was left out, once per kind; how often is in the heartbeat."""
+        for kind in sorted(self.aggregator.counts.keys() - self._told - USUAL):
+            self._told.add(kind)
+            logger.warning("left out", extra={"fields": {"kind": kind, "so_far": self.aggregator.counts[kind]}})
 
     def _beat_locked(self, facts: dict[str, str | int]) -> None:
         with self._server:
