@@ -113,16 +113,19 @@ class Observer:
         facts = self._process(keys.HUB)
         beat = facts["heartbeat"]
         watermark = int(beat.pop("watermark", 0)) or None
+        last_trade = int(beat.pop("last_trade", 0)) or None
         expected = beat.pop("market_open", None)
         counts = orjson.loads(beat.pop("counts", "{}"))
         beat.pop("last_clock", None)
         reached = max(filter(None, (watermark, newest)), default=None)
         wall = self.config.hub.clock == "wall"
-        age = None if reached is None or not wall else max(now - reached, 0) / NS_PER_SECOND
+        # A gateway whose data is frozen still sends heartbeats, which move the watermark: trades tell the age.
+        traded = last_trade or newest
+        age = None if traded is None or not wall else max(now - traded, 0) / NS_PER_SECOND
         present: int | None = now if wall else reached
         groups = {self.config.session_rule(symbol).group for symbol in self.config.instruments}
         is_open = present is not None and any(is_scheduled(group, present) for group in groups)
-        if facts["running"] and expected == "0" and age is not None and age < STALE_SECONDS:
+        if facts["running"] and expected == "0" and watermark and now - watermark < STALE_SECONDS * NS_PER_SECOND:
             is_open = False  # a holiday, which the hub knows of and weekly hours do not
         return facts | {
             "watermark": None if watermark is None else isoformat(watermark),

@@ -145,7 +145,7 @@ def test_every_symbol_is_told_with_its_last_minute_lead_and_counts(client: Clien
 def test_nothing_is_wrong_when_all_that_should_run_does(client: Client, tmp_path: Path) -> None:
     config = configure(tmp_path, TEXT)
     hold(client, keys.HUB, "worker:one", "worker:paper", "courier:one")
-    beat(client, watermark=NOW - 2 * NS_PER_SECOND)
+    beat(client, watermark=NOW, last_trade=NOW - 2 * NS_PER_SECOND)
     facts = look(client, config)
     assert facts["problems"] == facts["notes"] == []
     assert "nothing is wrong" in facts["text"]
@@ -176,7 +176,7 @@ def test_an_empty_server_is_told_as_it_is(client: Client, tmp_path: Path) -> Non
         (NOW, STALE_SECONDS - 1, 1, True, False),
         (NOW, STALE_SECONDS + 1, 1, True, True),
         (WEEKEND, 50_000, 0, False, False),
-        (HOLIDAY, 2, 0, False, False),
+        (HOLIDAY, 50_000, 0, False, False),
         (parse_time("2024-03-05T22:30"), 1900, 1, False, False),  # the daily halt
     ],
 )
@@ -184,7 +184,7 @@ def test_old_data_is_wrong_only_while_the_market_is_open(
     now: int, age: int, expected: int, is_open: bool, stale: bool, client: Client, tmp_path: Path
 ) -> None:
     hold(client, keys.HUB)
-    beat(client, watermark=now - age * NS_PER_SECOND, market_open=expected)
+    beat(client, watermark=now, last_trade=now - age * NS_PER_SECOND, market_open=expected)
     facts = look(client, configure(tmp_path, TEXT), now)
     assert (facts["hub"]["market_open"], facts["hub"]["stale"]) == (is_open, stale)
     assert any("while the market is open" in problem for problem in facts["problems"]) is stale
