@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test chaos check format lock clean help
+.PHONY: demo test test-redis has-redis chaos check format lock clean help
 
 help:
 	@echo "make demo    run the whole system once on a generated market"
 	@echo "make test    run the tests"
 	@echo "make chaos   the long campaign of kills, some twenty minutes"
+	@echo "make test-redis  run those that need a server on redis-server instead (7.0 or newer; REDIS=program)"
 	@echo "make check   formatting, lint, types"
 	@echo "make format  mend formatting and simple lint"
 	@echo "make lock    pin dependencies anew from pyproject.toml"
@@ -23,6 +24,17 @@ test: $(READY)
 
 chaos: $(READY)
 	$(BIN)/pytest -s tests/chaos/campaign.py
+
+# Whose machine this is decides where a redis-server comes from: it is found here, never installed.
+REDIS ?= redis-server
+ON_A_SERVER := tests/bus tests/worker tests/orders tests/ops tests/whole
+
+has-redis:
+	@command -v "$(REDIS)" || { echo "$(REDIS) not found: apt-get install redis-server, or REDIS=/path/to/it" >&2; exit 2; }
+	@"$(REDIS)" --version
+
+test-redis: has-redis $(READY)
+	PINE_SERVER_BINARY="$$(command -v "$(REDIS)")" $(BIN)/pytest -n 2 --dist worksteal $(ON_A_SERVER)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

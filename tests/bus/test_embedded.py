@@ -15,7 +15,7 @@ from redis import Redis
 from pine.bus import embedded as embedded_module
 from pine.bus import keys
 from pine.bus.connection import assert_fit, client_for, connect, revive
-from pine.bus.embedded import MAX_SOCKET_PATH, EmbeddedServer
+from pine.bus.embedded import BINARY_VARIABLE, MAX_SOCKET_PATH, EmbeddedServer
 from pine.core.config import BusConfig, Config
 from pine.core.errors import BusError, ServerUnfit
 
@@ -239,6 +239,41 @@ def test_a_server_that_cannot_start_is_an_error_that_names_its_log(
     monkeypatch.setattr(embedded_module, "server_binary", lambda: "/bin/false")
     with pytest.raises(BusError, match=r"server\.log"):
         idle.ensure()
+
+
+def test_the_environment_names_the_program_that_is_run(
+    idle: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = embedded_module.server_binary()
+    program = tmp_path / "own-server"
+    program.write_text(f'#!/bin/sh\ntouch "{tmp_path}/was-run"\nexec "{real}" "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    for name in (str(program), "./own-server"):
+        monkeypatch.setenv(BINARY_VARIABLE, name)
+        idle.ensure()
+        idle.stop()
+        (tmp_path / "was-run").unlink()
+
+
+def test_a_program_that_goes_by_the_name_it_is_called_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's redis-server is a link to redis-check-rdb, and becomes that when it is followed."""
+    (tmp_path / "redis-check-rdb").write_text("#!/bin/sh\n")
+    (tmp_path / "redis-check-rdb").chmod(0o755)
+    (tmp_path / "redis-server").symlink_to("redis-check-rdb")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv(BINARY_VARIABLE, "redis-server")
+    assert embedded_module.server_binary() == str(tmp_path / "redis-server")
+
+
+@pytest.mark.parametrize("missing", ["/no/such/server", "no-such-server"])
+def test_a_program_that_is_not_there_is_an_error_and_no_other_is_run(
+    idle: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setenv(BINARY_VARIABLE, missing)
+    with pytest.raises(BusError, match=f"{BINARY_VARIABLE}: found '{missing}'"):
+        idle.ensure()
+    assert not idle.is_running()
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
