@@ -137,6 +137,10 @@ class Client(Protocol):
         """Create a group."""
         ...
 
+    def xgroup_setid(self, name: str, groupname: str, id: str) -> Any:  # noqa: A002
+        """Move a group."""
+        ...
+
     def xinfo_groups(self, name: str) -> list[dict[str, Any]]:
         """Return a stream's groups."""
         ...

@@ -32,6 +32,12 @@ if redis.call('EXISTS', KEYS[1]) == 0 and redis.call('GET', KEYS[2]) == ARGV[3] 
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
   return 1
 end
+local given = tonumber(redis.call('GET', KEYS[2]) or '0')
+if redis.call('EXISTS', KEYS[1]) == 0 and given < tonumber(ARGV[3]) then
+  redis.call('SET', KEYS[2], ARGV[3])
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return 1
+end
 return 0
 """
 _RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
@@ -103,7 +109,11 @@ class Lease:
         return None
 
     def renew(self) -> bool:
-        """Prolong the lease; return False if somebody else has it."""
+        """Prolong the lease; return False if somebody else has it.
+
+        A server that came back without knowing that the role was given is told so again, unless it has given the
+        role to somebody else meanwhile.
+        """
         script = self.client.register_script(_RENEW)
         held = script(keys=[keys.lease(self.role), keys.fence(self.role)], args=[self.holder, TTL_MS, str(self.token)])
         if not held:

@@ -148,8 +148,40 @@ def read_group(
     return [(identifier.decode(), fields or {}) for identifier, fields in entries]
 
 
+_FORGET: Final = """
+local gone = 0
+for _, about in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local fact = {}
+  for i = 1, #about, 2 do fact[about[i]] = about[i + 1] end
+  local number = tonumber(fact['name'])
+  if fact['pending'] == 0 and number and number < tonumber(ARGV[2]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], fact['name'])
+    gone = gone + 1
+  end
+end
+return gone
+"""
+"""Looks and removes in one: a consumer removed with entries pending would take them along."""
+
+
+def forget_predecessors(client: Client, stream: str, group: str, consumer: str) -> int:
+    """Remove consumers with lower numbers that have nothing pending; return how many."""
+    return int(client.register_script(_FORGET)(keys=[stream], args=[group, consumer]))
+
+
+def is_groupless(error: redis.RedisError) -> bool:
+    """Tell whether a group, or its stream, is gone: somebody removed it by hand, or the server lost it."""
+    return "NOGROUP" in str(error)
+
+
 def claim_predecessors(client: Client, stream: str, group: str, consumer: str) -> list[Entry]:
-    """Take over what earlier consumers of a group read and did not acknowledge; return all pending entries in order."""
+    """Take over what earlier consumers of a group read and did not acknowledge; return all pending entries in order.
+
+    Raises
+    ------
+    DataError
+        If the body of one is gone: it was trimmed or deleted before it was dealt with.
+    """
     oldest = client.xpending(stream, group)["min"]
     if oldest is not None and not client.xrange(stream, oldest.decode(), oldest.decode()):
         raise DataError(f"{stream} {oldest.decode()}: pending in group {group}, but its body was trimmed away unread")
@@ -157,6 +189,9 @@ def claim_predecessors(client: Client, stream: str, group: str, consumer: str) -
     while True:
         reply = client.xautoclaim(stream, group, consumer, min_idle_time=0, start_id=cursor, count=100)
         cursor = reply[0].decode()
+        if reply[2]:
+            lost = ", ".join(identifier.decode() for identifier in reply[2])
+            raise DataError(f"{stream} {lost}: pending in group {group}, but deleted before it was dealt with")
         if cursor == "0-0":
             break
     return read_group(client, stream, group, consumer, after="0", count=10_000)

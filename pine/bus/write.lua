@@ -6,10 +6,41 @@
 --   H key field value                set a hash field once; an equal value counts as a repeat
 --   A key group id                   acknowledge
 --   G key group id entries_read      set a group forward
--- Returns {0, added, repeated}, {1, current token} when fenced off, or {2, key, id, text} at the first conflict.
+--   T key id                         the stream must have come as far as this id; stands before any writing
+--   N key group id                   this must be next for the group to acknowledge; stands before any writing
+-- Returns {0, added, repeated}, {1, current token} when fenced off, {2, key, id, text} at the first conflict, or
+-- {3, key, id, found} when the server does not hold what it once acknowledged.
 local current = redis.call('GET', KEYS[1])
 if current and current ~= ARGV[1] then
+  if tonumber(current) < tonumber(ARGV[1]) then return {3, KEYS[1], ARGV[1], current} end
   return {1, current}
+end
+
+local function older(left, right)
+  local a, n = string.match(left, '^(%d+)-(%d+)$')
+  local b, m = string.match(right, '^(%d+)-(%d+)$')
+  a, b = tonumber(a), tonumber(b)
+  return a < b or (a == b and tonumber(n) < tonumber(m))
+end
+
+local function value_of(flat, name)
+  for i = 1, #flat, 2 do
+    if flat[i] == name then return flat[i + 1] end
+  end
+end
+
+local function last_of(key)
+  local about = redis.pcall('XINFO', 'STREAM', key)
+  return about.err and '0-0' or value_of(about, 'last-generated-id')
+end
+
+local function delivered_of(key, group)
+  local groups = redis.pcall('XINFO', 'GROUPS', key)
+  if not groups.err then
+    for _, about in ipairs(groups) do
+      if value_of(about, 'name') == group then return value_of(about, 'last-delivered-id') end
+    end
+  end
 end
 
 local function as_map(flat)
@@ -70,6 +101,20 @@ while i <= #ARGV do
     i = i + 4
   elseif op == 'A' then
     redis.call('XACK', key, ARGV[i + 2], ARGV[i + 3])
+    i = i + 4
+  elseif op == 'T' then
+    local last = last_of(key)
+    if older(last, ARGV[i + 2]) then return {3, key, ARGV[i + 2], last} end
+    i = i + 3
+  elseif op == 'N' then
+    local group, id = ARGV[i + 2], ARGV[i + 3]
+    local delivered = delivered_of(key, group)
+    if not delivered then return {3, key, id, 'no group ' .. group} end
+    if older(delivered, id) then return {3, key, id, delivered .. ' as the last one that group ' .. group .. ' read'} end
+    local pending = redis.call('XPENDING', key, group, '-', '+', 1)
+    if #pending > 0 and older(pending[1][1], id) then
+      return {3, key, id, pending[1][1] .. ' not acknowledged in group ' .. group}
+    end
     i = i + 4
   else
     redis.call('XGROUP', 'SETID', key, ARGV[i + 2], ARGV[i + 3], 'ENTRIESREAD', ARGV[i + 4])

@@ -7,10 +7,10 @@ from typing import Final
 import redis
 from attrs import define, field
 
-from pine.bus import keys
+from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.connection import is_away
-from pine.core.errors import Conflict, Fenced
+from pine.core.errors import Conflict, Fenced, WentBack
 
 Fields = dict[str, bytes | str]
 
@@ -19,6 +19,7 @@ MAX_OPERATIONS: Final = 1000
 _SCRIPT: Final = resources.files("pine.bus").joinpath("write.lua").read_text(encoding="utf-8")
 _FENCED: Final = 1
 _CONFLICT: Final = 2
+_WENT_BACK: Final = 3
 
 
 @define
@@ -33,6 +34,9 @@ class Written:
 class Writer:
     """Writes under one role's fencing token.
 
+    What it was told is written must still be there whenever it writes again: a server that came back with an earlier
+    state, after a power cut or a failover, is found out before anything is added to it.
+
     Parameters
     ----------
     client
@@ -41,12 +45,15 @@ class Writer:
         Whose lease allows the writing, such as ``hub``.
     token
         The number under which the lease was given.
+    newest
+        Id of the newest entry that each stream is known to hold, of those this writer relies on.
     """
 
     client: Client
     role: str
     token: int
     operations: list[tuple[str, list[bytes | str | int]]] = field(factory=list)
+    newest: dict[str, str] = field(factory=dict)
 
     def append(self, stream: str, entry_id: str, fields: Fields) -> None:
         """Add an entry under an explicit id; the token goes into it as ``fence``."""
@@ -66,6 +73,10 @@ class Writer:
         """Set a group's last delivered id forward, so that its lag is visible to any tool."""
         self.operations.append(("G", [stream, group, entry_id, entries_read]))
 
+    def require_next(self, stream: str, group: str, entry_id: str) -> None:
+        """Write only if a group was given this entry and has acknowledged every one before."""
+        self.operations.append(("N", [stream, group, entry_id]))
+
     def commit(self) -> Written:
         """Send everything added so far, in order.
 
@@ -78,6 +89,8 @@ class Writer:
             If a newer holder of the role exists; nothing of the part was written.
         Conflict
             If a different entry stands under an id, or the stream is already past it.
+        WentBack
+            If the server has lost what it had acknowledged; nothing of the part was written.
         """
         operations, self.operations = self.operations, []
         total = Written()
@@ -106,7 +119,8 @@ class Writer:
     def _send(self, operations: list[tuple[str, list[bytes | str | int]]]) -> Written:
         touched: dict[str, int] = {}
         args: list[bytes | str | int] = [self.token]
-        for code, (key, *rest) in operations:
+        known: list[tuple[str, list[bytes | str | int]]] = [("T", [key, last]) for key, last in self.newest.items()]
+        for code, (key, *rest) in known + operations:
             index = touched.setdefault(str(key), len(touched) + 2)
             args += [code, index, *rest]
         script = self.client.register_script(_SCRIPT)
@@ -118,7 +132,19 @@ class Writer:
             )
         if reply[0] == _CONFLICT:
             raise Conflict(f"{_text(reply[1])} {_text(reply[2])}: {_text(reply[3])}")
+        if reply[0] == _WENT_BACK:
+            key, wanted, found = map(_text, reply[1:])
+            raise WentBack(f"{key}: found {found}, expected {wanted}, which the server had acknowledged")
+        self._remember(operations)
         return Written(reply[1], reply[2])
+
+    def _remember(self, operations: list[tuple[str, list[bytes | str | int]]]) -> None:
+        for code, (key, identifier, *_) in operations:
+            if code == "X" and identifier != "*":
+                stream, written = str(key), str(identifier)
+                before = self.newest.get(stream)
+                if before is None or streams.id_pair(written) > streams.id_pair(before):
+                    self.newest[stream] = written
 
 
 def _text(part: bytes | int) -> str:

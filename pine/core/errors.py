@@ -9,7 +9,8 @@ PineError
 ├── BusError             the server refuses, or holds something that contradicts us
 │   ├── ServerUnfit      the server's settings would break a promise
 │   ├── Conflict         a stream already holds another entry under this id
-│   └── Fenced           somebody with a newer token took over
+│   ├── Fenced           somebody with a newer token took over
+│   └── WentBack         the server does not hold any more what it had acknowledged
 ├── UnknownSymbol        no hub has registered the symbol
 └── SandboxError         a stand-in of the outside world was asked for something impossible
 """
@@ -65,6 +66,10 @@ class Conflict(BusError):
 
 class Fenced(BusError):
     """A newer holder of the lease exists; this process must stop writing."""
+
+
+class WentBack(BusError):
+    """The server does not hold any more what it had acknowledged: take up again from what it holds."""
 
 
 class UnknownSymbol(PineError):

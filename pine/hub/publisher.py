@@ -1,6 +1,6 @@
 """Puts what closed onto the streams, clock entries last."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -14,6 +14,7 @@ from pine.bus.writer import Writer
 from pine.core.bar import Bar
 from pine.core.config import Config
 from pine.core.contract import parse_contract
+from pine.core.errors import WentBack
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import to_datetime, to_ms
 from pine.hub.aggregator import Closed
@@ -21,6 +22,8 @@ from pine.hub.root import Lead
 
 HEARTBEAT_TTL_MS: Final = 15_000
 LOG_LENGTH: Final = 10_000
+HELD: Final = 3_000
+"""Minute boundaries kept after they were published, for a server that comes back without the newest of them."""
 
 
 def read_leads(client: Client, symbols: Iterable[str]) -> dict[str, dict[int, Lead]]:
@@ -75,13 +78,37 @@ class Publisher:
     last_clock: int = 0
     bars: int = 0
     repeated: int = 0
-    _counts: dict[str, int] = field(factory=dict)
+    _held: deque[Closed] = field(factory=deque)
+    _held_after: int = 0
 
     @classmethod
     def resume(cls, client: Client, token: int) -> "Publisher":
         """Continue after what the streams hold."""
         newest = streams.last_id(client, keys.CLOCK)
-        return cls(Writer(client, keys.HUB, token), streams.ms_of(newest) if newest else 0)
+        reached = streams.ms_of(newest) if newest else 0
+        return cls(Writer(client, keys.HUB, token), reached, held_after=reached)
+
+    def is_behind(self) -> bool:
+        """Tell whether the server does not hold the newest clock entry that it had acknowledged."""
+        newest = streams.last_id(self.writer.client, keys.CLOCK)
+        return (streams.ms_of(newest) if newest else 0) < self.last_clock
+
+    def take_back(self) -> None:
+        """Begin again where the server is now; the next `publish` sends once more what it lost.
+
+        Raises
+        ------
+        WentBack
+            If it lost more than is still held here.
+        """
+        newest = streams.last_id(self.writer.client, keys.CLOCK)
+        reached = streams.ms_of(newest) if newest else 0
+        if reached < self._held_after:
+            raise WentBack(
+                f"{keys.CLOCK}: found {reached}, expected at least {self._held_after}; older is not held here"
+            )
+        self.writer.newest.clear()
+        self.last_clock = reached
 
     def register(self, config: Config) -> None:
         """Say which symbols this hub publishes, before anything else."""
@@ -107,7 +134,10 @@ class Publisher:
             If a stream holds something else under one of the ids.
         Fenced
             If another hub took over.
+        WentBack
+            If the server does not hold any more what it had acknowledged; see `take_back`.
         """
+        closed = self._lost() + closed
         for item in closed:
             self._append_facts(item)
         written = self.writer.commit()
@@ -123,7 +153,22 @@ class Publisher:
                 reached = boundary
         self.writer.commit()
         pause(keys.HUB, "clock-written")
+        self._hold(closed)
         self.last_clock = reached
+
+    def _lost(self) -> list[Closed]:
+        """Return what was published and is not on the server any more."""
+        if not self._held or to_ms(self._held[-1].boundary) <= self.last_clock:
+            return []
+        return [item for item in self._held if to_ms(item.boundary) > self.last_clock]
+
+    def _hold(self, closed: Iterable[Closed]) -> None:
+        newest = self._held[-1].boundary if self._held else 0
+        for item in closed:
+            if item.boundary > newest:
+                self._held.append(item)
+        while len(self._held) > HELD:
+            self._held_after = to_ms(self._held.popleft().boundary)
 
     def _append_facts(self, item: Closed) -> None:
         minute = streams.entry_id(to_ms(item.boundary - NS_PER_MINUTE))

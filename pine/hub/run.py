@@ -19,7 +19,7 @@ from pine.bus.ending import ENDING, stop_on_end
 from pine.bus.lease import Lease
 from pine.core.calendar import is_open
 from pine.core.config import Config
-from pine.core.errors import KeyRefused, PineError
+from pine.core.errors import KeyRefused, PineError, WentBack
 from pine.core.period import session_begin
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat
@@ -69,9 +69,15 @@ def run_hub(config: Config) -> int:
         return 0
     lease.keep()
     try:
-        hub = patiently(lambda: Hub.prepared(config, client, lease), config, stop)
-        if hub is not None and not stop.is_set():
-            asyncio.run(hub.run())
+        while not stop.is_set():
+            try:
+                hub = patiently(lambda: Hub.prepared(config, client, lease), config, stop)
+                if hub is not None and not stop.is_set():
+                    asyncio.run(hub.run())
+                break
+            except WentBack as error:
+                logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
+                stop = stop_on_end()  # the event loop that ended took its signal handlers along
     finally:
         lease.release()
     return 0
@@ -151,8 +157,8 @@ class Hub:
         if failed and failed[0] is not None:
             raise failed[0]
         self._tell_counts()
+        self._publish_locked(self._closed)
         with self._server:
-            self.publisher.publish(self._closed)
             self.publisher.heartbeat(self._facts("stopped"))
             self.publisher.log("shutdown", pid=os.getpid(), token=self.lease.token)
         logger.info("hub stopped", extra={"fields": {"bars": self.publisher.bars}})
@@ -321,12 +327,29 @@ class Hub:
     def _publish_locked(self, batch: list[Closed]) -> None:
         with self._server:
             self.lease.check()
-            self.publisher.publish(batch)
+            if not self.publisher.is_behind():
+                try:
+                    return self.publisher.publish(batch)
+                except WentBack as error:
+                    logger.warning("the server went back", extra={"fields": {"reason": str(error)}})
+            self._take_back()
+            return self.publisher.publish(batch)
+
+    def _take_back(self) -> None:
+        """Give a server that came back with an earlier state what it lost."""
+        self.lease.renew()
+        self.lease.check()
+        lost_from = self.publisher.last_clock
+        self.publisher.take_back()
+        self.publisher.register(self.config)
+        back = {"from": isoformat(self.publisher.last_clock * NS_PER_MS), "to": isoformat(lost_from * NS_PER_MS)}
+        logger.error("the server lost what it had acknowledged; publishing it again", extra={"fields": back})
 
     async def _beat(self) -> None:
         while True:
             try:
-                await asyncio.to_thread(self._beat_locked, self._facts("running"))
+                if await asyncio.to_thread(self._beat_locked, self._facts("running")):
+                    self._work.set()
             except redis.RedisError as error:
                 if not is_away(error):
                     raise
@@ -339,9 +362,11 @@ class Hub:
             self._told.add(kind)
             logger.warning("left out", extra={"fields": {"kind": kind, "so_far": self.aggregator.counts[kind]}})
 
-    def _beat_locked(self, facts: dict[str, str | int]) -> None:
+    def _beat_locked(self, facts: dict[str, str | int]) -> bool:
+        """Write the heartbeat; return whether the server must be given again what it lost."""
         with self._server:
             self.publisher.heartbeat(facts)
+            return self.publisher.is_behind()
 
     def _facts(self, status: str) -> dict[str, str | int]:
         watermark = self.aggregator.watermark

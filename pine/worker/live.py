@@ -19,8 +19,9 @@ from pine.bus.lease import Lease
 from pine.bus.pauses import pause
 from pine.bus.writer import Writer
 from pine.core.config import Config
-from pine.core.errors import DataError
-from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, Timeframe
+from pine.core.errors import DataError, WentBack
+from pine.core.period import session
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat, to_ms
 from pine.feeds.steps import Step, StepReader, parse_clock
 from pine.orders.desk import Desk
@@ -94,7 +95,11 @@ class LiveSource:
         return str(self.lease.token)
 
     def open(self) -> None:
-        """Take up the cursor: create the groups and record the origin, or restore the account from the ledger."""
+        """Take up the cursor: create the groups and record the origin, or restore the account from the ledger.
+
+        A cursor that is gone is made anew after the newest step that left a record: what came later left none, so
+        running it again adds nothing twice.
+        """
         self.desk.portfolio.clear()
         entries = list(read_ledger(self.client, self.strategy))
         if not entries:
@@ -103,13 +108,18 @@ class LiveSource:
             self._next_entry = _after(identifier)
             self._restore(entry)
         assert self.origin is not None
-        live_after = self.origin.live_after
-        streams.ensure_group(self.client, keys.CLOCK, self.strategy, streams.entry_id(live_after))
+        recorded = self._recorded(entries[-1][0])
+        fresh = streams.ensure_group(self.client, keys.CLOCK, self.strategy, streams.entry_id(recorded))
+        if fresh and recorded > self.origin.live_after:
+            at = {"stream": keys.CLOCK, "after": isoformat(recorded * NS_PER_MS)}
+            logger.error("the cursor was gone; continuing after the last step on record", extra={"fields": at})
         streams.ensure_group(self.client, keys.control(self.strategy), CONTROL_GROUP)
-        for stream, first in self._bar_streams(live_after).items():
-            streams.ensure_group(self.client, stream, self.strategy, streams.entry_id(max(first - 1, 0)))
-        for stream in self._bar_streams(live_after):
+        for stream, closed in self._closed_bars(recorded).items():
+            if not streams.ensure_group(self.client, stream, self.strategy, streams.entry_id(closed)) and fresh:
+                self.client.xgroup_setid(stream, self.strategy, streams.entry_id(closed))
             self._entries_read[stream] = streams.entries_read(self.client, stream, self.strategy)
+        for stream, group in ((keys.CLOCK, self.strategy), (keys.control(self.strategy), CONTROL_GROUP)):
+            streams.forget_predecessors(self.client, stream, group, self.consumer)
         pending = streams.claim_predecessors(self.client, keys.CLOCK, self.strategy, self.consumer)
         delivered = streams.ms_of(streams.group_info(self.client, keys.CLOCK, self.strategy)["last-delivered-id"])
         self._acked = parse_clock(pending[0])[1] if pending else delivered
@@ -144,6 +154,7 @@ class LiveSource:
         if not step.live:
             return
         clock_ms = to_ms(step.ts)
+        self._writer.require_next(keys.CLOCK, self.strategy, streams.entry_id(clock_ms))
         first = self._next_entry[1] if self._next_entry[0] == clock_ms else 0
         for n, entry in enumerate(outcome.entries, start=first):
             self._add_entry(clock_ms, n, entry)
@@ -159,7 +170,7 @@ class LiveSource:
                 self._entries_read[stream] += 1
                 self._writer.move_group(stream, self.strategy, streams.entry_id(ms), self._entries_read[stream])
         pause(self.lease.role, "decided")
-        self._writer.commit_until_written(self._await_server)
+        self._commit()
         pause(self.lease.role, "acknowledged")
         for entry in outcome.entries:
             _tell(entry)
@@ -184,14 +195,31 @@ class LiveSource:
             self._booked.add(entry.request)
         self.desk.restore(entry)
 
-    def _bar_streams(self, after_ms: int) -> dict[str, int]:
-        """Every bar stream with the first id, in ms, that a step after `after_ms` may need."""
-        first_step = after_ms * NS_PER_MS + NS_PER_MINUTE
-        return {
-            keys.bars(symbol, timeframe): max(to_ms(first_step - _longest(timeframe)), 0)
-            for symbol in self.config.traded[self.strategy]
-            for timeframe in Timeframe
-        }
+    def _recorded(self, ledger_id: str) -> int:
+        """Return the newest step, in ms, with a ledger entry or flight record; from here on both must stay."""
+        self._writer.newest[keys.ledger(self.strategy)] = ledger_id
+        assert self.origin is not None
+        recorded = max(streams.ms_of(ledger_id), self.origin.live_after)
+        flight = streams.last_id(self.client, keys.flight(self.strategy))
+        if flight is not None:
+            self._writer.newest[keys.flight(self.strategy)] = flight
+            recorded = max(recorded, streams.ms_of(flight))
+        return recorded
+
+    def _closed_bars(self, step_ms: int) -> dict[str, int]:
+        """Every bar stream with the id, in ms, of the newest bar that can have closed by a step; 0 before the first."""
+        ts = step_ms * NS_PER_MS
+        closed: dict[str, int] = {}
+        for symbol in self.config.traded[self.strategy]:
+            rule = self.config.session_rule(symbol)
+            starts = {
+                Timeframe.MINUTE: ts - NS_PER_MINUTE,
+                Timeframe.HOUR: ts - ts % NS_PER_HOUR - NS_PER_HOUR,
+                Timeframe.DAY: session(session(ts, rule).start - 1, rule).start,
+            }
+            for timeframe, start in starts.items():
+                closed[keys.bars(symbol, timeframe)] = to_ms(start) if ts else 0
+        return closed
 
     def _try_next(self) -> Step | None:
         self._beat()
@@ -228,6 +256,8 @@ class LiveSource:
 
     def _step(self, entry: streams.Entry, *, live: bool) -> Step:
         clock_ms, previous = parse_clock(entry)
+        if live and clock_ms <= self._previous:
+            raise WentBack(f"{keys.CLOCK}: found {clock_ms}, expected a step after {self._previous}, which was done")
         if self._previous and previous != self._previous:
             if not self.lease.renew():
                 self.lease.check()
@@ -244,6 +274,8 @@ class LiveSource:
         try:
             return action()
         except redis.RedisError as error:
+            if streams.is_groupless(error):
+                raise WentBack(str(error)) from None
             if not is_away(error):
                 raise
             logger.warning("server away", extra={"fields": {"reason": str(error)}})
@@ -254,6 +286,14 @@ class LiveSource:
 
     def _add_entry(self, clock_ms: int, n: int, entry: Entry) -> None:
         self._writer.append(keys.ledger(self.strategy), streams.entry_id(clock_ms, n), {"entry": encode(entry)})
+
+    def _commit(self) -> None:
+        try:
+            self._writer.commit_until_written(self._await_server)
+        except redis.RedisError as error:
+            if streams.is_groupless(error):
+                raise WentBack(str(error)) from None
+            raise
 
     def _await_server(self, error: redis.RedisError) -> None:
         """Wait a moment with a decided step in hand; not even a request to end makes it forgotten."""
@@ -274,7 +314,7 @@ class LiveSource:
             if booked is not None and identifier not in self._booked:
                 self._book(identifier, booked)
             self._writer.acknowledge(stream, CONTROL_GROUP, identifier)
-            self._writer.commit_until_written(self._await_server)
+            self._commit()
 
     def _book(self, identifier: str, booked: Void | Control) -> None:
         """Add what a request means to the present write, after what the last step left in the ledger."""
@@ -336,12 +376,6 @@ def _tell(entry: Entry) -> None:
 def _after(identifier: str) -> tuple[int, int]:
     ms, n = streams.id_pair(identifier)
     return ms, n + 1
-
-
-def _longest(timeframe: Timeframe) -> int:
-    """Return the most ns that a bar's start can lie before the step that it closes at."""
-    minutes = {Timeframe.MINUTE: 1, Timeframe.HOUR: 60, Timeframe.DAY: 25 * 60}
-    return minutes[timeframe] * NS_PER_MINUTE
 
 
 def _control_entry(identifier: str, fields: dict[bytes, bytes]) -> Void | Control | None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import redis
@@ -18,7 +19,7 @@ from pine.bus.connection import connect, patiently
 from pine.bus.ending import stop_on_end
 from pine.bus.lease import Lease
 from pine.core.config import Config
-from pine.core.errors import PineError, UnknownSymbol
+from pine.core.errors import PineError, UnknownSymbol, WentBack
 from pine.orders.desk import Desk
 from pine.orders.portfolio import Portfolio
 from pine.strategies.risk import RiskRules
@@ -26,6 +27,7 @@ from pine.worker.live import LiveSource
 from pine.worker.provenance import code_hash, config_hash
 
 COURIER_PAUSE: Final = 5.0
+RESTART_PAUSE: Final = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +62,26 @@ def run_worker(config: Config, strategy: str) -> int:
     if lease is None:
         return 0
     lease.keep()
+    attendant = CourierAttendant(config, strategy, client, stop)
     try:
-        return _work(config, strategy, client, lease, stop)
+        while not stop.is_set():
+            try:
+                _work(config, strategy, client, lease, stop, attendant.look)
+            except WentBack as error:
+                logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
+                stop.wait(RESTART_PAUSE)
+                patiently(lambda: _still_ours(lease), config, stop)
+            else:
+                break
+        return 0
     finally:
         lease.release()
+
+
+def _still_ours(lease: Lease) -> None:
+    """Renew a lease that the server may have lost; raise `Fenced` if it went to another process."""
+    lease.renew()
+    lease.check()
 
 
 def check_strategy(config: Config, strategy: str) -> None:
@@ -82,9 +100,15 @@ def check_name(config: Config, strategy: str) -> None:
         raise PineError(f"strategy {strategy!r} is not configured; {hint}configured are: {known}")
 
 
-def _work(config: Config, strategy: str, client: Client, lease: Lease, stop: threading.Event) -> int:
+def _work(
+    config: Config,
+    strategy: str,
+    client: Client,
+    lease: Lease,
+    stop: threading.Event,
+    on_beat: Callable[[], dict[str, Any]],
+) -> None:
     desk = make_desk(config, strategy)
-    attendant = CourierAttendant(config, strategy, client, stop)
     source = LiveSource(
         config=config,
         strategy=strategy,
@@ -93,11 +117,11 @@ def _work(config: Config, strategy: str, client: Client, lease: Lease, stop: thr
         desk=desk,
         stop=stop,
         provenance={"config": config_hash(config, strategy), "code": code_hash()},
-        on_beat=attendant.look,
+        on_beat=on_beat,
     )
     patiently(source.open, config, stop)
     if stop.is_set():
-        return 0
+        return
     if not config.strategies[strategy].webhook:
         logger.warning("no webhook is configured: paper only", extra={"fields": {"strategy": strategy}})
     patiently(lambda: await_symbols(client, list(config.traded[strategy]), stop, source), config, stop)
@@ -113,7 +137,6 @@ def _work(config: Config, strategy: str, client: Client, lease: Lease, stop: thr
         "worker stopped",
         extra={"fields": {"steps": engine.steps, "decided": engine.engine_steps, "alerts": len(engine.alerts)}},
     )
-    return 0
 
 
 def await_symbols(client: Client, symbols: list[str], stop: threading.Event, source: LiveSource) -> None:
