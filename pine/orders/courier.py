@@ -23,7 +23,7 @@ from pine.bus.lease import Lease
 from pine.bus.pauses import pause
 from pine.bus.writer import Writer
 from pine.core.config import Config
-from pine.core.errors import BusError
+from pine.core.errors import BusError, WentBack
 from pine.core.times import Clock, from_seconds, isoformat
 from pine.orders.entries import Intent, decode
 from pine.orders.gates import Freshness, KillSwitch
@@ -93,7 +93,7 @@ class Courier:
     failed: int = 0
     _writer: Writer = field(init=False)
     _web: TradersPost = field(init=False)
-    _deliveries: Deliveries = field(init=False)
+    _deliveries: Deliveries = field(factory=Deliveries)
     _limit: RateLimit = field(init=False)
     _killswitch: KillSwitch = field(init=False)
     _freshness: Freshness = field(init=False)
@@ -123,8 +123,12 @@ class Courier:
                 self._round()
                 if self._finished():
                     return
+            except WentBack as error:
+                logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
+                self.stop.wait(SERVER_PAUSE)
+                away_since = time.monotonic() if away_since is None else away_since
             except redis.RedisError as error:
-                if not is_away(error):
+                if not (is_away(error) or streams.is_groupless(error)):
                     raise
                 away_since = self._wait_for_server(error, away_since)
                 taken_over = False
@@ -142,13 +146,29 @@ class Courier:
 
     def _take_over(self) -> None:
         """Begin from what is on the server: what was tried, and what others read and did not bring to an end."""
-        self._deliveries = Deliveries.read(self.client, self.strategy)
+        self.lease.renew()
+        streams.ensure_group(self.client, keys.ledger(self.strategy), GROUP)
+        self._read_deliveries()
         self._limit = RateLimit(self.config.orders.per_minute, self.config.orders.per_hour)
         self._limit.remember(self._deliveries.attempts_at)
         self._queues.clear()
         self._not_before.clear()
         stream = keys.ledger(self.strategy)
         self._sort(streams.claim_predecessors(self.client, stream, GROUP, str(self.lease.token)))
+
+    def _read_deliveries(self) -> None:
+        """Read what was tried; what the server has lost of it goes on record again, so that nothing is posted twice."""
+        known, self._deliveries = self._deliveries, Deliveries.read(self.client, self.strategy)
+        if streams.id_pair(known.last_id) <= streams.id_pair(self._deliveries.last_id):
+            return
+        for intent, delivery in known.by_intent.items():
+            if self._deliveries.by_intent.get(intent) != delivery:
+                self._put(intent, delivery.state, delivery.status or 0, "the server had lost this")
+        self._writer.commit()
+        self._deliveries.refresh(self.client, self.strategy)
+        logger.error(
+            "the server lost records of posts; they are on record again", extra={"fields": {"after": known.last_id}}
+        )
 
     def _round(self) -> None:
         """Read what is new, then give each symbol whose turn has come one try."""
@@ -285,15 +305,18 @@ class Courier:
         self._stale = reason is not None
         return self._stale
 
-    def _record(self, intent: Intent, state: str, status: int = 0, text: str = "") -> None:
+    def _put(self, intent: str, state: str, status: int, text: str) -> None:
         fields = {
-            "intent": intent.id,
+            "intent": intent,
             "state": state,
             "status": str(status or ""),
             "text": text,
             "at": str(self.clock()),
         }
         self._writer.append(keys.deliveries(self.strategy), "*", {**fields})
+
+    def _record(self, intent: Intent, state: str, status: int = 0, text: str = "") -> None:
+        self._put(intent.id, state, status, text)
         if state == "attempt":
             self._writer.commit()  # nothing was sent yet: without a record nothing will be
         else:

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import orjson
 import pytest
+import redis
 from attrs import evolve
+from setback import go_back, size_of
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
+from pine.bus.embedded import EmbeddedServer
 from pine.bus.lease import Lease
 from pine.bus.writer import Writer
 from pine.core.config import Config, load_config
@@ -305,3 +308,72 @@ def test_what_a_stopped_and_awakened_predecessor_was_served_is_taken_back(
     courier._round()
     assert posted(broker) == ["a-1", "a-2"]
     lease.release()
+
+
+def test_what_a_server_lost_of_the_deliveries_is_not_posted_again(
+    server: EmbeddedServer, client: Client, config: Config, broker: Broker
+) -> None:
+    """The worker decides the same again, and its intents have the same ids."""
+    lease = Lease.try_acquire(client, role("a"), "test")
+    assert isinstance(lease, Lease)
+    courier = Courier(config, "a", client, lease, threading.Event(), clock=lambda: STEP)
+    courier._take_over()
+    owe(client, ENTRY)
+    courier._round()
+    size = size_of(server)
+    owe(client, FILL, EXIT)
+    courier._round()
+    before = states(client)
+    assert posted(broker) == ["a-1", "a-2"]
+    go_back(server, size)
+    thread = threading.Thread(target=courier.run)
+    thread.start()
+    for _ in range(1000):
+        if ("a-2", "posted") in (states(client) if reachable(client) else []):
+            break
+        threading.Event().wait(0.01)
+    owe(client, FILL, EXIT, OTHER)
+    for _ in range(1000):
+        if ("a-3", "posted") in states(client):
+            break
+        threading.Event().wait(0.01)
+    courier.stop.set()
+    thread.join()
+    lease.release()
+    assert posted(broker) == ["a-1", "a-2", "a-3"]
+    assert set(before) - set(states(client)) == {("a-2", "attempt")}
+
+
+@pytest.mark.parametrize("gone", ["group", "records of its own token"])
+def test_a_courier_whose_cursor_is_gone_makes_it_anew_and_posts_nothing_twice(
+    gone: str, client: Client, config: Config, broker: Broker
+) -> None:
+    lease = Lease.try_acquire(client, role("a"), "test")
+    assert isinstance(lease, Lease)
+    courier = Courier(config, "a", client, lease, threading.Event(), clock=lambda: STEP)
+    owe(client, ENTRY)
+    courier._take_over()
+    courier._round()
+    if gone == "group":
+        client.xgroup_destroy(keys.ledger("a"), GROUP)  # type: ignore[attr-defined]
+    else:
+        client.delete(keys.lease(role("a")), keys.fence(role("a")))  # type: ignore[attr-defined]
+    owe(client, FILL, EXIT)
+    thread = threading.Thread(target=courier.run)
+    thread.start()
+    for _ in range(1000):
+        if ("a-2", "posted") in states(client):
+            break
+        threading.Event().wait(0.01)
+    courier.stop.set()
+    thread.join()
+    lease.release()
+    assert posted(broker) == ["a-1", "a-2"]
+
+
+def reachable(client: Client) -> bool:
+    """Tell whether the server answers this client."""
+    try:
+        return client.ping()
+    except redis.ConnectionError:
+        return False

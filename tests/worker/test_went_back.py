@@ -1,13 +1,11 @@
 """A server that comes back without the last of what it had acknowledged, and cursors that somebody removed."""
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import redis
 from market import Run, begin, closed_bars, configure, publish, record
+from setback import go_back, reconnected, size_of
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
@@ -39,26 +37,6 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     return found
 
 
-def size_of(server: EmbeddedServer) -> int:
-    """Return how long the server's append-only file is."""
-    (file,) = (server.folder / "appendonlydir").glob("*.incr.aof")
-    return file.stat().st_size
-
-
-def go_back(server: EmbeddedServer, size: int) -> None:
-    """Let the server come back with its append-only file as it was at an earlier size."""
-    (file,) = (server.folder / "appendonlydir").glob("*.incr.aof")
-    os.kill(server.pid() or 0, signal.SIGKILL)
-    while not server_is_gone(server):
-        signal.sigtimedwait([], 0.005)
-    os.truncate(file, size)
-    server.ensure()
-
-
-def server_is_gone(server: EmbeddedServer) -> bool:
-    return not server._locked()
-
-
 def lives(client: Client, config: Config, first: Run, look: Callable[[int], None] = lambda _: None) -> int:
     """Run a worker to the newest step, again from the start whenever the server went back, as its process does."""
     count, run = 1, first
@@ -80,14 +58,6 @@ def lives(client: Client, config: Config, first: Run, look: Callable[[int], None
             count += 1
         else:
             return count
-
-
-def reconnected(client: Client) -> None:
-    """Let the client notice that its connection is gone."""
-    try:
-        client.ping()
-    except redis.ConnectionError:
-        client.ping()
 
 
 @pytest.mark.parametrize(("torn", "after"), [(0, 1), (7, 40), (0, 400)])
