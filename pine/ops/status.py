@@ -18,6 +18,7 @@ from pine.bus.client import Client
 from pine.bus.cursors import Cursor, acknowledged, behind, read_cursors
 from pine.core.calendar import is_scheduled
 from pine.core.config import Config
+from pine.core.errors import WentBack
 from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND, Timeframe
 from pine.core.times import isoformat
 from pine.orders.courier import SETTLED, role
@@ -217,7 +218,11 @@ class Observer:
         if name not in self._books:
             cash = self.config.strategies[name].starting_cash
             self._books[name] = Book(name, Portfolio(cash, self.config.desk_session))
-        self._books[name].refresh(self.client)
+        try:
+            self._books[name].refresh(self.client)
+        except WentBack:
+            del self._books[name]
+            return self._book(name)
         return self._books[name]
 
 

@@ -117,7 +117,6 @@ class Courier:
             self.lease.check()
             try:
                 if not taken_over:
-                    streams.ensure_group(self.client, keys.ledger(self.strategy), GROUP)
                     self._take_over()
                     taken_over, away_since = True, None
                 self._round()
@@ -126,7 +125,7 @@ class Courier:
             except WentBack as error:
                 logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
                 self.stop.wait(SERVER_PAUSE)
-                away_since = time.monotonic() if away_since is None else away_since
+                taken_over = False
             except redis.RedisError as error:
                 if not (is_away(error) or streams.is_groupless(error)):
                     raise
@@ -158,21 +157,22 @@ class Courier:
 
     def _read_deliveries(self) -> None:
         """Read what was tried; what the server has lost of it goes on record again, so that nothing is posted twice."""
-        known, self._deliveries = self._deliveries, Deliveries.read(self.client, self.strategy)
-        if streams.id_pair(known.last_id) <= streams.id_pair(self._deliveries.last_id):
-            return
-        for intent, delivery in known.by_intent.items():
-            if self._deliveries.by_intent.get(intent) != delivery:
+        known, held = self._deliveries, Deliveries.read(self.client, self.strategy)
+        lost = {intent: delivery for intent, delivery in known.by_intent.items() if held.lacks(intent, delivery)}
+        if lost:
+            for intent, delivery in lost.items():
                 self._put(intent, delivery.state, delivery.status or 0, "the server had lost this")
-        self._writer.commit()
-        self._deliveries.refresh(self.client, self.strategy)
-        logger.error(
-            "the server lost records of posts; they are on record again", extra={"fields": {"after": known.last_id}}
-        )
+            self._writer.commit()
+            held.refresh(self.client, self.strategy)
+            logger.error(
+                "deliveries that the server had lost are on record again", extra={"fields": {"count": len(lost)}}
+            )
+        self._deliveries = held  # not before: what is known here only must outlast a server that is away
 
     def _round(self) -> None:
         """Read what is new, then give each symbol whose turn has come one try."""
         if self._beat():
+            self._deliveries.refresh(self.client, self.strategy)
             self._look_for_stolen()
         stream, consumer = keys.ledger(self.strategy), str(self.lease.token)
         block = max(1, min(BLOCK_MS, int(self._next_turn() * 1000)))

@@ -1,12 +1,19 @@
 """Reading a strategy's ledger and deliveries."""
 
+from collections import defaultdict
 from collections.abc import Iterator
+from typing import Final
 
 from attrs import define, field
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
+from pine.core.errors import WentBack
 from pine.orders.entries import Entry, decode
+
+NOTHING: Final = "0-0"
+_FINALITY: Final = defaultdict(lambda: 3, {"": 0, "attempt": 1, "retry": 1, "unknown": 2})
+"""How much a state settles; whatever is not named here is final."""
 
 
 def read_ledger(client: Client, strategy: str, first: str = "-") -> Iterator[tuple[str, Entry]]:
@@ -42,7 +49,7 @@ class Deliveries:
     by_intent: dict[str, Delivery] = field(factory=dict)
     attempts_at: list[int] = field(factory=list)
 
-    last_id: str = "0-0"
+    last_id: str = NOTHING
 
     @classmethod
     def read(cls, client: Client, strategy: str) -> "Deliveries":
@@ -52,10 +59,24 @@ class Deliveries:
         return deliveries
 
     def refresh(self, client: Client, strategy: str) -> None:
-        """Fold what was recorded since the last look, by whomever."""
-        for identifier, fields in streams.read_range(client, keys.deliveries(strategy), f"({self.last_id}"):
+        """Fold what was recorded since the last look, by whomever.
+
+        Raises
+        ------
+        WentBack
+            If the record that was read last is gone; deliveries are never trimmed.
+        """
+        stream, known = keys.deliveries(strategy), self.last_id
+        entries = streams.read_range(client, stream, known)
+        if known != NOTHING and next(entries, ("nothing", {}))[0] != known:
+            raise WentBack(f"{stream}: expected {known}, which was there before")
+        for identifier, fields in entries:
             self.apply({name.decode(): value.decode() for name, value in fields.items()})
             self.last_id = identifier
+
+    def lacks(self, intent: str, delivery: Delivery) -> bool:
+        """Tell whether somebody who knows of a delivery knows more of it than is recorded here."""
+        return _FINALITY[delivery.state] > _FINALITY[self.state(intent)]
 
     def apply(self, fields: dict[str, str]) -> None:
         """Fold one record."""

@@ -258,11 +258,12 @@ class LiveSource:
         clock_ms, previous = parse_clock(entry)
         if live and clock_ms <= self._previous:
             raise WentBack(f"{keys.CLOCK}: found {clock_ms}, expected a step after {self._previous}, which was done")
-        if self._previous and previous != self._previous:
+        expected = self._previous or (self._acked if live else 0)
+        if expected and previous != expected:
             if not self.lease.renew():
                 self.lease.check()
             raise DataError(
-                f"{keys.CLOCK} {clock_ms}: comes after step {previous}, but the last one read was {self._previous}; "
+                f"{keys.CLOCK} {clock_ms}: comes after step {previous}, but the last one read was {expected}; "
                 "a step is missing"
             )
         step = self._reader.read(clock_ms, previous, live=live)

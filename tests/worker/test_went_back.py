@@ -12,7 +12,7 @@ from pine.bus.client import Client
 from pine.bus.embedded import EmbeddedServer
 from pine.bus.lease import Lease
 from pine.core.config import Config
-from pine.core.errors import WentBack
+from pine.core.errors import DataError, WentBack
 from pine.hub.publisher import Publisher
 
 STREAMS = (keys.CLOCK, keys.ledger("one"), keys.flight("one"))
@@ -195,3 +195,45 @@ def test_consumers_of_earlier_tokens_do_not_pile_up(client: Client, tmp_path: Pa
     names = {about["name"].decode() for about in client.xinfo_consumers(keys.CLOCK, "one")}  # type: ignore[attr-defined]
     assert names == {dead.source.consumer, last.source.consumer}
     last.until_caught_up()
+
+
+def test_a_clock_that_was_deleted_and_begins_later_stops_the_worker_with_the_step_named(
+    client: Client, tmp_path: Path
+) -> None:
+    config = configure(tmp_path)
+    closed = closed_bars()
+    first = begin(client, config, "one")
+    publish(client, config, closed[:500])
+    first.until_caught_up()
+    client.delete(keys.CLOCK)  # type: ignore[attr-defined]
+    publish(client, config, closed[600:700])
+    with pytest.raises(DataError, match="comes after step 0, but the last one read was"):
+        begin(client, config, "one").until_caught_up()
+
+
+def test_bars_are_read_under_one_cursor_and_never_pend_on_their_own_streams(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    run = begin(client, config, "one")
+    publish(client, config, closed_bars()[:300])
+
+    def look(step) -> bool:
+        pending = {s: client.xpending(s, "one")["pending"] for s in ("market:ES:1min", "market:GC:hourly")}
+        assert set(pending.values()) == {0}
+        return step.ts == closed_bars()[299].boundary
+
+    run.until(look)
+    assert client.xpending(keys.CLOCK, "one")["pending"] == 0
+
+
+def test_a_hub_that_does_not_hold_what_the_server_lost_says_so_and_starts_again(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    closed = closed_bars()
+    publish(client, config, closed[:10])
+    lease = Lease.try_acquire(client, keys.HUB, "test")
+    assert isinstance(lease, Lease)
+    hub = Publisher.resume(client, lease.token)
+    hub.publish(list(closed[10:20]))
+    client.xtrim(keys.CLOCK, maxlen=0, approximate=False)  # type: ignore[attr-defined]
+    assert hub.is_behind()
+    with pytest.raises(WentBack, match="older is not held here"):
+        hub.take_back()
