@@ -27,7 +27,7 @@ chaos: $(READY)
 
 # Whose machine this is decides where a redis-server comes from: it is found here, never installed.
 REDIS ?= redis-server
-ON_A_SERVER := tests/bus tests/worker tests/orders tests/ops tests/whole
+ON_A_SERVER := tests/bus tests/worker tests/orders tests/ops tests/whole tests/promises
 
 has-redis:
 	@command -v "$(REDIS)" || { echo "$(REDIS) not found: apt-get install redis-server, or REDIS=/path/to/it" >&2; exit 2; }
