@@ -85,7 +85,7 @@ def until(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < deadline, f"did not happen in {DEADLINE_S:g} s: {what}"
-        time.sleep(0.005)
+        time.sleep(0.02)
 
 
 @define

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import END, House, house, log, until
+from house import ANY_AGE, END, House, house, log, until
 
 from pine.bus import keys
 from pine.core.timeframe import NS_PER_HOUR
@@ -23,7 +23,8 @@ Seen = dict[str, Any]
 def seen(tape: Tape, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """One day: the first entry is refused, the next gets no answer until its courier is killed."""
     seen: Seen = {}
-    with house(tmp_path_factory.mktemp("webhook"), tape) as desk:
+    patient = f"{ANY_AGE}, timeout_s: 3600"
+    with house(tmp_path_factory.mktemp("webhook"), tape, orders=patient) as desk:
         worker = desk.worker("one")
         desk.hub()
         desk.broker.behave(Behaviour(answer="400", times=1))
