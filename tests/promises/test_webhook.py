@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import ANY_AGE, END, House, house, log, until
+from house import ANY_AGE, END, FIRST, House, house, log, until
 
 from pine.bus import keys
 from pine.core.timeframe import NS_PER_HOUR
@@ -62,8 +62,8 @@ def seen(tape: Tape, tmp_path_factory: pytest.TempPathFactory) -> Seen:
 
 
 def first_entry(desk: House) -> int:
-    """Play hour by hour until the worker has decided something; return that step."""
-    step = END - END % NS_PER_HOUR - 23 * NS_PER_HOUR
+    """Play hour by hour until the worker has decided something, and no further; return that step."""
+    step = FIRST
     while not desk.intents("one"):
         step += NS_PER_HOUR
         desk.play(step)
