@@ -23,6 +23,7 @@ State = tuple[bool, str, int]
 
 UNDISTURBED: Final = "undisturbed"
 CHAOS: Final = "chaos"
+MARKET: Final = "market"
 
 
 def contest(
@@ -131,7 +132,7 @@ def _compared(record: Record) -> dict[str, int]:
     """Return how many entries of each kind were compared."""
     counts: Counter[str] = Counter()
     for name, entries in record.items():
-        kind = name.split(":")[-1] if name.startswith("market:") else name.split(":")[0]
+        kind = name.split(":")[-1] if name.partition(":")[0] == MARKET else name.split(":")[0]
         counts[kind] += len(entries)
     return dict(counts)
 
