@@ -1,0 +1,111 @@
+"""Stale data, kill switch, flatten: entries are held or blocked at once, exits go, with the hub up or down."""
+
+import os
+import signal
+from pathlib import Path
+
+import orjson
+from house import END, House, house, kill, log, until
+from test_courier_retries import intent, owe, states
+
+from pine.bus import keys, streams
+from pine.core.timeframe import NS_PER_MINUTE, NS_PER_SECOND
+from pine.orders.entries import Control, Intent, decode
+from pine.sandbox.demo.record import Record
+from pine.sandbox.tape import Tape
+
+OPEN_MARKET = 1_709_654_400 * NS_PER_SECOND
+"""2024-03-05T16:00Z."""
+
+
+def beat(desk: House, age: int) -> None:
+    """Say what a hub says whose gateway is alive and whose newest trade is so many seconds old."""
+    facts = {"watermark": OPEN_MARKET, "last_trade": OPEN_MARKET - age * NS_PER_SECOND}
+    desk.client.hset(keys.heartbeat(keys.HUB), mapping=facts)
+
+
+def voids(desk: House) -> list[str]:
+    """Return the intents that a courier asked the worker to void."""
+    found = streams.read_range(desk.client, keys.control("one"))
+    return [orjson.loads(fields[b"request"])["intent"] for _, fields in found]
+
+
+def test_on_stale_data_in_an_open_market_nothing_is_entered_and_exits_go(tape: Tape, tmp_path: Path) -> None:
+    with house(tmp_path, tape, orders="entry_max_age_s: null, stale_after_s: 60") as desk:
+        beat(desk, age=1)
+        courier = desk.start("courier one")
+        first = intent(1, "ES")
+        owe(desk, first)
+        desk.delivered("one")
+        beat(desk, age=61)
+        held, exit_ = intent(2, "GC"), intent(3, "ES", entry=first.id)
+        owe(desk, held, exit_)
+        until(lambda: states(desk, exit_) == ["attempt", "posted"], "the exit goes")
+        until(lambda: "stale data: the newest trade is 61 s old" in log(courier), "the desk is alerted")
+        assert states(desk, held) == []
+        beat(desk, age=1)
+        desk.delivered("one")
+        assert desk.posted() == [first.id, exit_.id, held.id]
+
+
+def test_the_kill_switch_blocks_entries_at_once_and_lets_exits_go(tape: Tape, tmp_path: Path) -> None:
+    with house(tmp_path, tape) as desk:
+        desk.start("courier one")
+        first = intent(1, "ES")
+        owe(desk, first)
+        desk.delivered("one")
+        (tmp_path / ".env").write_text("POLICY_KILLSWITCH=1\n")
+        blocked, exit_ = intent(2, "GC"), intent(3, "ES", entry=first.id)
+        owe(desk, blocked, exit_)
+        desk.delivered("one")
+        assert (states(desk, blocked), states(desk, exit_)) == (["blocked"], ["attempt", "posted"])
+        assert voids(desk) == [blocked.id]
+        (tmp_path / ".env").write_text("POLICY_KILLSWITCH=0\n")
+        again = intent(4, "GC")
+        owe(desk, again)
+        desk.delivered("one")
+        assert desk.posted() == [first.id, exit_.id, again.id]
+
+
+def while_open(record: Record) -> int:
+    """Return a moment, in ns, at which strategy one holds a position: some minutes after an entry, before its exit."""
+    ledger = [decode(fields[b"entry"]) for _, fields in record[keys.ledger("one")]]
+    intents = [entry for entry in ledger if isinstance(entry, Intent)]
+    exits = {intent.entry: intent.step for intent in intents}
+    wait = 5 * NS_PER_MINUTE
+    return next(i.step + wait for i in intents if i.is_entry and exits.get(i.id, END) > i.step + 2 * wait)
+
+
+def test_flatten_closes_through_the_ledger_and_the_webhook_with_the_hub_down(
+    tape: Tape, unbroken: Record, tmp_path: Path
+) -> None:
+    moment = while_open(unbroken)
+    with house(tmp_path, tape) as desk:
+        desk.worker("one")
+        hub = desk.hub()
+        desk.play(moment)
+        desk.decided("one", moment)
+        kill(hub)
+        ledger = desk.intents("one")
+        closed = {exit_.entry for exit_ in ledger if not exit_.is_entry}
+        still_open = {entry.id for entry in ledger if entry.is_entry and entry.id not in closed}
+        assert still_open
+        request = {"order": "flatten", "who": "a test", "reason": "enough"}
+        desk.client.xadd(keys.control("one"), {"request": orjson.dumps(request)})
+        until(lambda: any(isinstance(entry, Control) for entry in desk.ledger("one")), "it is booked")
+        desk.delivered("one")
+        exits = [entry for entry in desk.intents("one") if entry.reason == "flatten"]
+        assert {exit_.entry for exit_ in exits} == still_open
+        assert {exit_.id for exit_ in exits} == set(desk.posted()[-len(exits) :])
+
+
+def test_a_hub_with_nothing_to_publish_starts_a_server_that_was_killed(tape: Tape, tmp_path: Path) -> None:
+    with house(tmp_path, tape) as desk:
+        desk.hub()
+        before = desk.server.pid()
+        assert before is not None
+        os.kill(before, signal.SIGKILL)
+        until(desk.server.is_running, "the server answers again")
+        assert desk.server.pid() != before
+        desk.play(END)
+        desk.published(END)
