@@ -25,6 +25,7 @@ from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat
 from pine.hub.aggregator import Aggregator, Closed
 from pine.hub.clock import HubClock, TapeClock, WallClock
+from pine.hub.freshness import FrozenData
 from pine.hub.publisher import Publisher, read_holes, read_leads, read_session
 from pine.hub.session import HubSession
 
@@ -113,10 +114,13 @@ class Hub:
     _told: set[str] = field(factory=set)
     _server: threading.Lock = field(factory=threading.Lock)
     _started: float = field(factory=time.monotonic)
+    _frozen: FrozenData = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         hub = self.config.hub
         self.clock = WallClock() if hub.clock == "wall" else TapeClock()
+        groups = sorted({self.config.session_rule(symbol).group for symbol in self.config.instruments})
+        self._frozen = FrozenData(hub.frozen_after_s if hub.clock == "wall" else None, groups, is_open)
         self.publisher = Publisher.resume(self.client, self.lease.token)
         self.aggregator = Aggregator(
             rules={symbol: self.config.session_rule(symbol) for symbol in self.config.instruments},
@@ -231,13 +235,21 @@ class Hub:
         await self._until_lost(protocol)
 
     async def _until_lost(self, protocol: HubSession) -> None:
-        """Wait for the end of the connection; a gateway that is silent for several heartbeats is as good as gone."""
+        """Wait for the end of the connection.
+
+        A gateway that is silent for several heartbeats is as good as gone, and so is one that answers and brings no
+        trade while the market is open.
+        """
         patience = SILENT_HEARTBEATS * self.config.databento.heartbeat_interval_s
+        self._frozen.connected(time.monotonic())
         while not protocol.disconnected.done():
             await asyncio.wait([protocol.disconnected], timeout=1.0)
             silent = time.monotonic() - protocol.last_read
             if silent > patience and not self._paused:
                 raise ConnectionError(f"no word from the gateway for {silent:.0f} s")
+            frozen = self._frozen.reason(self.aggregator.counts["trades"], self.clock.now(), time.monotonic())
+            if frozen is not None:
+                raise ConnectionError(frozen)
         if protocol.fatal is not None:
             raise ConnectionError(protocol.fatal)
         await protocol.disconnected

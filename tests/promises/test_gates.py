@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import orjson
-from house import END, House, house, kill, log, until
+from house import END, House, at, house, kill, log, until
 from test_courier_retries import intent, owe, states
 
 from pine.bus import keys, streams
@@ -109,3 +109,17 @@ def test_a_hub_with_nothing_to_publish_starts_a_server_that_was_killed(tape: Tap
         assert desk.server.pid() != before
         desk.play(END)
         desk.published(END)
+
+
+def test_a_gateway_that_answers_and_brings_no_trade_in_an_open_market_is_left_and_asked_again(
+    tape: Tape, tmp_path: Path
+) -> None:
+    moment = at("2024-03-04T15:00")
+    with house(tmp_path, tape, clock="wall", webhooks=False) as desk:
+        desk.configure("clock: wall", "clock: wall, frozen_after_s: 3")
+        hub = desk.start_at("hub", moment + 10 * NS_PER_MINUTE)
+        desk.play(moment)
+        until(lambda: "in an open market, although the gateway answers" in log(hub), "the hub gives it up")
+        desk.play(moment + 5 * NS_PER_MINUTE)
+        desk.published(moment + 5 * NS_PER_MINUTE)
+        assert log(hub).count("connected") >= 2

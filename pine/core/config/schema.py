@@ -92,12 +92,16 @@ class HubConfig:
         Whether minutes without a trade become flat bars of volume zero inside an open session.
     clock
         ``wall`` for real markets; ``tape`` takes the present from the data, for recorded or generated markets.
+    frozen_after_s
+        Seconds without any trade in an open market after which a connection that is otherwise alive is made anew;
+        ``null`` never does that.
     """
 
     lateness_ms: int = field(default=250, validator=[validators.ge(0), validators.le(60_000)])
     bar_clock: Literal["ts_recv", "ts_event"] = "ts_recv"
     fill_quiet_minutes: bool = False
     clock: Literal["wall", "tape"] = "wall"
+    frozen_after_s: int | None = field(default=300, validator=_OPTIONAL_POSITIVE)
 
 
 @frozen
