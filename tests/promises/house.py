@@ -153,6 +153,7 @@ class House:
         """Start ``pine COMMAND`` on a computer whose clock says `ts` (ns) now, and goes on from there."""
         name = f"{len(self.children)}-{command.replace(' ', '-')}"
         path = self.folder / "logs" / f"{name}.log"
+        path.parent.mkdir(exist_ok=True)
         arguments = [str(ts - time.time_ns()), "-c", str(self.config.path), *command.split()]
         with path.open("a") as sink:
             process = subprocess.Popen(
