@@ -230,9 +230,9 @@ class Chaos:
         if pid is None:
             victim.state = "waiting"  # it ended by itself; the next one will do
             return
-        victim.due.popleft()
         victim.token = _token(stage, victim.role)
         at = _reached(stage, victim.role)
+        victim.due.popleft()  # everything that the server must be asked for is known
         name = _process(victim.role)
         if name is not None:
             stage.kill(name)
