@@ -45,13 +45,19 @@ def orders(ctx: click.Context, strategy: str | None, as_json: bool) -> None:
 
 @orders.command()
 @click.argument("intent")
-@click.option("--posted/--not-posted", required=True, default=None, help="Whether the broker took it.")
+@click.option("--posted", is_flag=True, help="The broker took it.")
+@click.option("--not-posted", is_flag=True, help="The broker never got it.")
 @click.option("--who", default=getpass.getuser, help="Who says so; you, if left out.")
 @config_option
 @click.pass_context
 @exits
-def resolve(ctx: click.Context, intent: str, posted: bool, who: str) -> None:
-    """Settle INTENT, whose outcome is unknown, after a look at the broker's own list."""
+def resolve(ctx: click.Context, intent: str, posted: bool, not_posted: bool, who: str) -> None:
+    """Settle INTENT, whose outcome is unknown, after a look at the broker's own list.
+
+    Say --posted or --not-posted; an entry that was not posted is voided on paper, for good.
+    """
+    if posted == not_posted:
+        raise click.UsageError("say either --posted or --not-posted, as the broker's own list has it", ctx)
     config = configuration(ctx)
     from pine.ops.orders import resolve as settle
 

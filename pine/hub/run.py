@@ -359,6 +359,7 @@ class Hub:
 
     async def _beat(self) -> None:
         while True:
+            self._tell_counts()
             try:
                 if await asyncio.to_thread(self._beat_locked, self._facts("running")):
                     self._work.set()
@@ -370,9 +371,10 @@ class Hub:
 
     def _tell_counts(self) -> None:
         """Log what was left out, once per kind; how often is in the heartbeat."""
-        for kind in sorted(self.aggregator.counts.keys() - self._told - USUAL):
+        found = {kind: count for kind, count in self.aggregator.counts.items() if count}
+        for kind in sorted(found.keys() - self._told - USUAL):
             self._told.add(kind)
-            logger.warning("left out", extra={"fields": {"kind": kind, "so_far": self.aggregator.counts[kind]}})
+            logger.warning("left out", extra={"fields": {"kind": kind, "so_far": found[kind]}})
 
     def _beat_locked(self, facts: dict[str, str | int]) -> bool:
         """Write the heartbeat; return whether the server must be given again what it lost."""

@@ -34,7 +34,7 @@ class TapeClock:
 
     @property
     def tail(self) -> tuple[int, ...]:
-        """Times in ns of the heartbeats that follow the last record at full speed."""
+        """Times in ns of the heartbeats that follow the last record at full speed; a paced tape is paced until then."""
         last = self.reel.tape.last
         return tuple(last + hour * NS_PER_HOUR for hour in range(1, TAIL_HOURS + 1))
 
@@ -49,11 +49,19 @@ class TapeClock:
     def now(self) -> int:
         """Return the present in tape time, in ns."""
         if self.speed is not None:
-            begun = self._monotonic() if self._begun is None else self._begun
-            return self._origin + int((self._monotonic() - begun) * self.speed)
+            real = 0 if self._begun is None else self._monotonic() - self._begun
+            return self._paced(real, self.speed)
         if self._tail_done is not None:
             return self.tail[-1] + self._monotonic() - self._tail_done
         return self.reel.time_of(max(0, self._furthest - 1))
+
+    def _paced(self, real: int, speed: float) -> int:
+        """Return the tape time after `real` ns: behind the tail real time, or a year would pass while it idles."""
+        end = self.tail[-1]
+        now = self._origin + int(real * speed)
+        if self.reel.end is None or now <= end:
+            return now
+        return end + max(0, real - int((end - self._origin) / speed))
 
     def position(self, now: int) -> int:
         """Return the position after the last record that was out at a tape time."""

@@ -407,3 +407,12 @@ def test_relative_paths_are_relative_to_the_configuration(pine: Shell, tmp_path:
         assert list((tmp_path / "elsewhere").iterdir()) == []
     finally:
         assert far("server", "stop", "-c", "../pine.yaml").out == "stopped\n"
+
+
+@pytest.mark.parametrize("answers", [(), ("--posted", "--not-posted")])
+def test_an_unknown_order_is_never_settled_without_an_answer(
+    answers: tuple[str, ...], written: EmbeddedServer, pine: Shell
+) -> None:
+    ran = pine.quick("orders", "resolve", "a-1", *answers)
+    assert ran.code == 2
+    assert "either --posted or --not-posted" in ran.err

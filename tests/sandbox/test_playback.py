@@ -179,7 +179,7 @@ def test_paced_tape_closes_right_after_its_last_record(serve: Serve) -> None:
     assert heard(events, 2)[-1] == ("tape_end", at(5))
 
 
-def test_paced_tape_idles_at_its_own_speed(serve: Serve) -> None:
+def test_paced_tape_idles_at_its_own_speed_for_a_day_and_then_in_real_time(serve: Serve) -> None:
     events: Events = SimpleQueue()
     clock = HandClock()
     gateway = Gateway(
@@ -196,8 +196,10 @@ def test_paced_tape_idles_at_its_own_speed(serve: Serve) -> None:
         clock.set(2)
         client.read_until(lambda c: beats(c) == [2000])
         clock.set(100)
-        client.read_until(lambda c: beats(c) == [2000, 100_000])
-        assert heard(events, 2)[-1] == ("tape_end", client.beats[-1])
+        client.read_until(lambda c: beats(c) == [2000, 93_611.395])
+        clock.set(1100)
+        client.read_until(lambda c: beats(c) == [2000, 93_611.395, 94_611.395])
+        assert heard(events, 2)[-1] == ("tape_end", client.beats[1])
 
 
 def test_loop_starts_again_a_week_later(serve: Serve) -> None:

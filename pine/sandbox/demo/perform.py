@@ -10,6 +10,7 @@ import redis
 
 from pine.bus.connection import is_away
 from pine.core.config import load_config
+from pine.core.errors import SandboxError
 from pine.sandbox.demo.chaos import Chaos
 from pine.sandbox.demo.plan import GENERATED, roots_of, write_config
 from pine.sandbox.demo.stage import START_SECONDS, Stage, stage, start_stand_ins, stop_all
@@ -20,6 +21,8 @@ NEAR_GENERATED: Final = 0.3
 NEAR_RECORDED: Final = 0.15
 LOOK_SECONDS: Final = 0.2
 CHAOS_LOOK_SECONDS: Final = 0.05
+STALL_SECONDS: Final = 180.0
+"""Longer than any recovery; the tape's quiet hours pass faster."""
 
 Look = Callable[[Stage], None]
 
@@ -86,11 +89,16 @@ def perform(
 
 def _attend(running: Stage, look: Look, chaos: Chaos | None) -> None:
     """Look on, and let go wrong what is to go wrong, until everything is done."""
+    moved, moved_at = 0, time.monotonic()
     while True:
         running.check()
+        if time.monotonic() - moved_at > STALL_SECONDS:
+            raise SandboxError(f"nothing has moved for {STALL_SECONDS:.0f} s; see {running.folder / 'logs'}")
         try:
             if chaos is not None:
                 chaos.look(running)
+            if running.moved() != moved:
+                moved, moved_at = running.moved(), time.monotonic()
             if running.finished() and (chaos is None or chaos.over):
                 return
             look(running)

@@ -170,6 +170,12 @@ class Stage:
         """Return the event time, in ns, up to which the hub has everything, or 0."""
         return int(self.client.hget(keys.heartbeat(keys.HUB), "watermark") or 0)
 
+    def moved(self) -> int:
+        """Return a number that changes whenever somebody gets on: commands that write, by whomever."""
+        streams_of = [keys.CLOCK, *(kind(name) for name in self.strategies for kind in (keys.ledger, keys.deliveries))]
+        delivered = [streams.group_info(self.client, keys.CLOCK, name)["last-delivered-id"] for name in self.strategies]
+        return hash((self.watermark(), *map(self.client.xlen, streams_of), *delivered))
+
     def finished(self) -> bool:
         """Tell whether the tape has ended and everything that follows from it is done."""
         self.check()
