@@ -22,6 +22,10 @@ class Pipeline(Protocol):
         """Read a range."""
         ...
 
+    def xadd(self, name: str, fields: Mapping[str, Value]) -> Any:
+        """Append an entry."""
+        ...
+
     def hset(self, name: str, mapping: Mapping[str, Value]) -> Any:
         """Set fields."""
         ...

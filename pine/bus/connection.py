@@ -22,6 +22,7 @@ MIN_VALKEY: Final = (8, 0)
 EMBEDDED_SECONDS: Final = 60.0
 EMBEDDED_PAUSE: Final = 0.1
 AWAY_PAUSE: Final = 0.2
+SILENT_SECONDS: Final = 30.0
 
 T = TypeVar("T")
 
@@ -78,12 +79,16 @@ def _connect_embedded(server: embedded.EmbeddedServer, *, start: bool) -> Client
 
 
 def client_for(url: str) -> Client:
-    """Return a client without time-outs on blocking reads, without hidden retries, with one reply shape."""
+    """Return a client without hidden retries, with one reply shape.
+
+    No read blocks longer than a fraction of a second, so a server that says nothing for much longer is gone, though
+    nobody has closed the connection: a machine that vanished.
+    """
     return cast(
         "Client",
         redis.Redis.from_url(
             url,
-            socket_timeout=None,
+            socket_timeout=SILENT_SECONDS,
             socket_connect_timeout=5,
             retry=Retry(NoBackoff(), 0),
             legacy_responses=False,
@@ -118,7 +123,9 @@ _AWAY: Final = ("MISCONF", "OOM", "READONLY", "LOADING", "MASTERDOWN", "NOREPLIC
 def is_away(error: redis.RedisError) -> bool:
     """Tell whether the server is gone, starting, or cannot write for now (full disk or memory): wait, try again."""
     kinds = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, redis.OutOfMemoryError)
-    return isinstance(error, kinds) or str(error).startswith(_AWAY)
+    text = str(error)
+    # In a pipeline the client says first which command it was.
+    return isinstance(error, kinds) or text.rpartition(" caused error: ")[2].startswith(_AWAY)
 
 
 def patiently(action: Callable[[], T], config: Config, stop: threading.Event) -> T | None:
@@ -141,5 +148,5 @@ def patiently(action: Callable[[], T], config: Config, stop: threading.Event) ->
 def revive(config: Config) -> None:
     """Start the embedded server again if it is gone; a server elsewhere is somebody else's to start."""
     if config.bus.url == "embedded":
-        with contextlib.suppress(BusError):  # the caller waits and tries again anyway
+        with contextlib.suppress(BusError, OSError):  # the caller waits and tries again anyway
             embedded.EmbeddedServer(config.data_dir, config.bus.fsync).ensure()

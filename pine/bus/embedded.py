@@ -100,7 +100,7 @@ class EmbeddedServer:
             return False
         try:
             return self._ping(2)
-        except redis.BusyLoadingError:
+        except redis.ResponseError:  # loading, or a full disk: it refuses, so it runs
             return True
         except redis.RedisError:
             return False
@@ -208,4 +208,5 @@ class EmbeddedServer:
             cwd=self.folder,
         )
         _STARTED.append(process)
-        (self.folder / "server.pid").write_text(f"{process.pid}\n")
+        with contextlib.suppress(OSError):  # a full disk; the server writes it too when it can
+            (self.folder / "server.pid").write_text(f"{process.pid}\n")

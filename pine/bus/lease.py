@@ -18,6 +18,7 @@ from pine.core.errors import Fenced
 
 TTL_MS: Final = 6_000
 RENEW_SECONDS: Final = 1.5
+JOIN_SECONDS: Final = 2.0
 
 _ACQUIRE: Final = """
 local held = redis.call('GET', KEYS[1])
@@ -142,7 +143,7 @@ class Lease:
         """Give the role back, so that the next process need not wait for the lease to run out."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(JOIN_SECONDS)  # it may hang on a server that has vanished
         try:
             self.client.register_script(_RELEASE)(keys=[keys.lease(self.role)], args=[self.holder])
         except redis.RedisError:

@@ -63,8 +63,11 @@ def parse_clock(entry: streams.Entry) -> tuple[int, int]:
     identifier, fields = entry
     if b"prev" not in fields:
         raise DataError(f"{keys.CLOCK} {identifier}: the entry's body is gone; the stream was trimmed below a reader")
-    previous = fields[b"prev"].decode()
-    return streams.ms_of(identifier), streams.ms_of(previous) if previous else 0
+    try:
+        previous = fields[b"prev"].decode()
+        return streams.ms_of(identifier), streams.ms_of(previous) if previous else 0
+    except ValueError:
+        raise DataError(f"{keys.CLOCK} {identifier}: found prev {fields[b'prev']!r}, expected an id") from None
 
 
 @define
@@ -143,8 +146,11 @@ class StepReader:
     def _events(self, clock_ms: int) -> list[MarketEvent]:
         found = []
         while (entry := self._take(keys.EVENTS, clock_ms)) is not None:
-            raw = orjson.loads(entry[b"event"])
-            kind, symbol = raw.pop("kind"), raw.pop("symbol")
+            try:
+                raw = orjson.loads(entry[b"event"])
+                kind, symbol = raw.pop("kind"), raw.pop("symbol")
+            except (KeyError, AttributeError, TypeError, orjson.JSONDecodeError) as error:
+                raise DataError(f"{keys.EVENTS} {clock_ms}: an event that cannot be read: {error}") from None
             if symbol in self.rules:
                 found.append(MarketEvent(kind, symbol, raw))
         return found

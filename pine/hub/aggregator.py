@@ -1,7 +1,7 @@
 """Trades in batches to closed bars, driven by the watermark. Pure: no input or output of its own."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -144,10 +144,13 @@ class Aggregator:
             self._roots[symbol].lose(first, last)
         self.closed_until = max(self.closed_until, now)
 
-    def lose(self, first_minute: int, last_minute: int) -> None:
-        """Note a hole that nobody will fill: hours and sessions over it make no bar, here and in the workers."""
-        for symbol, root in self._roots.items():
-            root.lose(first_minute, last_minute)
+    def lose(self, first_minute: int, last_minute: int, symbols: Iterable[str] | None = None) -> None:
+        """Note a hole that nobody will fill: hours and sessions over it make no bar, here and in the workers.
+
+        It is every root's, unless `symbols` are named.
+        """
+        for symbol in self._roots if symbols is None else symbols:
+            self._roots[symbol].lose(first_minute, last_minute)
             details = {"first_minute": first_minute, "last_minute": last_minute}
             self._resets.append((last_minute + 2 * NS_PER_MINUTE, Event("gap", symbol, details)))
         self.counts["gap"] += 1

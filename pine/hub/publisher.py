@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from attrs import define, field
@@ -14,7 +14,7 @@ from pine.bus.writer import Writer
 from pine.core.bar import Bar
 from pine.core.config import Config
 from pine.core.contract import parse_contract
-from pine.core.errors import WentBack
+from pine.core.errors import ContractError, DataError, WentBack
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import to_datetime, to_ms
 from pine.hub.aggregator import Closed
@@ -22,6 +22,8 @@ from pine.hub.root import Lead
 
 HEARTBEAT_TTL_MS: Final = 15_000
 LOG_LENGTH: Final = 10_000
+LEFT: Final = "left"
+"""Field of a registered root: the last clock entry, in ms, before a hub without it took over."""
 HELD: Final = 3_000
 """Minute boundaries kept after they were published, for a server that comes back without the newest of them."""
 
@@ -32,10 +34,20 @@ def read_leads(client: Client, symbols: Iterable[str]) -> dict[str, dict[int, Le
     for symbol in symbols:
         leads[symbol] = {}
         for name, value in client.hgetall(keys.lead(symbol)).items():
-            start, raw = int(name) * NS_PER_MS, value.decode()
-            contract = parse_contract(raw, to_datetime(start).date(), [symbol])
+            try:
+                start, raw = int(name) * NS_PER_MS, value.decode()
+                contract = parse_contract(raw, to_datetime(start).date(), [symbol])
+            except (ValueError, OverflowError, ContractError) as error:
+                raise DataError(f"{keys.lead(symbol)}: found {name!r}: {value!r}, which is no lead: {error}") from None
             leads[symbol][start] = Lead(symbol, start, contract, raw)
     return leads
+
+
+def read_registered(client: Client) -> dict[str, dict[str, Any]]:
+    """Return what hubs have registered, by root; a root that a later hub did not have says since when it was left."""
+    return {
+        symbol.decode(): orjson.loads(described) or {} for symbol, described in client.hgetall(keys.SYMBOLS).items()
+    }
 
 
 def read_session(client: Client, symbol: str, begin: int, end: int) -> tuple[list[Bar], dict[str, int]]:
@@ -110,19 +122,27 @@ class Publisher:
         self.writer.newest.clear()
         self.last_clock = reached
 
-    def register(self, config: Config) -> None:
-        """Say which symbols this hub publishes, before anything else."""
+    def register(self, config: Config, late: Mapping[str, int]) -> None:
+        """Say which symbols this hub publishes, before anything else.
+
+        `late` are roots that no hub had for a while, with the last clock entry, in ms, before that: it stays on
+        record until the gap is published.
+        """
         client = self.writer.client
-        described = {
+        described: dict[str, bytes | str | int | float] = {
             symbol: orjson.dumps(
                 {
                     "parent": config.parent(symbol),
                     "dataset": config.databento.dataset,
                     "session_close": str(config.session_rule(symbol).close),
+                    **({LEFT: late[symbol]} if symbol in late else {}),
                 }
             )
             for symbol in config.instruments
         }
+        for symbol, registered in read_registered(client).items():
+            if symbol not in described and LEFT not in registered:
+                described[symbol] = orjson.dumps({**registered, LEFT: self.last_clock})
         client.hset(keys.SYMBOLS, mapping=described)
 
     def publish(self, closed: list[Closed]) -> None:

@@ -22,11 +22,11 @@ from pine.core.config import Config
 from pine.core.errors import KeyRefused, PineError, WentBack
 from pine.core.period import session_begin
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
-from pine.core.times import isoformat
+from pine.core.times import isoformat, to_ms
 from pine.hub.aggregator import Aggregator, Closed
 from pine.hub.clock import HubClock, TapeClock, WallClock
 from pine.hub.freshness import FrozenData
-from pine.hub.publisher import Publisher, read_holes, read_leads, read_session
+from pine.hub.publisher import LEFT, Publisher, read_holes, read_leads, read_registered, read_session
 from pine.hub.session import HubSession
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -73,8 +73,8 @@ def run_hub(config: Config) -> int:
         while not stop.is_set():
             try:
                 hub = patiently(lambda: Hub.prepared(config, client, lease), config, stop)
-                if hub is not None and not stop.is_set():
-                    asyncio.run(hub.run())
+                if hub is not None:
+                    asyncio.run(hub.run(stop))
                 break
             except WentBack as error:
                 logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
@@ -115,6 +115,7 @@ class Hub:
     _server: threading.Lock = field(factory=threading.Lock)
     _started: float = field(factory=time.monotonic)
     _frozen: FrozenData = field(init=False)
+    _late: dict[str, int] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         hub = self.config.hub
@@ -136,16 +137,18 @@ class Hub:
         """Return a hub that has taken up what the streams hold and has registered its symbols."""
         hub = cls(config, client, lease)
         hub._resume()
-        hub.publisher.register(config)
+        hub.publisher.register(config, hub._late)
         hub.publisher.log("start", pid=os.getpid(), token=lease.token)
         logger.info("hub started", extra={"fields": {"symbols": len(config.instruments), "token": lease.token}})
         return hub
 
-    async def run(self) -> None:
-        """Work until a signal comes or a task fails."""
+    async def run(self, stop: threading.Event) -> None:
+        """Work until a signal comes or a task fails; a signal that came before is in `stop`."""
         loop = asyncio.get_running_loop()
         for number in ENDING:
             loop.add_signal_handler(number, self._stop.set)
+        if stop.is_set():
+            self._stop.set()
         tasks = [
             asyncio.create_task(self._supervise(), name="supervise"),
             asyncio.create_task(self._publish_forever(), name="publish"),
@@ -274,10 +277,24 @@ class Hub:
         last = self.publisher.last_clock * NS_PER_MS
         if not last:
             return
+        registered = read_registered(self.client)
         for symbol in self.config.instruments:
             begin = session_begin(last, self.config.session_rule(symbol))
             minutes, volume = read_session(self.client, symbol, begin, last)
             self.aggregator.seed(symbol, minutes, volume, read_holes(self.client, symbol, begin, last), last)
+            self._resume_late(symbol, registered.get(symbol), begin, last)
+
+    def _resume_late(self, symbol: str, registered: dict[str, Any] | None, begin: int, last: int) -> None:
+        """Note what no hub has seen of a root: one that is new in the middle of a session, or was left out for a while.
+
+        Its quiet time cannot be told from what is missing, so no hour or day over it is published.
+        """
+        since = begin if registered is None else registered.get(LEFT, 0) * NS_PER_MS
+        if since and since < last:
+            self.aggregator.lose(since, last - NS_PER_MINUTE, [symbol])
+            self._late[symbol] = to_ms(since)
+            missing = {"symbol": symbol, "from": isoformat(since), "to": isoformat(last)}
+            logger.error("gap: no hub had this root", extra={"fields": missing})
 
     def _replay_plan(self) -> tuple[int, int]:
         """Return where to begin the replay and the first minute to build from it, both in ns; 0 is the beginning.
@@ -330,11 +347,21 @@ class Hub:
                 continue
             waiting = False
             _tell(batch)
+            await asyncio.to_thread(self._settle_late, batch)
             del self._closed[: len(batch)]
             if self._paused and self._session is not None:
                 self._session.last_read = time.monotonic()
                 self._session.transport.resume_reading()
                 self._paused = False
+
+    def _settle_late(self, batch: list[Closed]) -> None:
+        """Take roots whose gap is published off the record of what is late."""
+        told = {event.symbol for item in batch for event in item.events if event.kind == "gap"} & self._late.keys()
+        if told:
+            for symbol in told:
+                del self._late[symbol]
+            with self._server:
+                self.publisher.register(self.config, self._late)
 
     def _publish_locked(self, batch: list[Closed]) -> None:
         with self._server:
@@ -353,7 +380,7 @@ class Hub:
         self.lease.check()
         lost_from = self.publisher.last_clock
         self.publisher.take_back()
-        self.publisher.register(self.config)
+        self.publisher.register(self.config, self._late)
         back = {"from": isoformat(self.publisher.last_clock * NS_PER_MS), "to": isoformat(lost_from * NS_PER_MS)}
         logger.error("the server lost what it had acknowledged; publishing it again", extra={"fields": back})
 

@@ -78,7 +78,9 @@ def resolve(client: Client, strategy: str, intent: str, *, posted: bool, who: st
         "text": f"resolved by {who}",
         "at": str(time.time_ns()),
     }
-    client.xadd(keys.deliveries(strategy), record)
+    both = client.pipeline(transaction=True)  # a void that is never asked for could not be asked for again
+    both.xadd(keys.deliveries(strategy), record)
     if not posted and known[intent].is_entry:
         request = {"order": "void", "intent": intent, "reason": f"not posted, said {who}"}
-        client.xadd(keys.control(strategy), {"request": orjson.dumps(request)})
+        both.xadd(keys.control(strategy), {"request": orjson.dumps(request)})
+    both.execute()

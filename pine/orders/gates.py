@@ -1,13 +1,12 @@
 """What may keep an entry from being posted, judged at the moment of posting; exits always go."""
 
 import os
+import re
 from collections.abc import Mapping
-from io import StringIO
 from pathlib import Path
 from typing import Final
 
 from attrs import field, frozen
-from dotenv import dotenv_values
 
 from pine.bus import keys
 from pine.bus.client import Client
@@ -17,6 +16,10 @@ from pine.core.timeframe import NS_PER_SECOND
 from pine.core.times import Clock
 
 VARIABLE: Final = "POLICY_KILLSWITCH"
+_SETTING: Final = re.compile(
+    rf"\s*(?:export\s+)?{VARIABLE}\s*=\s*"
+    r"(?:(?P<quote>[\"'])(?P<quoted>[^\"']*)(?P=quote)|(?P<bare>[^\"'#]*?))\s*(?:#.*)?"
+)
 OFF: Final = frozenset({"", "0", "false", "no", "off"})
 ON: Final = frozenset({"1", "true", "yes", "on"})
 
@@ -39,18 +42,31 @@ class KillSwitch:
     def reason(self) -> str | None:
         """Return why nothing may be entered, or nothing; what cannot be read or understood counts as on."""
         try:
-            beside = dotenv_values(stream=StringIO(self.path.read_text(encoding="utf-8"))).get(VARIABLE, "")
+            lines = self.path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
-            beside = ""
+            lines = []
         except (OSError, UnicodeDecodeError) as error:
-            return f"kill switch: {self.path.name} cannot be read: {type(error).__name__}"
-        for where, value in (("the environment", self.environ.get(VARIABLE, "")), (self.path.name, beside)):
-            word = "no value" if value is None else value.strip().lower()
+            return f"kill switch: {self.path} cannot be read: {type(error).__name__}"
+        words = [("the environment", self.environ.get(VARIABLE, ""))]
+        words += [(str(self.path), _value(line)) for line in lines if _mentions(line)]
+        for where, value in words:
+            word = value.strip().lower()
             if word in ON:
                 return f"kill switch: {VARIABLE} is on in {where}"
             if word not in OFF:
                 return f"kill switch: {VARIABLE} in {where} is neither on nor off, which counts as on"
         return None
+
+
+def _mentions(line: str) -> bool:
+    """Tell whether a line that is no comment names the switch, in whatever spelling."""
+    return VARIABLE in line.upper() and not line.lstrip().startswith("#")
+
+
+def _value(line: str) -> str:
+    """Return what a line sets the switch to; of a line that merely names it, the line, which is neither on nor off."""
+    found = _SETTING.fullmatch(line)
+    return line if found is None else found["quoted"] if found["quoted"] is not None else found["bare"]
 
 
 @frozen

@@ -1,6 +1,6 @@
 """Reading a strategy's ledger and deliveries."""
 
-from collections import defaultdict
+import logging
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,8 +12,11 @@ from pine.core.errors import WentBack
 from pine.orders.entries import Entry, decode
 
 NOTHING: Final = "0-0"
-_FINALITY: Final = defaultdict(lambda: 3, {"": 0, "attempt": 1, "retry": 1, "unknown": 2})
-"""How much a state settles; whatever is not named here is final."""
+_FINAL: Final = ("posted", "rejected", "expired", "blocked", "skipped", "not posted")
+_FINALITY: Final = {"": 0, "attempt": 1, "retry": 1, "unknown": 2, **dict.fromkeys(_FINAL, 3)}
+"""How much a state settles."""
+
+logger = logging.getLogger(__name__)
 
 
 def read_ledger(client: Client, strategy: str, first: str = "-") -> Iterator[tuple[str, Entry]]:
@@ -48,6 +51,7 @@ class Deliveries:
 
     by_intent: dict[str, Delivery] = field(factory=dict)
     attempts_at: list[int] = field(factory=list)
+    unreadable: int = 0
 
     last_id: str = NOTHING
 
@@ -71,22 +75,39 @@ class Deliveries:
         if known != NOTHING and next(entries, ("nothing", {}))[0] != known:
             raise WentBack(f"{stream}: expected {known}, which was there before")
         for identifier, fields in entries:
-            self.apply({name.decode(): value.decode() for name, value in fields.items()})
             self.last_id = identifier
+            wrong = self._try(fields)
+            if wrong:
+                # Somebody wrote it by hand. It must not keep the courier from posting what it owes.
+                self.unreadable += 1
+                place = {"stream": stream, "id": identifier, "reason": wrong}
+                logger.error("delivery record left out, it cannot be read", extra={"fields": place})
+
+    def _try(self, fields: dict[bytes, bytes]) -> str:
+        """Fold one record if it can be read; return why not."""
+        try:
+            self.apply({name.decode(): value.decode() for name, value in fields.items()})
+        except (KeyError, ValueError) as error:
+            return f"{type(error).__name__}: {error}"
+        return ""
 
     def lacks(self, intent: str, delivery: Delivery) -> bool:
         """Tell whether somebody who knows of a delivery knows more of it than is recorded here."""
         return _FINALITY[delivery.state] > _FINALITY[self.state(intent)]
 
     def apply(self, fields: dict[str, str]) -> None:
-        """Fold one record."""
-        delivery = self.by_intent.setdefault(fields["intent"], Delivery())
-        delivery.state = fields["state"]
-        if delivery.state == "attempt":
-            delivery.attempts += 1
-            self.attempts_at.append(int(fields["at"]))
-        if fields.get("status"):
-            delivery.status = int(fields["status"])
+        """Fold one record; raises KeyError or ValueError, and changes nothing, if it is none."""
+        intent, state = fields["intent"], fields["state"]
+        if state not in _FINALITY:
+            raise ValueError(f"state: found {state!r}, expected one of {', '.join(filter(None, _FINALITY))}")
+        status = int(fields["status"]) if fields.get("status") else None
+        tried_at = [int(fields["at"])] if state == "attempt" else []
+        delivery = self.by_intent.setdefault(intent, Delivery())
+        delivery.state = state
+        delivery.attempts += len(tried_at)
+        self.attempts_at += tried_at
+        if status is not None:
+            delivery.status = status
 
     def attempts(self, intent: str) -> int:
         """Return how often posting an intent was tried."""

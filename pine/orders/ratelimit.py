@@ -41,7 +41,8 @@ class RateLimit:
         for window, limit in zip(_WINDOWS, (self.per_minute, self.per_hour), strict=True):
             if limit is None:
                 continue
-            inside = [ts for ts in self._posts if ts > now - window]
+            # What lies ahead was posted while a clock was wrong: waiting for it could take days.
+            inside = [ts for ts in self._posts if now - window < ts <= now]
             if len(inside) >= limit:
                 longest = max(longest, inside[-limit] + window - now)
         return longest / NS_PER_SECOND

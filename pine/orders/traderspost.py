@@ -5,11 +5,14 @@ accepted, refused, not sent, or unknown.
 """
 
 import math
+import re
+import threading
 import time
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from queue import Empty, SimpleQueue
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 from attrs import define, field, frozen
@@ -21,6 +24,10 @@ from pine.orders.entries import Intent
 _FOR_THE_MOMENT: Final = frozenset({408, 425, 429})
 _EXCERPT: Final = 1000
 _SECRET_LENGTH: Final = 6
+_PUBLIC: Final = frozenset({"trading", "webhook"})
+"""Parts of every TradersPost address."""
+
+GRACE_SECONDS: Final = 1.0
 _NEVER_SENT: Final = (
     requests.exceptions.InvalidURL,
     requests.exceptions.MissingSchema,
@@ -84,6 +91,13 @@ def payload(strategy: str, intent: Intent) -> dict[str, Any]:
     }
 
 
+class _Direct(requests.Session):
+    """A session that does not even look where a redirect leads: requests reads the body and the address of each."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return that there is none."""
+
+
 @define
 class TradersPost:
     """Posts to one strategy's webhook.
@@ -93,15 +107,30 @@ class TradersPost:
     webhook
         Its URL, never shown.
     timeout
-        Seconds to connect, and between two pieces of the answer.
+        Seconds to connect, and between two pieces of the answer; the whole may take twice as long.
     """
 
     webhook: Secret
     timeout: float
-    _session: requests.Session = field(factory=requests.Session)
+    _session: requests.Session = field(factory=_Direct)
 
     def post(self, body: dict[str, Any]) -> Answer:
-        """Send a body once and say what is known afterwards."""
+        """Send a body once and say what is known afterwards; an answer that never ends is not waited for."""
+        answers: SimpleQueue[Answer] = SimpleQueue()
+        threading.Thread(target=lambda: answers.put(self._try(body)), name="post", daemon=True).start()
+        try:
+            return answers.get(timeout=2 * self.timeout + GRACE_SECONDS)
+        except Empty:
+            self._session = _Direct()  # the other one is still held by what drips
+            return Answer(Verdict.UNKNOWN, text="no whole answer in time")
+
+    def _try(self, body: dict[str, Any]) -> Answer:
+        try:
+            return self._post(body)
+        except Exception as error:  # noqa: BLE001  # whatever an answer may do to its reader, it may have arrived
+            return Answer(Verdict.UNKNOWN, text=type(error).__name__)
+
+    def _post(self, body: dict[str, Any]) -> Answer:
         try:
             response = self._session.post(
                 self.webhook.reveal(),
@@ -141,12 +170,20 @@ class TradersPost:
             text = response.raw.read1(_EXCERPT, decode_content=True).decode(errors="replace")
         except Exception:  # noqa: BLE001  # the status is known; a body that cannot be read changes nothing
             text = ""
-        url = self.webhook.reveal()
-        path = urlsplit(url).path
-        for secret in sorted({url, path, *path.split("/")}, key=len, reverse=True):
-            if len(secret) >= _SECRET_LENGTH:
-                text = text.replace(secret, "***")
-        return text[:200]
+        return "" if self._gives_away(text) else text[:200]
+
+    def _gives_away(self, text: str) -> bool:
+        """Tell whether a text holds a piece of the webhook, however it is written: then none of it is kept."""
+        parts = urlsplit(self.webhook.reveal())
+        pieces = [part for part in re.split(r"[/?&=]", unquote(f"{parts.path}?{parts.query}")) if part]
+        said = unquote(text).casefold()
+        return any(
+            piece[n : n + _SECRET_LENGTH].casefold() in said
+            for piece in pieces
+            if piece not in _PUBLIC
+            for n in range(max(1, len(piece) - _SECRET_LENGTH + 1))
+            if len(piece) >= _SECRET_LENGTH
+        )
 
 
 def _lost_connection(error: requests.ConnectionError) -> Answer:
@@ -170,5 +207,5 @@ def _retry_after(response: requests.Response) -> float | None:
         return max(0.0, seconds) if math.isfinite(seconds) else None
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

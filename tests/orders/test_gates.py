@@ -37,6 +37,34 @@ def test_a_name_without_a_value_counts_as_on(tmp_path: Path) -> None:
     assert "neither on nor off" in (KillSwitch(tmp_path / ".env", {}).reason() or "")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "POLICY_KILLSWITCH: 1",
+        'POLICY_KILLSWITCH="1',
+        "POLICY_KILLSWITCH 1",
+        "set POLICY_KILLSWITCH=1",
+        '"POLICY_KILLSWITCH"=1',
+        "policy_killswitch=1",
+        "POLICY_KILLSWITCH=${UNSET}",
+        'A="x\nPOLICY_KILLSWITCH=1\nB="y"',
+        "POLICY_KILLSWITCH=0\nPOLICY_KILLSWITCH=1",
+        "export POLICY_KILLSWITCH='on' # now",
+    ],
+)
+def test_every_way_to_write_it_that_is_not_plainly_off_counts_as_on(text: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(text + "\n")
+    assert KillSwitch(tmp_path / ".env", {}).reason() is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["# POLICY_KILLSWITCH=1", "export POLICY_KILLSWITCH=off # on?", 'POLICY_KILLSWITCH="0"']
+)
+def test_what_is_plainly_off_or_a_comment_does_not(text: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(text + "\n")
+    assert KillSwitch(tmp_path / ".env", {}).reason() is None
+
+
 def test_it_is_read_anew_each_time(tmp_path: Path) -> None:
     switch = KillSwitch(tmp_path / ".env", {})
     assert switch.reason() is None

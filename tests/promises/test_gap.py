@@ -70,6 +70,32 @@ def test_the_hole_is_an_event_and_no_hour_or_day_over_it_is_published(
             assert "alerts=0" in log(child)
 
 
+def test_a_root_that_no_hub_had_for_a_while_has_a_gap_and_no_hour_or_day_over_it(
+    market: GeneratedMarket, tape: Tape, tmp_path: Path
+) -> None:
+    times = [at("2024-03-04T09:30"), at("2024-03-04T10:25"), at("2024-03-04T12:01")]
+    with house(tmp_path, tape, webhooks=False) as desk:
+        both = desk.config.path.read_text()
+        only_es = both.replace(", GC: {}", "").replace("[ES, GC]", "[ES]").replace("[GC]", "[ES]")
+        for text, moment in zip((both, only_es, both), times, strict=True):
+            desk.config.path.write_text(text)
+            hub = desk.hub()
+            desk.play(moment)
+            desk.published(moment)
+            assert hub.stop() == 0
+        events = [orjson.loads(fields[b"event"]) for _, fields in streams.read_range(desk.client, keys.EVENTS)]
+        assert [(e["kind"], e["symbol"], e["first_minute"]) for e in events] == [("gap", "GC", times[0])]
+        whole = {(bar.symbol, bar.timeframe, bar.start): bar for bar in unbroken_bars(market)}
+        for symbol, hours in (("ES", [9, 10, 11]), ("GC", [11])):
+            found = [
+                Bar.from_json(fields[b"bar"])
+                for _, fields in streams.read_range(desk.client, keys.bars(symbol, Timeframe.HOUR))
+            ]
+            assert [bar.timestamp.hour for bar in found if bar.timestamp.hour in (9, 10, 11)] == hours
+            assert all(whole[symbol, Timeframe.HOUR, bar.start] == bar for bar in found)
+        assert b"left" not in desk.client.hgetall(keys.SYMBOLS)[b"GC"]
+
+
 def unbroken_bars(market: GeneratedMarket) -> list[Bar]:
     """Return every bar of the two sessions, as a hub that was never away builds them."""
     from pine.core.instruments import spec

@@ -66,7 +66,7 @@ def publish(client: Client, config: Config, closed: Sequence[Closed]) -> None:
     lease = Lease.try_acquire(client, keys.HUB, "test")
     assert isinstance(lease, Lease)
     publisher = Publisher.resume(client, lease.token)
-    publisher.register(config)
+    publisher.register(config, {})
     publisher.publish(list(closed))
     lease.release()
 

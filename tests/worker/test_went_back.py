@@ -69,7 +69,7 @@ def test_a_running_hub_and_worker_give_a_server_that_lost_its_newest_entries_all
     lease = Lease.try_acquire(client, keys.HUB, "test")
     assert isinstance(lease, Lease)
     hub = Publisher.resume(client, lease.token)
-    hub.register(config)
+    hub.register(config, {})
     first = begin(client, config, "one")
     hub.publish(closed[:1500])
     size = 0
