@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pine.cli.columns import columns
 from pine.cli.context import configuration, exits, print_json, visit
 from pine.cli.options import Time, config_option
 
@@ -37,9 +38,12 @@ def bars(ctx: click.Context, symbol: str, timeframe: str, first: int | None, las
 
     with visit(config) as client:
         registered = {name.decode() for name in client.hkeys(keys.SYMBOLS)}
+        symbol = symbol if symbol in registered else symbol.upper()
         if symbol not in registered:
-            near = difflib.get_close_matches(symbol.upper(), sorted(registered), n=3, cutoff=0.3) or sorted(registered)
-            raise UnknownSymbol(f"no hub has registered {symbol!r}; registered are: {', '.join(near) or 'none yet'}")
+            near = difflib.get_close_matches(symbol, sorted(registered), n=3, cutoff=0.3)
+            hint = f"did you mean {', '.join(near)}? " if near else ""
+            known = ", ".join(sorted(registered)) or "none yet"
+            raise UnknownSymbol(f"no hub has registered {symbol!r}; {hint}registered are: {known}")
         stream = keys.bars(symbol, Timeframe(timeframe))
         start = "-" if first is None else str(max(-(-first // 1_000_000), 0))
         end = "+" if last is None else str(-(-last // 1_000_000) - 1) if last > 0 else "0-0"
@@ -56,9 +60,9 @@ def bars(ctx: click.Context, symbol: str, timeframe: str, first: int | None, las
 
 
 def _print_table(found: "list[Bar]") -> None:
-    lines = [f"{'time (UTC)':<17}{'open':>14}{'high':>14}{'low':>14}{'close':>14}{'volume':>10}  contract"]
+    rows = [("time (UTC)", "open", "high", "low", "close", "volume", "contract")]
     for bar in found:
-        prices = "".join(f"{value:>14.10g}" for value in (bar.open, bar.high, bar.low, bar.close))
-        lines.append(f"{bar.timestamp:%Y-%m-%d %H:%M} {prices}{bar.volume:>10}  {bar.contract_symbol}")
-    lines.append(f"{len(found)} bars")
-    click.echo("\n".join(lines))
+        opened, high, low, close = (f"{value:.10g}" for value in (bar.open, bar.high, bar.low, bar.close))
+        time = f"{bar.timestamp:%Y-%m-%d %H:%M}"
+        rows.append((time, opened, high, low, close, str(bar.volume), bar.contract_symbol))
+    click.echo("\n".join([*columns(rows, frozenset(range(1, 6))), f"{len(found)} bars"]))

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from functools import update_wrapper
@@ -30,8 +31,20 @@ def configuration(ctx: click.Context) -> "Config":
     from pine.core.config import load_config
     from pine.strategies.catalog import PARAMS
 
-    chosen = ctx.find_root().params.get("config") or os.environ.get("PINE_CONFIG") or "pine.yaml"
-    return load_config(Path(chosen), PARAMS)
+    path = Path(_named(ctx) or "pine.yaml").expanduser().absolute()
+    if not path.exists():
+        raise PineError(f"no configuration at {path}; name one with -c or PINE_CONFIG")
+    return load_config(path, PARAMS)
+
+
+def config_suffix(ctx: click.Context) -> str:
+    """Return what a suggested command needs at its end to find the same configuration; nothing if none was named."""
+    named = _named(ctx)
+    return f" -c {shlex.quote(str(named))}" if named else ""
+
+
+def _named(ctx: click.Context) -> "Path | str | None":
+    return ctx.find_root().params.get("config") or os.environ.get("PINE_CONFIG")
 
 
 @contextlib.contextmanager

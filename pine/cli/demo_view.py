@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pine.bus import keys, streams
+from pine.cli.columns import fits
 from pine.core.bar import Bar
 from pine.core.timeframe import Timeframe
 from pine.core.times import to_datetime
@@ -20,6 +21,7 @@ from pine.orders.entries import Entry, Fill, Intent, decode
 from pine.sandbox.demo.stage import Stage
 
 DECISIONS: Final = 10
+BARS: Final = ("root", "minute", "open", "high", "low", "close", "volume", "contract", "minutes", "hours", "days")
 
 
 @define
@@ -71,21 +73,7 @@ class View:
         )
 
     def _bars(self, stage: Stage) -> Table:
-        table = Table(title="latest bars", expand=False)
-        for name in (
-            "root",
-            "minute",
-            "open",
-            "high",
-            "low",
-            "close",
-            "volume",
-            "contract",
-            "minutes",
-            "hours",
-            "days",
-        ):
-            table.add_column(name, justify="left" if name in ("root", "minute", "contract") else "right", no_wrap=True)
+        rows = []
         for symbol in stage.config.instruments:
             counts = [str(stage.client.xlen(keys.bars(symbol, timeframe))) for timeframe in Timeframe]
             newest = stage.client.xrevrange(keys.bars(symbol, Timeframe.MINUTE), count=1)
@@ -95,8 +83,8 @@ class View:
                 cells = [f"{bar.timestamp:%m-%d %H:%M}", *prices, str(bar.volume), bar.contract_symbol]
             else:
                 cells = [""] * 7
-            table.add_row(symbol, *cells, *counts)
-        return table
+            rows.append([symbol, *cells, *counts])
+        return latest_bars(rows, self.console.width)
 
     def _collect(self, stage: Stage) -> None:
         """Add what ledgers and deliveries have got since the last look."""
@@ -161,6 +149,22 @@ class View:
         )
 
 
+def latest_bars(rows: list[list[str]], width: int) -> Table:
+    """Return the newest minute of every root; where there is no room for all of it, the close alone stands for it."""
+    table = _latest_bars(rows, frozenset())
+    return table if fits(table, width) else _latest_bars(rows, frozenset({"open", "high", "low"}))
+
+
+def _latest_bars(rows: list[list[str]], spared: frozenset[str]) -> Table:
+    table = Table(title="latest bars", expand=False)
+    for name in BARS:
+        if name not in spared:
+            table.add_column(name, justify="left" if name in ("root", "minute", "contract") else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(cell for name, cell in zip(BARS, row, strict=True) if name not in spared))
+    return table
+
+
 def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
@@ -191,10 +195,9 @@ def _ledger_line(fields: dict[bytes, bytes]) -> str | None:
         what = f"{entry.action:<4} {entry.quantity} {entry.contract} at {entry.price:.10g}  {entry.reason}"
         return f"{to_datetime(entry.step):%m-%d %H:%M}  {what}"
     if isinstance(entry, Fill):
-        gain = "" if entry.pnl is None else f"  P&L {_dollars(entry.pnl)}"
-        return (
-            f"{to_datetime(entry.time):%m-%d %H:%M}  fill {entry.quantity} {entry.contract} at {entry.price:.10g}{gain}"
-        )
+        gain = "" if entry.pnl is None else f"  P&L {'+' if entry.pnl > 0 else ''}{_dollars(entry.pnl)}"
+        what = f"{'bought' if entry.side > 0 else 'sold'} {entry.quantity} {entry.contract} at {entry.price:.10g}{gain}"
+        return f"{to_datetime(entry.time):%m-%d %H:%M}  fill {what}"
     return None
 
 

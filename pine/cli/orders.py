@@ -1,12 +1,16 @@
 """``pine orders``: intents and what became of them."""
 
 import getpass
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from pine.cli.context import configuration, exits, print_json, visit
+from pine.cli.columns import columns, terminal_width
+from pine.cli.context import config_suffix, configuration, exits, print_json, visit
 from pine.cli.options import config_option
+
+NUMBERS: Final = frozenset({2, 4, 5, 6})
+"""Columns of the table that are aligned to the right."""
 
 
 class OrdersGroup(click.Group):
@@ -40,7 +44,7 @@ def orders(ctx: click.Context, strategy: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"count": len(found), "orders": found})
     else:
-        _print_table(found)
+        click.echo(table(found, terminal_width(), config_suffix(ctx)))
 
 
 @orders.command()
@@ -60,24 +64,43 @@ def resolve(ctx: click.Context, intent: str, posted: bool, not_posted: bool, who
         raise click.UsageError("say either --posted or --not-posted, as the broker's own list has it", ctx)
     config = configuration(ctx)
     from pine.ops.orders import resolve as settle
+    from pine.worker.run import check_name
 
     strategy = intent.split("-", 1)[0]
+    check_name(config, strategy)
     with visit(config) as client:
         settle(client, strategy, intent, posted=posted, who=who)
     click.echo(f"{intent}: {'posted' if posted else 'not posted'}")
 
 
-def _print_table(found: list[dict[str, Any]]) -> None:
-    numbers = ("price", "fill", "pnl")
-    titles = "".join(f"{name:>11}" for name in numbers)
-    lines = [f"{'time (UTC)':<17}{'action':<7}{'qty':>4}  {'contract':<9}{titles}  {'state':<11}intent, reason"]
+def table(found: list[dict[str, Any]], width: int | None, option: str = "") -> str:
+    """Return the intents as text, one line each; two each if one is wider than the terminal.
+
+    Parameters
+    ----------
+    found
+        What `pine.ops.orders.list_orders` returns.
+    width
+        Columns of the terminal; nothing if there is none.
+    option
+        What a suggested command needs at its end to find the same configuration.
+    """
+    left = [("time (UTC)", "action", "qty", "contract", "price", "fill", "pnl")]
+    right = [("state", "intent", "reason")]
     for order in found:
-        cells = "".join(" " * 11 if order[name] is None else f"{order[name]:>11.10g}" for name in numbers)
-        state = order["state"] + (" void" if order["void"] else "")
-        what = f"{order['action']:<7}{order['quantity']:>4}  {order['contract']:<9}"
         time = order["time"][:16].replace("T", " ")
-        lines.append(f"{time} {what}{cells}  {state:<11}{order['intent']}  {order['reason']}")
+        pnl = "" if order["pnl"] is None else f"{order['pnl']:+,.2f}"
+        what = (order["action"], str(order["quantity"]), order["contract"])
+        left.append((time, *what, _price(order["price"]), _price(order["fill"]), pnl))
+        right.append((order["state"] + (" void" if order["void"] else ""), order["intent"], order["reason"]))
+    lines = columns([(*a, *b) for a, b in zip(left, right, strict=True)], NUMBERS)
+    if width is not None and max(map(len, lines)) > width:
+        pairs = zip(columns(left, NUMBERS), columns(right, frozenset()), strict=True)
+        lines = [line for first, second in pairs for line in (first, f"    {second}")]
     unknown = sum(order["state"] == "unknown" for order in found)
-    hint = f", {unknown} UNKNOWN: pine orders resolve ID --posted, or --not-posted" if unknown else ""
-    lines.append(f"{len(found)} intents{hint}")
-    click.echo("\n".join(lines))
+    hint = f", {unknown} UNKNOWN: pine orders resolve ID --posted{option}, or --not-posted" if unknown else ""
+    return "\n".join([*lines, f"{len(found)} intents{hint}"])
+
+
+def _price(price: float | None) -> str:
+    return "" if price is None else f"{price:.10g}"

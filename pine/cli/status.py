@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from pine.cli.context import FINE, WRONG, configuration, exits, print_json
+from pine.cli.context import FINE, WRONG, config_suffix, configuration, exits, print_json
 from pine.cli.options import config_option
 
 if TYPE_CHECKING:
@@ -25,31 +25,40 @@ def status(ctx: click.Context, as_json: bool, watch: bool) -> None:
     """Say what runs, how far it is, and what is wrong.
 
     Exit code 1 if something is wrong: hub or worker of an enabled strategy not running, no data in an open market,
-    orders whose outcome is unknown, webhooks owed and no courier. Starts nothing.
+    orders whose outcome is unknown, webhooks owed and no courier, no server. Starts nothing.
     """
     if as_json and watch:
         raise click.UsageError("--json is one document; leave --watch out")
     config = configuration(ctx)
     from pine.bus.connection import connect
-    from pine.ops.status import Observer
+    from pine.core.errors import BusError
+    from pine.ops.status import Observer, without_server
 
+    option = config_suffix(ctx)
     if watch:
-        sys.exit(_watch(config))
-    client = connect(config, start=False)
+        sys.exit(_watch(config, option))
     try:
-        facts = Observer(config, client).look(time.time_ns())
-    finally:
-        client.close()
+        client = connect(config, start=False)
+    except BusError as error:
+        facts = without_server(
+            config, time.time_ns(), str(error).replace("pine server start", f"pine server start{option}")
+        )
+    else:
+        try:
+            facts = Observer(config, client, option).look(time.time_ns())
+        finally:
+            client.close()
     if as_json:
         print_json(facts)
     else:
         from pine.cli.status_view import console, picture
 
-        console().print(picture(facts))
+        screen = console()
+        screen.print(picture(facts, screen.width))
     sys.exit(WRONG if facts["problems"] else FINE)
 
 
-def _watch(config: "Config") -> int:
+def _watch(config: "Config", option: str) -> int:
     """Draw once a second until Ctrl-C, also while the server is away; return the exit code of the last look."""
     import redis
     from rich.live import Live
@@ -59,17 +68,17 @@ def _watch(config: "Config") -> int:
     from pine.core.errors import BusError
     from pine.ops.status import Observer
 
-    observer: Observer | None = Observer(config, connect(config, start=False))
+    observer: Observer | None = None
     code = FINE
     with Live(console=console(), screen=console().is_terminal, auto_refresh=False) as live:
         try:
             while True:
                 try:
                     if observer is None:
-                        observer = Observer(config, connect(config, start=False))
+                        observer = Observer(config, connect(config, start=False), option)
                     facts = observer.look(time.time_ns())
                     code = WRONG if facts["problems"] else FINE
-                    live.update(picture(facts), refresh=True)
+                    live.update(picture(facts, live.console.width), refresh=True)
                 except (redis.RedisError, BusError) as error:
                     observer, code = None, WRONG
                     live.update(away(str(error)), refresh=True)

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pine.cli.columns import fits
 from pine.ops.status import span
 
 WIDTH: Final = 100
@@ -26,11 +27,13 @@ def away(reason: str) -> RenderableType:
     return Text(f"✗ {reason}", style="bold red")
 
 
-def picture(facts: dict[str, Any]) -> RenderableType:
-    """Return everything that `pine.ops.status` found: first how it runs, last what is wrong."""
+def picture(facts: dict[str, Any], width: int = WIDTH) -> RenderableType:
+    """Return everything that `pine.ops.status` found, for so many columns: first how it runs, last what is wrong."""
+    if facts["server"] is None:
+        return _verdict(facts)
     parts: list[RenderableType] = [_head(facts), _symbols(facts["symbols"])]
     if facts["strategies"]:
-        parts += [_strategies(facts["strategies"]), _orders(facts["strategies"])]
+        parts += _strategies_and_orders(facts["strategies"], width - 2)
     parts.append(_verdict(facts))
     return Group(*(Padding(part, (0, 1, 1, 1)) for part in parts))
 
@@ -51,9 +54,9 @@ def _head(facts: dict[str, Any]) -> Table:
     if hub["running"]:
         running += Text(f", {hub['holder']}, token {hub['token']}")
     if hub["running"] and beat:
-        running += Text(
-            f", up {span(beat['uptime_s'])}, {beat['connections']} connections, {beat['unpublished']} unpublished"
-        )
+        plural = "" if beat["connections"] == 1 else "s"
+        running += Text(f", up {span(beat['uptime_s'])}, {beat['connections']} connection{plural}")
+        running += Text(f", {beat['unpublished']} unpublished")
     table.add_row("hub", running)
     table.add_row("market", _market(hub))
     return table
@@ -62,7 +65,8 @@ def _head(facts: dict[str, Any]) -> Table:
 def _market(hub: dict[str, Any]) -> Text:
     text = Text("open" if hub["market_open"] else "closed", style="bold" if hub["market_open"] else "dim")
     text += Text(f", watermark {_when(hub['watermark'], '%a %m-%d %H:%M:%S')}", style="")
-    text += Text(f", last step {_when(hub['last_step'], '%a %m-%d %H:%M')} UTC")
+    step = hub["last_step"]
+    text += Text(", no step yet" if step is None else f", last step {_when(step, '%a %m-%d %H:%M')} UTC")
     if hub["data_age_s"] is not None:
         text += Text(f", data {span(hub['data_age_s'])} old", style="bold red" if hub["stale"] else "")
     return text
@@ -76,14 +80,24 @@ def _symbols(symbols: dict[str, Any]) -> Table:
     return table
 
 
-def _strategies(strategies: dict[str, Any]) -> Table:
+def _strategies_and_orders(strategies: dict[str, Any], width: int) -> list[RenderableType]:
+    """Return two tables; if the first is too wide, what it can spare is left out or goes to the second."""
+    wide = _strategies(strategies, narrow=False)
+    if fits(wide, width):
+        return [wide, _orders(strategies, narrow=False)]
+    return [_strategies(strategies, narrow=True), _orders(strategies, narrow=True)]
+
+
+def _strategies(strategies: dict[str, Any], *, narrow: bool) -> Table:
+    spared = ("worker", "bars left") if narrow else ()
     columns = ("strategy", "worker", "last step", "steps left", "bars left", "positions", "cash", "day P&L")
-    table = _table(columns, right=("steps left", "bars left", "cash", "day P&L"))
+    shown = [name for name in columns if name not in spared]
+    table = _table(shown, right=("steps left", "bars left", "cash", "day P&L"), folded=("strategy",) if narrow else ())
     for name, strategy in strategies.items():
         bars = [lag for lag in strategy["bar_lag"].values() if lag is not None]
         held = "\n".join(f"{p['quantity']:+d} {p['contract']}" for p in strategy["positions"]) or "flat"
         pnl = strategy["day_pnl"]
-        table.add_row(
+        cells: tuple[Text | str, ...] = (
             name,
             _worker(strategy),
             _when(strategy["last_step"], "%m-%d %H:%M"),
@@ -93,6 +107,7 @@ def _strategies(strategies: dict[str, Any]) -> Table:
             f"{strategy['cash']:,.2f}",
             Text(f"{pnl:+,.2f}", style="green" if pnl > 0 else "red" if pnl < 0 else ""),
         )
+        table.add_row(*(cell for title, cell in zip(columns, cells, strict=True) if title not in spared))
     return table
 
 
@@ -115,8 +130,9 @@ def _behind(strategy: dict[str, Any]) -> Text:
     return Text(f"{strategy['lag']:,}{since}", style="yellow")
 
 
-def _orders(strategies: dict[str, Any]) -> Table:
-    table = _table(("strategy", "courier", "owed", "unknown", "intents"), right=("owed", "unknown"))
+def _orders(strategies: dict[str, Any], *, narrow: bool) -> Table:
+    columns = ("strategy", *(("worker",) if narrow else ()), "courier", "owed", "unknown", "intents")
+    table = _table(columns, right=("owed", "unknown"), folded=("strategy", "intents") if narrow else ("intents",))
     for name, strategy in strategies.items():
         courier = strategy["courier"]
         style = {"running": "green", "paper only": "dim"}.get(courier["state"], "yellow")
@@ -124,6 +140,7 @@ def _orders(strategies: dict[str, Any]) -> Table:
         unknown = len(courier["unknown"])
         table.add_row(
             name,
+            *((_worker(strategy),) if narrow else ()),
             Text(courier["state"], style=style),
             str(courier["owed"]),
             Text(str(unknown), style="bold red" if unknown else ""),
@@ -134,17 +151,19 @@ def _orders(strategies: dict[str, Any]) -> Table:
 
 def _verdict(facts: dict[str, Any]) -> Text:
     lines = [Text(f"✗ {problem}", style="bold red") for problem in facts["problems"]]
-    lines += [Text(f"! {note}", style="yellow") for note in facts["notes"]]
+    lines += [
+        Text(f"! {note}", style="bold red" if note.startswith("kill switch") else "yellow") for note in facts["notes"]
+    ]
     if not facts["problems"]:
         lines.append(Text("✓ nothing is wrong", style="bold green"))
     return Text("\n").join(lines)
 
 
-def _table(columns: Iterable[str], right: Iterable[str]) -> Table:
+def _table(columns: Iterable[str], right: Iterable[str], folded: Iterable[str] = ()) -> Table:
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1), show_edge=False)
     for name in columns:
         table.add_column(
-            name, justify="right" if name in right else "left", no_wrap=name not in ("positions", "intents")
+            name, justify="right" if name in right else "left", no_wrap=name not in folded, overflow="fold"
         )
     return table
 

@@ -23,6 +23,7 @@ from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND, Timeframe
 from pine.core.times import isoformat
 from pine.orders.courier import SETTLED, role
 from pine.orders.entries import Intent
+from pine.orders.gates import KillSwitch
 from pine.orders.ledger import Deliveries, read_ledger
 from pine.orders.portfolio import Portfolio
 
@@ -66,10 +67,13 @@ class Observer:
         The configuration: what should run.
     client
         Connection to the server.
+    option
+        What a suggested command needs at its end to find the same configuration, such as `` -c pine.yaml``.
     """
 
     config: Config
     client: Client
+    option: str = ""
     _books: dict[str, Book] = field(factory=dict)
 
     def look(self, now: int) -> dict[str, Any]:
@@ -81,7 +85,7 @@ class Observer:
         newest = streams.ms_of(clock) * NS_PER_MS if clock else None
         cursors = read_cursors(self.client, keys.CLOCK)
         hub = self._hub(newest, now)
-        strategies = {name: self._strategy(name, cursors.get(name), newest, now) for name in self.config.strategies}
+        strategies = {name: self._strategy(name, cursors.get(name), now) for name in self.config.strategies}
         unconfigured = sorted(cursors.keys() - self.config.strategies.keys() - {keys.ARCHIVE})
         facts = {
             "at": isoformat(now),
@@ -89,9 +93,10 @@ class Observer:
             "hub": hub,
             "symbols": {symbol: self._symbol(symbol) for symbol in self.config.instruments},
             "strategies": strategies,
+            "kill_switch": kill_switch(self.config),
             "unconfigured": {name: behind(self.client, keys.CLOCK, cursors[name]) for name in unconfigured},
         }
-        return {**facts, "problems": list(_problems(facts)), "notes": list(_notes(facts))}
+        return {**facts, "problems": list(_problems(facts, self.option)), "notes": list(_notes(facts))}
 
     def _server(self) -> dict[str, Any]:
         info = self.client.info()
@@ -162,15 +167,17 @@ class Observer:
             "bars": {timeframe.value: self.client.xlen(keys.bars(symbol, timeframe)) for timeframe in Timeframe},
         }
 
-    def _strategy(self, name: str, cursor: Cursor | None, newest: int | None, now: int) -> dict[str, Any]:
+    def _strategy(self, name: str, cursor: Cursor | None, now: int) -> dict[str, Any]:
         setting = self.config.strategies[name]
         worker = self._process(f"worker:{name}")
         reached = None if cursor is None else acknowledged(self.client, keys.CLOCK, cursor)
         last_step = None if reached is None else reached[0] * NS_PER_MS
         lag = None if cursor is None else behind(self.client, keys.CLOCK, cursor)
+        clock = streams.last_id(self.client, keys.CLOCK)  # after the cursor, which moves meanwhile
+        newest = streams.ms_of(clock) * NS_PER_MS if clock else None
         seconds = None
         if lag is not None and newest is not None:
-            seconds = (newest - last_step) // NS_PER_SECOND if lag and last_step else 0 if not lag else None
+            seconds = max(newest - last_step, 0) // NS_PER_SECOND if lag and last_step else 0 if not lag else None
         book = self._book(name)
         return {
             "enabled": setting.enabled,
@@ -226,6 +233,26 @@ class Observer:
         return self._books[name]
 
 
+def without_server(config: Config, now: int, problem: str) -> dict[str, Any]:
+    """Return what there is to know at an instant (ns since 1970) while the server cannot be asked."""
+    facts: dict[str, Any] = {
+        "at": isoformat(now),
+        "server": None,
+        "hub": None,
+        "symbols": {},
+        "strategies": {},
+        "kill_switch": kill_switch(config),
+        "unconfigured": {},
+    }
+    return {**facts, "problems": [problem], "notes": list(_notes(facts))}
+
+
+def kill_switch(config: Config) -> str | None:
+    """Return where the desk's emergency stop is on, in the environment of this process or beside the configuration."""
+    reason = KillSwitch(config.path.with_name(".env")).reason()
+    return None if reason is None else reason.removeprefix("kill switch: ")
+
+
 def shown_url(url: str) -> str:
     """Return a server's URL without user, password and options."""
     if url == "embedded":
@@ -234,25 +261,27 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _problems(facts: dict[str, Any]) -> Iterator[str]:
+def _problems(facts: dict[str, Any], option: str) -> Iterator[str]:
     """Yield what somebody must mend, and how."""
     hub = facts["hub"]
     if not hub["running"]:
-        yield "the hub is not running: pine hub"
+        yield f"the hub is not running: pine hub{option}"
     if hub["stale"]:
         yield f"no data for {span(hub['data_age_s'])} while the market is open"
     for name, strategy in facts["strategies"].items():
         courier = strategy["courier"]
         if strategy["enabled"] and not strategy["worker"]["running"]:
-            yield f"worker {name} is not running{_lag(strategy)}: pine worker {name}"
+            yield f"worker {name} is not running{_lag(strategy)}: pine worker {name}{option}"
         if courier["state"] == "not running" and courier["owed"]:
             yield f"courier {name} is not running and owes {courier['owed']} webhooks; the worker starts it"
         for intent in courier["unknown"]:
-            yield f"{intent}: outcome unknown; pine orders resolve {intent} --posted, or --not-posted"
+            yield f"{intent}: outcome unknown; pine orders resolve {intent} --posted{option}, or --not-posted"
 
 
 def _notes(facts: dict[str, Any]) -> Iterator[str]:
     """Yield what somebody should know."""
+    if facts["kill_switch"] is not None:
+        yield f"kill switch ON ({facts['kill_switch']}): entries are blocked"
     for name, strategy in facts["strategies"].items():
         if strategy["worker"]["running"] and (strategy["lag"] or 0) > LATE_STEPS:
             yield f"worker {name} is running{_lag(strategy)}"

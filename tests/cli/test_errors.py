@@ -49,7 +49,8 @@ def test_a_missing_configuration_is_named_with_the_way_to_name_another(pine: She
     ran = pine("-c", "nowhere.yaml", "server", "status")
     assert (ran.code, ran.out) == (2, "")
     assert str(pine.folder / "nowhere.yaml") in ran.err
-    assert "--config or PINE_CONFIG" in ran.err
+    assert "name one with -c or PINE_CONFIG" in ran.err
+    assert ran.err.count("nowhere.yaml") == 1
 
 
 def test_the_configuration_may_be_named_before_and_after_the_command_and_by_the_environment(pine: Shell) -> None:
@@ -286,14 +287,21 @@ def test_a_time_that_cannot_be_read_is_refused_with_an_example(pine: Shell, text
     assert "2024-01-02" in ran.err
 
 
-@pytest.mark.parametrize(("symbol", "near"), [("EX", "ES"), ("es", "ES"), ("6F", "6E"), ("ESZ4", "ES")])
+@pytest.mark.parametrize(("symbol", "near"), [("EX", "ES"), ("6F", "6E"), ("ESZ4", "ES")])
 def test_an_unknown_symbol_is_told_with_the_near_ones(
     pine: Shell, written: EmbeddedServer, symbol: str, near: str
 ) -> None:
     ran = pine.quick("bars", symbol)
     assert (ran.code, ran.out) == (2, "")
     assert repr(symbol) in ran.err
-    assert near in ran.err
+    assert f"did you mean {near}" in ran.err
+    assert "registered are: 6E, ES, GC" in ran.err
+
+
+def test_a_symbol_may_be_written_small_and_bars_fit_a_terminal(pine: Shell, written: EmbeddedServer) -> None:
+    ran = pine.quick("bars", "es")
+    assert (ran.code, ran.out) == (0, pine.quick("bars", "ES").out)
+    assert max(map(len, ran.out.splitlines())) <= 80
 
 
 def test_a_symbol_that_is_like_none_is_told_with_all_there_are(pine: Shell, written: EmbeddedServer) -> None:

@@ -23,10 +23,13 @@ SECONDS = 30.0
 
 
 def test_without_a_server_there_is_nothing_to_tell_and_none_is_started(pine: Shell) -> None:
-    for arguments in (["status"], ["status", "--json"], ["status", "--watch"]):
-        ran = pine.quick(*arguments)
-        assert (ran.code, ran.out) == (2, "")
-        assert "pine server start" in ran.err
+    ran = pine.quick("status")
+    assert (ran.code, ran.err) == (1, "")
+    assert "pine server start" in ran.out
+    ran = pine.quick("status", "--json")
+    facts = json.loads(ran.out)
+    assert (ran.code, ran.err, facts["server"], facts["kill_switch"]) == (1, "", None, None)
+    assert "pine server start" in facts["problems"][0]
     assert not (pine.folder / "data").exists()
 
 
@@ -41,6 +44,24 @@ def test_what_does_not_run_is_exit_code_1_and_what_does_is_0(pine: Shell, server
     ran = pine.quick("status")
     assert (ran.code, "nothing is wrong" in ran.out) == (0, True)
     client.close()
+
+
+def test_suggested_commands_find_the_same_configuration(pine: Shell, server: EmbeddedServer) -> None:
+    problems = json.loads(pine.quick("status", "--json", "-c", "pine.yaml").out)["problems"]
+    assert "the hub is not running: pine hub -c pine.yaml" in problems
+    assert "worker ibs_a is not running: pine worker ibs_a -c pine.yaml" in problems
+
+
+def test_a_kill_switch_is_told_with_and_without_a_server(pine: Shell) -> None:
+    path = pine.folder / ".env"
+    path.write_text("POLICY_KILLSWITCH=1\n")
+    for start in (False, True):
+        if start:
+            EmbeddedServer(pine.folder / "data").ensure()
+        facts = json.loads(pine.quick("status", "--json").out)
+        assert str(path) in facts["kill_switch"]
+        assert facts["notes"] == [f"kill switch ON ({facts['kill_switch']}): entries are blocked"]
+        assert (facts["server"] is not None) == start
 
 
 def test_status_as_json_is_one_document(pine: Shell, server: EmbeddedServer) -> None:

@@ -281,3 +281,25 @@ def test_a_second_look_tells_the_same_as_a_first_one(client: Client, tmp_path: P
 )
 def test_the_servers_url_is_shown_without_secrets(url: str, shown: str) -> None:
     assert shown_url(url) == shown
+
+
+# ---- how it looks
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_nothing_is_cut_on_a_terminal_of_usual_width(client: Client, tmp_path: Path, width: int) -> None:
+    config = configure(tmp_path, TEXT)
+    beat(client)
+    hold(client, keys.HUB)
+    facts = look(client, config)
+    held = [{"contract": name, "quantity": 1, "price": 5100.0} for name in ("ESH4", "GCJ4")]
+    changed = {"positions": held, "cash": 1_234_567.25, "day_pnl": -12_345.5, "lag": 12_345, "lag_s": 7_100}
+    facts["strategies"]["one"] |= {**changed, "last_step": "2024-03-05T14:00:00+00:00"}
+    paper = io.StringIO()
+    Console(width=width, file=paper).print(picture(facts, width))
+    text = paper.getvalue()
+    for shown in ("+1 ESH4", "+1 GCJ4", "1,234,567.25", "-12,345.50", "12,345 (118 min)", "NOT RUNNING", "disabled"):
+        assert shown in text
+    assert "…" not in text
+    assert "1 connection," in text
+    assert "no step yet" in text
