@@ -330,7 +330,9 @@ class LiveSource:
             n += 1
         self._next_entry = (ms, n)
         self._booked.add(identifier)
-        logger.info("booked", extra={"fields": {"request": identifier, "entry": type(booked).__name__}})
+        named = {"intent": booked.intent} if isinstance(booked, Void) else {"order": booked.order}
+        fields = {"request": identifier, "entry": type(booked).__name__, **named}
+        logger.info("booked", extra={"fields": fields})
         for entry in entries:
             _tell(entry)
 

@@ -152,6 +152,8 @@ def await_symbols(client: Client, symbols: list[str], stop: threading.Event, sou
         registered = {name.decode() for name in client.hkeys(keys.SYMBOLS)}
         missing = [symbol for symbol in symbols if symbol not in registered]
         if not missing:
+            if told:
+                logger.info("a hub has registered its symbols", extra={"fields": {"symbols": ",".join(symbols)}})
             return
         if registered:
             near = difflib.get_close_matches(missing[0], sorted(registered), n=3, cutoff=0.3) or sorted(registered)

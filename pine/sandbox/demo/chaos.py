@@ -158,6 +158,7 @@ class Chaos:
     _victims: list[Victim] = field(factory=list)
     _chance: random.Random = field(init=False)
     _told_faults: int = 0
+    _began: float = field(factory=time.monotonic)
 
     def __attrs_post_init__(self) -> None:
         self._chance = random.Random(self.plan.seed + 1)  # noqa: S311  # moments, not secrets
@@ -244,7 +245,7 @@ class Chaos:
         victim.state, victim.since = "down", time.monotonic()
         self.kills.append(victim.killed)
         where = "at a random moment" if point is None else f"held where {POINTS[kind_of(victim.role)][point]}"
-        self.say(f"{_when(at)}  killed {victim.role} {where}{', one stands by' if strike.standby else ''}")
+        self._tell(f"{_when(at)}  killed {victim.role} {where}{', one stands by' if strike.standby else ''}")
 
     def _await_recovery(self, stage: Stage, victim: Victim) -> None:
         assert victim.killed is not None
@@ -252,15 +253,19 @@ class Chaos:
         if _pid(stage, victim.role) is not None and _token(stage, victim.role) != victim.token:
             victim.killed.seconds = seconds
             victim.state = "waiting"
-            self.say(f"{_when(victim.killed.at)}  {victim.role} is back after {seconds:.1f} s")
+            self._tell(f"{_when(victim.killed.at)}  {victim.role} is back after {seconds:.1f} s")
         elif seconds > RECOVERY_SECONDS and kind_of(victim.role) != "courier":
             raise SandboxError(f"{victim.role} is not back {seconds:.0f} s after it was killed")
         elif kind_of(victim.role) == "courier" and stage.tape_end and stage.finished():
             victim.state = "waiting"  # nothing is owed any more, so nobody has to come back
 
+    def _tell(self, text: str) -> None:
+        """Say something with the seconds since the start in front: each role has its own time on the tape."""
+        self.say(f"{time.monotonic() - self._began:6.1f} s  {text}")
+
     def _tell_faults(self, stage: Stage) -> None:
         for manner in stage.faults[self._told_faults :]:
-            self.say(f"the gateway does {manner} to a connection")
+            self._tell(f"gateway fault: {manner}")
         self._told_faults = len(stage.faults)
 
     def facts(self, stage: Stage) -> dict[str, Any]:
