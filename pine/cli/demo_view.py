@@ -113,9 +113,9 @@ class View:
         self.console.print(strategies)
         left_out = {name: count for name, count in facts["counts"].items() if name != "trades" and count}
         trades = facts["counts"].get("trades", 0)
+        counted = f"{trades:,} trades, " if "chaos" not in facts else ""  # the last of many hubs saw the last few only
         self.console.print(
-            f"{trades:,} trades, {facts['steps']:,} steps, {facts['webhooks']:,} webhooks received "
-            f"in {facts['seconds']} s"
+            f"{counted}{facts['steps']:,} steps, {facts['webhooks']:,} webhooks received in {facts['seconds']} s"
         )
         if left_out:
             self.console.print(

@@ -14,7 +14,8 @@ GENERATED: Final[dict[str, list[str]]] = {"ibs_a": ["ES", "GC", "6E"], "ibs_b": 
 """Roots of the two strategies on a generated market: they overlap on purpose."""
 
 _TEMPLATE: Final = """\
-# Written by pine demo: two IBS strategies on a tape. Every pine command works on it: pine bars ROOT -c THIS-FILE
+# Written by pine demo: two IBS strategies on a tape. Look at what it led to: pine bars ROOT -c THIS-FILE
+# (pine status asks a server that runs: pine server start -c THIS-FILE)
 data_dir: {data_dir}
 
 databento:
