@@ -20,7 +20,7 @@ demo: $(READY)
 	$(BIN)/pine demo
 
 test: $(READY)
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 chaos: $(READY)
 	$(BIN)/pytest -s tests/chaos/campaign.py
@@ -34,7 +34,7 @@ has-redis:
 	@"$(REDIS)" --version
 
 test-redis: has-redis $(READY)
-	PINE_SERVER_BINARY="$$(command -v "$(REDIS)")" $(BIN)/pytest -n 2 --dist worksteal $(ON_A_SERVER)
+	PINE_SERVER_BINARY="$$(command -v "$(REDIS)")" $(BIN)/pytest -n 3 --dist worksteal $(ON_A_SERVER)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -290,7 +290,10 @@ class Hub:
         Its quiet time cannot be told from what is missing, so no hour or day over it is published.
         """
         since = begin if registered is None else registered.get(LEFT, 0) * NS_PER_MS
-        if since and since < last:
+        if not since or since >= last:
+            return
+        told = any(first == since for first, _ in read_holes(self.client, symbol, since, last))
+        if not told:
             self.aggregator.lose(since, last - NS_PER_MINUTE, [symbol])
             self._late[symbol] = to_ms(since)
             missing = {"symbol": symbol, "from": isoformat(since), "to": isoformat(last)}
@@ -347,7 +350,6 @@ class Hub:
                 continue
             waiting = False
             _tell(batch)
-            await asyncio.to_thread(self._settle_late, batch)
             del self._closed[: len(batch)]
             if self._paused and self._session is not None:
                 self._session.last_read = time.monotonic()
@@ -360,19 +362,22 @@ class Hub:
         if told:
             for symbol in told:
                 del self._late[symbol]
-            with self._server:
-                self.publisher.register(self.config, self._late)
+            self.publisher.register(self.config, self._late)
 
     def _publish_locked(self, batch: list[Closed]) -> None:
         with self._server:
             self.lease.check()
-            if not self.publisher.is_behind():
-                try:
-                    return self.publisher.publish(batch)
-                except WentBack as error:
-                    logger.warning("the server went back", extra={"fields": {"reason": str(error)}})
-            self._take_back()
-            return self.publisher.publish(batch)
+            self._publish(batch)
+            self._settle_late(batch)
+
+    def _publish(self, batch: list[Closed]) -> None:
+        if not self.publisher.is_behind():
+            try:
+                return self.publisher.publish(batch)
+            except WentBack as error:
+                logger.warning("the server went back", extra={"fields": {"reason": str(error)}})
+        self._take_back()
+        return self.publisher.publish(batch)
 
     def _take_back(self) -> None:
         """Give a server that came back with an earlier state what it lost."""
