@@ -208,6 +208,11 @@ class RootBars:
         return after, Roll(self.symbol, before.raw_symbol, after.raw_symbol, last_price)
 
     def _enter_session(self, minute: int) -> None:
+        if self._session is not None and minute >= self._session.end:  # a hole went over its close, which nobody saw
+            self._session = None
+            self._session_volume.clear()
+            self._session_symbols.clear()
+            self._day.clear()
         if self._session is None:
             self._session = session(minute, self.rule)
 

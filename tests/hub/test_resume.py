@@ -104,3 +104,19 @@ def test_a_restart_after_a_hole_still_publishes_no_day_over_it() -> None:
 def test_a_replay_that_does_not_begin_on_a_minute_is_refused() -> None:
     with pytest.raises(ValueError, match="whole minute"):
         fresh().begin_session(replaying=True, floor=at("2024-03-05T14:00") + 7)
+
+
+def test_after_a_hole_over_a_close_the_next_sessions_have_days_and_leads_again() -> None:
+    aggregator = fresh()
+    play(aggregator, trades([(at("2024-03-05T20:00"), ESH4, 10, 1)]), until=at("2024-03-05T20:05"))
+    back = at("2024-03-06T21:00")
+    aggregator.lose(aggregator.closed_until, back - MINUTE)
+    aggregator.begin_session(replaying=False, floor=back)
+    for instrument, name in NAMES.items():
+        aggregator.table.add(instrument, name, back)
+    rows = [(back + n * NS_PER_HOUR + SECOND, ESH4 if n < 2 else ESM4, 11, 1) for n in range(51)]
+    closed = play(aggregator, trades(rows), until=rows[-1][0] + MINUTE)
+    starts = [at(f"2024-03-0{day}T23:00") for day in (5, 6, 7)]
+    leads = [(lead.session_start, lead.raw_symbol) for c in closed for lead in c.leads if lead.symbol == "ES"]
+    assert leads[:3] == list(zip(starts, ["ESH4", "ESH4", "ESM4"], strict=True))
+    assert [bar[1] for bar in lines(closed, "daily")] == [starts[2]]  # in the one before the lead was not traded
