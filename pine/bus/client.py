@@ -50,6 +50,10 @@ class Client(Protocol):
         """Return what the server says of itself."""
         ...
 
+    def time(self) -> tuple[int, int]:
+        """Return the server's time: seconds since 1970, and microseconds."""
+        ...
+
     def config_get(self, pattern: str) -> dict[str, str]:
         """Return settings of the server."""
         ...

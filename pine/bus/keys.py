@@ -66,7 +66,7 @@ def heartbeat(role: str) -> str:
 
 
 _NAME: Final = r"[a-z][a-z0-9_]*"
-_ROLE: Final = rf"(?:hub|(?:worker|courier):{_NAME})"
+_ROLE: Final = rf"(?:hub|archive|(?:worker|courier):{_NAME})"
 _SYMBOL: Final = r"[A-Z0-9]+"
 _DECLARED: Final = re.compile(
     "|".join(
@@ -83,3 +83,8 @@ _DECLARED: Final = re.compile(
 def is_declared(key: str) -> bool:
     """Tell whether this module could have made a key."""
     return _DECLARED.fullmatch(key) is not None
+
+
+def split(key: str) -> tuple[str, ...]:
+    """Return the parts of a key, such as market, ES and 1min; nothing if this module could not have made it."""
+    return tuple(key.split(":")) if is_declared(key) else ()

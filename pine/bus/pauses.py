@@ -29,6 +29,11 @@ POINTS: Final = {
         "answered": "the receiver has answered, the answer is not on record",
         "recorded": "the answer is on record, the intent is not acknowledged",
     },
+    "archive": {
+        "written": "a session's file is on disk under a temporary name, nothing of it can be seen",
+        "renamed": "the file is in its place, the manifest does not list it",
+        "listed": "the manifest lists the file, the consumer group has not moved",
+    },
 }
 """Points by kind of process, with what has happened there and what has not."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from pine import __version__
+from pine.cli.archive import archive
 from pine.cli.bars import bars
 from pine.cli.demo import demo
 from pine.cli.orders import orders
@@ -33,7 +34,7 @@ def cli(config: Path | None) -> None:  # read from the context by the commands
     """
 
 
-for command in (demo, hub, worker, courier, status, bars, orders, trim, server, sandbox):
+for command in (demo, hub, worker, courier, status, bars, orders, archive, trim, server, sandbox):
     cli.add_command(command)
 
 

@@ -11,6 +11,8 @@ PineError
 │   ├── Conflict         a stream already holds another entry under this id
 │   ├── Fenced           somebody with a newer token took over
 │   └── WentBack         the server does not hold any more what it had acknowledged
+├── ArchiveError         the archive's location cannot be used
+│   └── ArchiveDiffers   the archive already holds something else
 ├── UnknownSymbol        no hub has registered the symbol
 └── SandboxError         a stand-in of the outside world was asked for something impossible
 """
@@ -70,6 +72,14 @@ class Fenced(BusError):
 
 class WentBack(BusError):
     """The server does not hold any more what it had acknowledged: take up again from what it holds."""
+
+
+class ArchiveError(PineError):
+    """The archive's location cannot be read or written."""
+
+
+class ArchiveDiffers(ArchiveError):
+    """The archive holds something else than what was to be put there."""
 
 
 class UnknownSymbol(PineError):

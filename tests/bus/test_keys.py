@@ -26,7 +26,7 @@ def test_every_single_key_is_declared(key: str) -> None:
 
 @given(STRATEGIES)
 def test_every_key_of_any_allowed_strategy_name_is_declared(name: str) -> None:
-    roles = [keys.HUB, f"worker:{name}", f"courier:{name}"]
+    roles = [keys.HUB, keys.ARCHIVE, f"worker:{name}", f"courier:{name}"]
     made = [make(name) for make in PER_STRATEGY] + [make(role) for make in PER_ROLE for role in roles]
     assert [key for key in made if not keys.is_declared(key)] == []
 
@@ -34,12 +34,19 @@ def test_every_key_of_any_allowed_strategy_name_is_declared(name: str) -> None:
 @given(STRATEGIES, STRATEGIES)
 def test_no_two_things_share_a_key(one: str, other: str) -> None:
     names = {one, other}
-    roles = {keys.HUB, *(f"{role}:{name}" for role in ("worker", "courier") for name in names)}
+    roles = {keys.HUB, keys.ARCHIVE, *(f"{role}:{name}" for role in ("worker", "courier") for name in names)}
     made = [make(name) for make in PER_STRATEGY for name in names]
     made += [make(role) for make in PER_ROLE for role in roles]
     made += [keys.bars("ES", timeframe) for timeframe in Timeframe] + [keys.volume("ES"), keys.lead("ES")]
     made += [keys.CLOCK, keys.EVENTS, keys.SYMBOLS, keys.HUB_LOG]
     assert len(made) == len(set(made))
+
+
+@given(STRATEGIES)
+def test_a_key_comes_apart_into_what_it_was_made_of(name: str) -> None:
+    assert keys.split(keys.ledger(name)) == ("ledger", name)
+    assert keys.split(keys.bars("6E", Timeframe.HOUR)) == ("market", "6E", "hourly")
+    assert keys.split(f"{name}:{name}:{name}") == ()
 
 
 @pytest.mark.parametrize(
@@ -71,6 +78,8 @@ def test_no_two_things_share_a_key(one: str, other: str) -> None:
         "lease:desk:ibs_a",
         "fence:",
         "log:worker",
+        "archive",
+        "lease:archive:x",
         "hub",
         "dump",
     ],

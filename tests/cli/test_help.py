@@ -18,6 +18,8 @@ OPTIONS = {
     "worker": ["NAME", "--config"],
     "courier": ["NAME", "--with-worker", "--config"],
     "bars": ["SYMBOL", "--timeframe", "--from", "--to", "--json", "--config", "1min", "hourly", "daily"],
+    "archive": ["--once", "--json", "--config", "verify"],
+    "archive verify": ["--json", "--config"],
     "orders": ["--strategy", "--json", "--config", "resolve"],
     "orders resolve": ["--posted", "--not-posted", "--who", "--config"],
     "status": ["--json", "--watch", "--config"],

@@ -804,3 +804,29 @@ def test_no_strategy_takes_the_name_of_the_archives_group(mistakes: Callable[...
 
     text = f"instruments: {{ES: }}\nstrategies: {{{keys.ARCHIVE}: {{type: ibs, instruments: [ES]}}}}"
     assert mistakes(text) == ["2: strategies.archive: found 'archive', which pine uses itself; expected another name"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "location"),
+    [
+        ("", "{folder}/data/archive"),
+        ("archive: {location: cold}", "{folder}/data/cold"),
+        ("archive: {location: /srv/pine}", "/srv/pine"),
+        ("archive: {location: 's3://bucket/pine'}", "s3://bucket/pine"),
+        ("archive: {location: '${WHERE}'}", "memory://x"),
+    ],
+)
+def test_the_archive_is_a_folder_in_data_dir_or_any_url(
+    load: Load, tmp_path: Path, setting: str, location: str
+) -> None:
+    config = load(f"data_dir: data\n{setting}\n", WHERE="memory://x")
+    assert config.archive_location == location.format(folder=tmp_path)
+
+
+def test_an_unknown_protocol_of_the_archive_is_told_and_its_password_is_not(
+    mistakes: Callable[..., list[str]],
+) -> None:
+    (told,) = mistakes("archive:\n  location: s4://user:SECRET@bucket/pine\n")
+    assert told.startswith("2: archive.location: ")
+    assert "s4://" in told
+    assert "SECRET" not in told

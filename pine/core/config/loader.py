@@ -18,6 +18,7 @@ from pine.core.config.references import check_params, check_references
 from pine.core.config.schema import (
     RETENTION,
     RETENTION_MAX,
+    ArchiveConfig,
     BusConfig,
     Config,
     DatabentoConfig,
@@ -41,11 +42,13 @@ _SECTIONS: Final[Mapping[str, Any]] = {
     "hub": HubConfig,
     "sessions": dict[str, SessionConfig],
     "orders": OrdersConfig,
+    "archive": ArchiveConfig,
     "instruments": dict[str, InstrumentConfig],
     "strategies": dict[str, StrategyConfig],
     "retention": Duration,
     "retention_max": Duration,
 }
+_SECRET_PLACES: Final = (("databento", "api_key"), ("bus", "url"), ("archive", "location"))
 SHORTEST_RETENTION: Final = Duration.parse("1d")
 _WEBHOOK: Final = re.compile(r"https?://\S.*")
 
@@ -130,7 +133,7 @@ def _check_retention(raw: dict[str, Any], sections: dict[str, Any], problems: Pr
 def _is_secret_place(where: Where) -> bool:
     """Tell whether a path holds a secret, or may: its value is text, and is never shown."""
     by_strategy = len(where) == 3 and where[0] == "strategies" and where[2] == "webhook"
-    return by_strategy or where in (("databento", "api_key"), ("bus", "url"))
+    return by_strategy or where in _SECRET_PLACES
 
 
 def _with_empty_entries(raw: dict[str, Any]) -> dict[str, Any]:

@@ -210,6 +210,32 @@ class OrdersConfig:
     per_hour: int | None = field(default=500, validator=_OPTIONAL_POSITIVE)
 
 
+def _location(_instance: object, _attribute: Any, value: str) -> None:
+    protocol, separator, _ = value.partition("://")
+    if not value:
+        raise ValueError("expected a folder, or a URL such as s3://bucket/pine")
+    if separator:
+        from fsspec import available_protocols
+
+        if protocol not in available_protocols():
+            raise ValueError(
+                f"expected a folder, or a URL that fsspec knows, such as s3://bucket/pine; {protocol}:// is none"
+            )
+
+
+@frozen
+class ArchiveConfig:
+    """Where finished sessions are kept.
+
+    Attributes
+    ----------
+    location
+        A folder, relative to ``data_dir``, or any URL that fsspec opens; it may hold a password.
+    """
+
+    location: str = field(default="archive", validator=_location, repr=False)
+
+
 @frozen
 class TradedInstrument:
     """One instrument as one strategy trades it, all layers of configuration merged.
@@ -259,11 +285,18 @@ class Config:
     hub: HubConfig = field(factory=HubConfig)
     sessions: dict[str, SessionConfig] = field(factory=dict)
     orders: OrdersConfig = field(factory=OrdersConfig)
+    archive: ArchiveConfig = field(factory=ArchiveConfig)
     instruments: dict[str, InstrumentConfig] = field(factory=dict)
     strategies: dict[str, StrategyConfig] = field(factory=dict)
     traded: dict[str, dict[str, TradedInstrument]] = field(factory=dict)
     retention: Duration = RETENTION
     retention_max: Duration = RETENTION_MAX
+
+    @property
+    def archive_location(self) -> str:
+        """Absolute folder, or URL, of the archive."""
+        location = self.archive.location
+        return location if "://" in location else str(self.data_dir / Path(location).expanduser())
 
     def parent(self, symbol: str) -> str:
         """Return the Databento parent symbol of a configured root."""
