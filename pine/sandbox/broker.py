@@ -2,12 +2,8 @@
 
 import json
 import signal
-import socket
-import sys
 import threading
 import time
-from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TextIO, cast
@@ -17,11 +13,11 @@ from pine.core.errors import DataError, PineError, SandboxError
 from pine.core.times import Clock
 from pine.sandbox.behaviour import Behaviour
 from pine.sandbox.events import print_event
+from pine.sandbox.httpserver import MAX_BODY, DroppingServer, JsonHandler
 from pine.sandbox.payload import read_payload, strict_json
 
 BEHAVIOUR_PATH: Final = "/_sandbox/behaviour"
 REQUESTS_PATH: Final = "/_sandbox/requests"
-MAX_BODY: Final = 1 << 20
 
 _KEPT_HEADERS: Final = ("content-type", "user-agent")
 
@@ -149,84 +145,45 @@ class Broker:
         return self._clock()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
+class _Server(DroppingServer):
     def __init__(self, broker: Broker, host: str, port: int) -> None:
         self.broker = broker
-        self._connections: set[socket.socket] = set()
-        self._guard = threading.Lock()
         super().__init__((host, port), _Handler)
 
-    def opened(self, connection: socket.socket) -> None:
-        with self._guard:
-            self._connections.add(connection)
 
-    def closed(self, connection: socket.socket) -> None:
-        with self._guard:
-            self._connections.discard(connection)
-
-    def drop_connections(self) -> None:
-        """End connections that clients keep alive, which would be served on after the server has stopped."""
-        with self._guard:
-            for connection in self._connections:
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    continue  # the client was faster
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing about clients that vanish: they are part of the game."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(JsonHandler):
     server_version = "TradersPostSandbox"
-    timeout = 300
 
     @property
     def broker(self) -> Broker:
         return cast("_Server", self.server).broker
 
-    def setup(self) -> None:
-        super().setup()
-        cast("_Server", self.server).opened(self.connection)
-
-    def finish(self) -> None:
-        cast("_Server", self.server).closed(self.connection)
-        super().finish()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
-        """Log nothing: what was sent is in the file."""
-
-    def do_GET(self) -> None:
+    def get(self) -> None:
+        """Hand out what was received."""
         if self.path == REQUESTS_PATH:
-            self._answer(200, self.broker.requests)
+            self.answer(200, self.broker.requests)
         else:
-            self._answer(404, {"success": False, "message": f"No such page, expected {REQUESTS_PATH}"})
+            self.answer(404, {"success": False, "message": f"No such page, expected {REQUESTS_PATH}"})
 
-    def do_POST(self) -> None:
+    def post(self) -> None:
+        """Take a webhook, or a change of behaviour."""
         body = self._body()
         if body is None:
             return
         if self.path == BEHAVIOUR_PATH:
             self._change_behaviour(body)
         elif not self.path.strip("/"):
-            self._answer(404, {"success": False, "message": "Expected /trading/webhook/{uuid}/{password}"})
+            self.answer(404, {"success": False, "message": "Expected /trading/webhook/{uuid}/{password}"})
         else:
             self._webhook(body)
 
     def _body(self) -> bytes | None:
         """Read the whole body, or refuse a request whose body has no length that makes sense."""
-        length = self.headers.get("content-length", "")
-        if not length.isdecimal() or int(length) > MAX_BODY:
+        body = self.read_body()
+        if body is None:
             self.close_connection = True
-            self._answer(411, {"success": False, "message": f"Expected a Content-Length of at most {MAX_BODY}"})
-            return None
-        return self.rfile.read(int(length))
+            self.answer(411, {"success": False, "message": f"Expected a Content-Length of at most {MAX_BODY}"})
+        return body
 
     def _change_behaviour(self, body: bytes) -> None:
         try:
@@ -235,9 +192,9 @@ class _Handler(BaseHTTPRequestHandler):
                 raise SandboxError("behaviour: expected a JSON object")
             self.broker.behave(Behaviour.from_dict(raw))
         except (ValueError, PineError) as error:
-            self._answer(400, {"success": False, "message": str(error)})
+            self.answer(400, {"success": False, "message": str(error)})
         else:
-            self._answer(200, {"success": True})
+            self.answer(200, {"success": True})
 
     def _webhook(self, body: bytes) -> None:
         request: dict[str, Any] = {
@@ -251,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
         except DataError as error:
             refusal = {"success": False, "messageCode": "invalid-payload", "message": str(error)}
             self._record(request, 400, accepted=False)
-            self._answer(400, refusal)
+            self.answer(400, refusal)
             return
         self._treat(request, payload, self.broker.take())
 
@@ -264,23 +221,13 @@ class _Handler(BaseHTTPRequestHandler):
         if status is None:
             self.close_connection = True
         elif status == 200:
-            self._answer(200, {"success": True, "id": str(uuid4()), "logId": str(uuid4()), "payload": payload})
+            self.answer(200, {"success": True, "id": str(uuid4()), "logId": str(uuid4()), "payload": payload})
         else:
             after = {} if behaviour.retry_after is None else {"Retry-After": f"{behaviour.retry_after:g}"}
-            self._answer(status, {"success": False, "message": f"The sandbox was told to answer {status}"}, after)
+            self.answer(status, {"success": False, "message": f"The sandbox was told to answer {status}"}, after)
 
     def _record(self, request: dict[str, Any], status: int | None, *, accepted: bool) -> None:
         self.broker.record({**request, "status": status, "accepted": accepted})
-
-    def _answer(self, status: int, content: object, headers: Mapping[str, str] | None = None) -> None:
-        data = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
 
 
 def _readable(body: bytes) -> object:

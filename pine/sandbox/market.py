@@ -1,21 +1,20 @@
 """A seeded market: trades of any roots over any number of sessions, as an array or as a DBN file."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
-import databento_dbn as dbn
 import numpy as np
 import zstandard
-from attrs import define, frozen
-from databento_dbn.metadata import MappingInterval
+from attrs import frozen
 from numpy.typing import NDArray
 
 from pine.core.errors import SandboxError
 from pine.core.instruments import InstrumentSpec, spec
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS
 from pine.core.times import to_datetime
+from pine.sandbox.dbnfile import encode_header
 from pine.sandbox.market_activity import Minutes, open_minutes, trade_counts
 from pine.sandbox.market_listing import Listing, list_contracts
 from pine.sandbox.market_prices import CARRY, START_PRICES, log_path
@@ -183,31 +182,9 @@ def _ticks(
     return ticks
 
 
-@define
-class _Interval:
-    start_date: date
-    end_date: date
-    symbol: str
-
-
-@define
-class _Mapping:
-    raw_symbol: str
-    intervals: Sequence[MappingInterval]
-
-
 def _metadata(market: GeneratedMarket) -> bytes:
     first, last = int(market.trades["ts_recv"][0]), int(market.trades["ts_recv"][-1])
     days = to_datetime(first).date(), to_datetime(last).date() + timedelta(days=1)
-    header = dbn.Metadata(
-        dataset=DATASET,
-        start=first,
-        end=last + 1,
-        stype_in=dbn.SType.from_str("parent"),
-        stype_out=dbn.SType.from_str("instrument_id"),
-        schema=dbn.Schema.from_str("trades"),
-        symbols=[f"{root}.FUT" for root in market.roots],
-        mappings=[_Mapping(name, [_Interval(*days, str(number))]) for number, name in market.symbols.items()],
-        version=dbn.DBN_VERSION,
-    )
-    return bytes(header)
+    mappings = [(name, [(*days, str(number))]) for number, name in market.symbols.items()]
+    parents = [f"{root}.FUT" for root in market.roots]
+    return encode_header(DATASET, "trades", first, last + 1, "parent", parents, mappings)

@@ -28,6 +28,33 @@ TRADE_DTYPE: Final[np.dtype[Any]] = np.dtype(
     ]
 )
 
+MBP1_DTYPE: Final[np.dtype[Any]] = np.dtype(
+    [
+        *((name, TRADE_DTYPE.fields[name][0]) for name in TRADE_DTYPE.names or ()),  # type: ignore[index]
+        ("bid_px", "<i8"),
+        ("ask_px", "<i8"),
+        ("bid_sz", "<u4"),
+        ("ask_sz", "<u4"),
+        ("bid_ct", "<u4"),
+        ("ask_ct", "<u4"),
+    ]
+)
+
+OHLCV_DTYPE: Final[np.dtype[Any]] = np.dtype(
+    [
+        ("length", "u1"),
+        ("rtype", "u1"),
+        ("publisher_id", "<u2"),
+        ("instrument_id", "<u4"),
+        ("ts_event", "<u8"),
+        ("open", "<i8"),
+        ("high", "<i8"),
+        ("low", "<i8"),
+        ("close", "<i8"),
+        ("volume", "<u8"),
+    ]
+)
+
 HEADER_DTYPE: Final[np.dtype[Any]] = np.dtype(
     [("length", "u1"), ("rtype", "u1"), ("publisher_id", "<u2"), ("instrument_id", "<u4"), ("ts_event", "<u8")]
 )
