@@ -146,3 +146,71 @@ def market(out: Path, symbols: str, days: int, seed: int, start: int, trades_per
     click.echo(
         f"{out}: {len(made.trades):,} trades of {', '.join(roots)} in {days} sessions, {out.stat().st_size:,} bytes"
     )
+
+
+@sandbox.command()
+@click.option(
+    "--dbn",
+    "tapes",
+    type=FILE,
+    multiple=True,
+    required=True,
+    metavar="FILE…",
+    help="DBN trade files; repeat, or list after it.",
+)
+@click.argument("more", nargs=-1, type=FILE, metavar="[FILE…]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=13443,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--cert-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for ca.pem, which clients name in REQUESTS_CA_BUNDLE; a temporary one if left out.",
+)
+@click.option("--key", envvar="PINE_SANDBOX_KEY", help="The only API key to accept; any if left out.")
+@click.option("--out", type=FILE, help="File to which every request is appended as a JSON line, with its cost.")
+@click.option("--until", type=Time(), help="End of what is available; else the end of the files.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="MANNER[:N][@ENDPOINT]",
+    help="What goes wrong with the next request; repeat for the ones after it. 401, 402, 403, 422, 429:SECONDS, 500, "
+    "503, 504, timeout:SECONDS, hangup; of the data: cut:BYTES, close:BYTES, short:RECORDS. sound: nothing. "
+    "@get_range waits for that endpoint.",
+)
+@exits
+def history(
+    tapes: tuple[Path, ...],
+    more: tuple[Path, ...],
+    host: str,
+    port: int,
+    cert_dir: Path | None,
+    key: str | None,
+    out: Path | None,
+    until: int | None,
+    faults: tuple[str, ...],
+) -> None:
+    """Serve DBN files as Databento's Historical API does.
+
+    The real client connects with databento.Historical(gateway="https://127.0.0.1:…") and REQUESTS_CA_BUNDLE in its
+    environment; pine with databento.historical_gateway in its configuration. What was asked and what it cost is at
+    /_sandbox/requests; POST /_sandbox/faults plans other faults.
+    """
+    from pine.core.errors import DataError, SandboxError
+    from pine.sandbox.history import run_history
+    from pine.sandbox.history_faults import HistoryFault
+
+    planned = [HistoryFault.parse(text) for text in faults]
+    try:
+        code = run_history(
+            [*tapes, *more], host=host, port=port, cert_dir=cert_dir, key=key, out=out, until=until, faults=planned
+        )
+    except DataError as error:
+        raise SandboxError(str(error)) from None
+    sys.exit(code)

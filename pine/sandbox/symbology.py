@@ -12,7 +12,7 @@ from pine.core.errors import ContractError
 
 ALL_SYMBOLS: Final = "ALL_SYMBOLS"
 
-_CONTINUOUS: Final = re.compile(r"(?P<root>[A-Z0-9]+)\.(?P<rule>[cv])\.(?P<rank>\d+)")
+CONTINUOUS: Final = re.compile(r"(?P<root>[A-Z0-9]+)\.(?P<rule>[cv])\.(?P<rank>\d+)")
 
 
 class Span(NamedTuple):
@@ -118,7 +118,7 @@ class SymbolTable:
         return self._where(lambda i: i.root == root) if kind == "FUT" else []
 
     def _continuous(self, symbol: str) -> list[int]:
-        match = _CONTINUOUS.fullmatch(symbol)
+        match = CONTINUOUS.fullmatch(symbol)
         if match is None:
             return []
         outrights = self._where(lambda i: i.root == match["root"] and classify(i.symbol) is SymbolKind.OUTRIGHT)

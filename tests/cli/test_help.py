@@ -28,8 +28,9 @@ OPTIONS = {
     "server start": ["--config"],
     "server stop": ["--force", "--config"],
     "server status": ["--json", "--config"],
-    "sandbox": ["gateway", "broker", "market"],
+    "sandbox": ["gateway", "broker", "market", "history"],
     "sandbox gateway": ["--dbn", "--host", "--port", "--speed", "--then", "--key"],
+    "sandbox history": ["--dbn", "--host", "--port", "--cert-dir", "--key", "--out", "--until", "--fault"],
     "sandbox broker": ["--port", "--out", "--host", "--answer", "--delay", "--retry-after", "--times"],
     "sandbox market": ["--out", "--symbols", "--days", "--seed", "--start", "--trades-per-day"],
 }
