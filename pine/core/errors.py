@@ -4,6 +4,9 @@ PineError
 ├── ConfigError          the configuration cannot be used; carries every mistake found
 ├── SecretMissing        a command needs a secret that is not set
 ├── KeyRefused           Databento does not accept the API key
+├── HistoryError         Databento Historical did not give what was asked
+│   ├── TooDear          it would cost more than the configuration allows
+│   └── Unresolved       it knows no instrument by that symbol in that time
 ├── ContractError        a symbol that cannot be read as a contract
 ├── DataError            bytes, records or files that cannot be what they claim
 ├── BusError             the server refuses, or holds something that contradicts us
@@ -48,6 +51,18 @@ class ContractError(PineError):
 
 class KeyRefused(PineError):
     """Databento does not accept the API key."""
+
+
+class HistoryError(PineError):
+    """Databento Historical refused, could not be reached, or did not give everything."""
+
+
+class TooDear(HistoryError):
+    """A question to Databento Historical that would cost more than the configuration allows."""
+
+
+class Unresolved(HistoryError):
+    """A symbol that stands for nothing in the time asked for."""
 
 
 class DataError(PineError):

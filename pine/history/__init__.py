@@ -1,1 +1,1 @@
-"""What the market was: finished sessions kept as Parquet, for reading, warm-up and research."""
+"""The past: what was archived, what can be bought, and one question that both answer."""

@@ -54,6 +54,8 @@ databento:
   dataset: GLBX.MDP3
   gateway: 127.0.0.1:13000
   heartbeat_interval_s: 10
+  historical_gateway: https://127.0.0.1:13443
+  max_cost_usd: 2.5
 bus:
   url: redis://127.0.0.1:6379/0
 hub:
@@ -105,6 +107,8 @@ def test_good_file_means_what_it_says(load: Load, tmp_path: Path) -> None:
     assert config.databento.api_key.reveal() == "db-123"
     assert config.databento.gateway == "127.0.0.1:13000"
     assert config.databento.heartbeat_interval_s == 10
+    assert config.databento.historical_gateway == "https://127.0.0.1:13443"
+    assert config.databento.max_cost_usd == 2.5
     assert config.bus.url == "redis://127.0.0.1:6379/0"
     assert (config.hub.lateness_ms, config.hub.bar_clock) == (500, "ts_event")
     assert (config.hub.fill_quiet_minutes, config.hub.clock) == (True, "tape")
@@ -336,6 +340,11 @@ MISTAKES = {
         "7: strategies.a.webhook: found something else (not shown), expected a URL",
     ),
     "bad bus URL": ("bus:\n  url: http://h\n", "2: bus.url: expected embedded, or a URL that begins with redis://"),
+    "historical gateway without TLS": (
+        "databento:\n  historical_gateway: http://127.0.0.1:1\n",
+        "2: databento.historical_gateway: found 'http://127.0.0.1:1', expected https://HOST:PORT",
+    ),
+    "cost below nothing": ("databento:\n  max_cost_usd: -1\n", "2: databento.max_cost_usd: must be >= 0: -1"),
     "bad gateway": ("databento:\n  gateway: nowhere\n", "2: databento.gateway: found 'nowhere', expected HOST:PORT"),
     "out of range": (
         "databento:\n  heartbeat_interval_s: 3\n",
@@ -679,6 +688,7 @@ def test_password_of_the_bus_is_not_shown(load: Load) -> None:
 
 _WORDS = """
 data_dir databento bus hub sessions orders instruments strategies api_key dataset gateway url lateness_ms bar_clock
+historical_gateway max_cost_usd
 clock default equity close short_session size commission execution root params parent type enabled webhook
 starting_cash max_positions windows auto_close_time ibs_entry_low ES NQ a b entry_max_age_s retention
 retention_max

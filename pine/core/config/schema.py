@@ -37,6 +37,14 @@ def _gateway(_instance: object, _attribute: Any, value: str | None) -> None:
             raise ValueError(f"found {value!r}, expected HOST:PORT such as 127.0.0.1:13000")
 
 
+def _https_gateway(_instance: object, _attribute: Any, value: str | None) -> None:
+    if value is not None:
+        scheme, _, address = value.partition("://")
+        host, _, port = address.rpartition(":")
+        if scheme != "https" or not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError(f"found {value!r}, expected https://HOST:PORT such as https://127.0.0.1:13443")
+
+
 def _bus_url(_instance: object, _attribute: Any, value: str) -> None:
     if value != "embedded" and not value.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("expected embedded, or a URL that begins with redis://, rediss:// or unix://")
@@ -52,12 +60,19 @@ class DatabentoConfig:
         ``host:port`` of another gateway, for the sandbox; without it the dataset's own.
     heartbeat_interval_s
         Seconds of silence after which the gateway speaks up; the vendor's minimum is 5.
+    historical_gateway
+        ``https://host:port`` of another Historical API, for the sandbox; without it the vendor's own. Its certificate
+        is trusted by the environment variable ``REQUESTS_CA_BUNDLE``.
+    max_cost_usd
+        Dollars that one question to the Historical API may cost; a dearer one is not asked.
     """
 
     api_key: Secret = field(factory=lambda: Secret(where="databento.api_key"))
     dataset: str = "GLBX.MDP3"
     gateway: str | None = field(default=None, validator=_gateway)
     heartbeat_interval_s: int = field(default=5, validator=[validators.ge(5), validators.le(1800)])
+    historical_gateway: str | None = field(default=None, validator=_https_gateway)
+    max_cost_usd: float = field(default=5.0, validator=_AMOUNT)
 
 
 @frozen

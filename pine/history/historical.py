@@ -1,0 +1,441 @@
+"""Minute bars of the lead contract from Databento Historical.
+
+What is bought, and why: a root's parent symbol would bring every expiry and every spread by the minute, most of it
+never used. Minutes are therefore bought of the lead contracts alone, by raw symbol. Where the leads are not known
+already, the volumes that decide them come first, as hourly bars of the parent: sessions close on whole hours, so
+these add up to exactly the sessions' volumes; there are up to sixty times fewer of them, at about twice the price per
+byte. Hourly and daily bars are never used as bars: the vendor's days are those of UTC.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from pine.core.bar import Bar, price
+from pine.core.calendar import scheduled_hours
+from pine.core.config import Config
+from pine.core.contract import Contract, SymbolKind, classify, parse_contract
+from pine.core.errors import ContractError, HistoryError, Unresolved
+from pine.core.period import SessionRule, session, session_begin
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, Timeframe
+from pine.core.times import isoformat, parse_time, to_datetime
+from pine.history.leads import Choose, decide_leads, lead_of, look_back, unknown_sessions
+from pine.history.vendor import COUNT_GRID, SCHEMAS, Bought, Budget, Patience, Request, Vendor
+
+logger = logging.getLogger(__name__)
+
+MINUTE_SCHEMAS: Final = ("ohlcv-1m", "ohlcv-1s", "trades", "mbp-1")
+VOLUME_SCHEMAS: Final = ("ohlcv-1h", *MINUTE_SCHEMAS)
+"""By preference: the cheaper first, the next where one is not available."""
+
+LOOK_BACK: Final = 3
+"""Sessions whose volumes are read before the first one without a known lead; the nearest may be a holiday."""
+
+_UNDEF_PRICE: Final = (1 << 63) - 1
+_UNDEF_SIZE: Final = (1 << 32) - 1
+
+Int64 = NDArray[np.int64]
+
+
+@frozen
+class Piece:
+    """A stretch of time and the schema that covers it."""
+
+    schema: str
+    begin: int
+    end: int
+
+
+@frozen
+class Fetched:
+    """The answer to one question.
+
+    Attributes
+    ----------
+    symbol
+        Root.
+    begin, end
+        What is covered, in ns, the end exclusive: what was asked for, less what is not available. A minute in between
+        without a bar had no trade of the lead contract. Nothing is covered where they are equal.
+    bars
+        Minute bars in order.
+    leads
+        Lead contract of each session covered, as the exchange writes it, by session start.
+    volumes
+        Contracts traded, by session start and contract symbol, of the sessions that were read to decide leads.
+    cost
+        Dollars spent.
+    """
+
+    symbol: str
+    begin: int
+    end: int
+    bars: tuple[Bar, ...] = ()
+    leads: Mapping[int, str] = field(factory=dict)
+    volumes: Mapping[int, Mapping[str, int]] = field(factory=dict)
+    cost: float = 0.0
+
+
+class HistoricalSource:
+    """Asks Databento Historical for minute bars.
+
+    Parameters
+    ----------
+    config
+        Account, ceiling of cost, sessions and parent symbols.
+    choose
+        Decides the lead after a session, the hub's `choose_lead`.
+    patience, sleep, jitter
+        See `pine.history.vendor.Vendor`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        choose: Choose,
+        patience: Patience | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._config = config
+        self._choose = choose
+        self._vendor = Vendor(config.databento, patience, sleep, jitter)
+
+    def minutes(self, symbol: str, begin: int, end: int, leads: Sequence[tuple[int, str]] = ()) -> Fetched:
+        """Return the minute bars of a root's lead contracts.
+
+        Parameters
+        ----------
+        symbol
+            Configured root.
+        begin, end
+            Whole minutes in ns, the end exclusive.
+        leads
+            Session start and contract of each lead that is decided already, such as ``market:ES:lead`` holds them.
+            Leads of other sessions are decided from the volumes of the sessions before.
+
+        Raises
+        ------
+        SecretMissing
+            If there is no key.
+        KeyRefused
+            If it is not accepted.
+        TooDear
+            If the answer would cost more than ``databento.max_cost_usd``.
+        HistoryError
+            If the vendor refuses, cannot be reached, or keeps sending incomplete data.
+        """
+        if begin % NS_PER_MINUTE or end % NS_PER_MINUTE or begin >= end:
+            raise ValueError(f"found {isoformat(begin)} to {isoformat(end)}, expected whole minutes in order")
+        rule = self._config.session_rule(symbol)
+        ranges = self._vendor.ranges()
+        pieces = cover(MINUTE_SCHEMAS, ranges, begin, end)
+        if not pieces:
+            logger.warning("historical has nothing", extra={"fields": _asked(symbol, begin, end)})
+            return Fetched(symbol, begin, begin)
+        begin, end = pieces[0].begin, pieces[-1].end
+        budget = Budget(self._config.databento.max_cost_usd)
+        starts = _scheduled_sessions(begin, end, rule)
+        known = {start: parse_contract(raw, to_datetime(start).date(), [symbol]) for start, raw in leads}
+        volumes = self._volumes(symbol, starts, known, ranges, budget)
+        decided = self._decide(volumes, known, starts, rule)
+        parts = list(_lead_parts(pieces, decided, begin, end, rule, ranges))
+        bars = [
+            bar
+            for part, bought in self._buy(parts, budget, rule)
+            for bar in _minute_bars(symbol, bought, part.begin, part.end)
+        ]
+        found = {start: lead for start in starts if (lead := lead_of(decided, start)) is not None}
+        logger.info(
+            "historical minutes",
+            extra={"fields": _asked(symbol, begin, end) | {"bars": len(bars), "cost_usd": round(budget.spent, 6)}},
+        )
+        return Fetched(
+            symbol,
+            begin,
+            end,
+            tuple(bars),
+            {start: lead.symbol for start, lead in found.items()},
+            {start: {c.symbol: v for c, v in by.items()} for start, by in _by_session(volumes, rule).items()},
+            budget.spent,
+        )
+
+    def _volumes(
+        self,
+        symbol: str,
+        starts: Sequence[int],
+        known: Mapping[int, Contract],
+        ranges: Mapping[str, tuple[int, int]],
+        budget: Budget,
+    ) -> dict[int, dict[Contract, int]]:
+        """Return volumes by hour and contract, of as much as it takes to decide the leads that are not known."""
+        rule = self._config.session_rule(symbol)
+        missing = unknown_sessions(starts, known)
+        if not missing:
+            return {}
+        first = session_begin(missing[0], rule)
+        volumes = self._hours(
+            symbol, look_back(first, LOOK_BACK, rule), session_begin(missing[-1], rule), ranges, budget
+        )
+        if lead_of(known, missing[0]) is None and not any(hour < first for hour in volumes):
+            # The data begins here: the contract that is traded most at first has to do, as in the hub.
+            own = session(missing[0], rule).end
+            volumes = self._hours(symbol, first, max(own, session_begin(missing[-1], rule)), ranges, budget)
+        return volumes
+
+    def _hours(
+        self, symbol: str, begin: int, end: int, ranges: Mapping[str, tuple[int, int]], budget: Budget
+    ) -> dict[int, dict[Contract, int]]:
+        volumes: dict[int, dict[Contract, int]] = {}
+        pieces = cover(VOLUME_SCHEMAS, ranges, begin, end) if begin < end else []
+        if pieces and pieces[-1].end < end:
+            raise HistoryError(
+                f"databento: found volumes of {symbol} until {isoformat(pieces[-1].end)}, expected them until "
+                f"{isoformat(end)} to decide the lead contract; name the leads, or ask for a shorter time"
+            )
+        parent = self._config.parent(symbol)
+        parts = list(_parts(pieces, "parent", parent, begin, end, ranges))
+        for part, bought in self._buy(parts, budget, self._config.session_rule(symbol)):
+            for contract, ts, sizes in _contract_volumes(bought, symbol):
+                inside = (ts >= part.begin) & (ts < part.end)
+                hours, which = np.unique(ts[inside] // NS_PER_HOUR, return_inverse=True)
+                totals = np.bincount(which, weights=sizes[inside], minlength=len(hours))
+                for hour, total in zip(hours.tolist(), totals.tolist(), strict=True):
+                    by = volumes.setdefault(hour * NS_PER_HOUR, {})
+                    by[contract] = by.get(contract, 0) + int(total)
+        return volumes
+
+    def _decide(
+        self,
+        volumes: Mapping[int, Mapping[Contract, int]],
+        known: Mapping[int, Contract],
+        starts: Sequence[int],
+        rule: SessionRule,
+    ) -> dict[int, Contract]:
+        leads = dict(known)
+        missing = unknown_sessions(starts, known)
+        if missing and volumes and lead_of(known, missing[0]) is None:
+            earliest = min(volumes)
+            opening = session(earliest, rule).start
+            if opening >= missing[0] and (lead := self._choose(volumes[earliest], None)) is not None:
+                leads[opening] = lead
+        return decide_leads(_by_session(volumes, rule), leads, rule, self._choose)
+
+    def _buy(self, parts: Sequence["_Part"], budget: Budget, rule: SessionRule) -> Iterator[tuple["_Part", Bought]]:
+        """Ask for the price of everything first, then buy one by one."""
+        quoted = []
+        for part in parts:
+            try:
+                quoted += [(part, quote) for quote in self._vendor.quote([part.request])]
+            except Unresolved:
+                # On days without trading nothing is listed either.
+                if scheduled_hours(rule.group, part.request.begin, part.request.end):
+                    raise
+        if quoted:
+            budget.allow([quote for _, quote in quoted])
+        for part, quote in quoted:
+            yield part, self._vendor.fetch(quote, budget)
+
+
+@frozen
+class _Part:
+    """A request, and the time in ns of which its records are wanted."""
+
+    request: Request
+    begin: int
+    end: int
+
+
+def cover(schemas: Sequence[str], ranges: Mapping[str, tuple[int, int]], begin: int, end: int) -> list[Piece]:
+    """Divide a stretch of time among schemas, each minute to the first that has it.
+
+    Parameters
+    ----------
+    schemas
+        By preference.
+    ranges
+        What is available of each, in ns.
+    begin, end
+        Whole minutes in ns, the end exclusive.
+
+    Returns
+    -------
+    list
+        Pieces in order without a gap; what follows a gap is left out. Bars of an hour end on whole hours.
+    """
+    left = [(begin, end)]
+    pieces = []
+    for name in schemas:
+        if name not in ranges:
+            continue
+        grid = max(SCHEMAS[name].width, NS_PER_MINUTE)
+        rest = []
+        for low, high in left:
+            first = -(-max(low, ranges[name][0]) // grid) * grid
+            last = min(high, ranges[name][1]) // grid * grid
+            if first < last:
+                pieces.append(Piece(name, first, last))
+                rest += [(low, first), (last, high)]
+            else:
+                rest.append((low, high))
+        left = [(low, high) for low, high in rest if low < high]
+    pieces.sort(key=lambda piece: piece.begin)
+    whole = pieces[:1]
+    for piece in pieces[1:]:
+        if piece.begin != whole[-1].end:
+            break
+        whole.append(piece)
+    return whole
+
+
+def _parts(
+    pieces: Iterable[Piece],
+    stype: str,
+    symbol: str,
+    begin: int,
+    end: int,
+    ranges: Mapping[str, tuple[int, int]],
+) -> Iterator[_Part]:
+    """Cut a stretch into what is asked for at once, widened to where the vendor's counts are exact if it has that."""
+    for piece in pieces:
+        low, high = ranges[piece.schema]
+        span = SCHEMAS[piece.schema].span
+        at, last = max(begin, piece.begin), min(end, piece.end)
+        while at < last:
+            until = min(last, (at // span + 1) * span)
+            first, beyond = at // COUNT_GRID * COUNT_GRID, -(-until // COUNT_GRID) * COUNT_GRID
+            yield _Part(Request(piece.schema, stype, symbol, max(first, low), min(beyond, high)), at, until)
+            at = until
+
+
+def _scheduled_sessions(begin: int, end: int, rule: SessionRule) -> list[int]:
+    """Return the starts of the sessions that have a part in a stretch of time; the others never get a lead."""
+    starts = []
+    while begin < end:
+        period = session(begin, rule)
+        if scheduled_hours(rule.group, period.start, period.end):
+            starts.append(period.start)
+        begin = period.end
+    return starts
+
+
+def _lead_parts(
+    pieces: Sequence[Piece],
+    leads: Mapping[int, Contract],
+    begin: int,
+    end: int,
+    rule: SessionRule,
+    ranges: Mapping[str, tuple[int, int]],
+) -> Iterator[_Part]:
+    """Ask for each lead contract over the sessions that it leads on end."""
+    runs: list[tuple[Contract, int, int]] = []
+    at = begin
+    while at < end:
+        period = session(at, rule)
+        until = min(period.end, end)
+        lead = lead_of(leads, period.start)
+        if lead is not None and runs and runs[-1][0] == lead and runs[-1][2] == at:
+            runs[-1] = (lead, runs[-1][1], until)
+        elif lead is not None:
+            runs.append((lead, at, until))
+        at = until
+    for lead, low, high in runs:
+        yield from _parts(pieces, "raw_symbol", lead.symbol, low, high, ranges)
+
+
+def _by_session(volumes: Mapping[int, Mapping[Contract, int]], rule: SessionRule) -> dict[int, dict[Contract, int]]:
+    sums: dict[int, dict[Contract, int]] = {}
+    for hour in sorted(volumes):
+        by = sums.setdefault(session(hour, rule).start, {})
+        for contract, traded in volumes[hour].items():
+            by[contract] = by.get(contract, 0) + traded
+    return sums
+
+
+def _sound(bought: Bought) -> NDArray[np.void]:
+    """Return the records that can be in a bar."""
+    records = bought.records
+    if SCHEMAS[bought.request.schema].width > 1:
+        sound = (records["volume"] != 0) & (records["close"] != _UNDEF_PRICE)
+    else:
+        sound = (records["size"] != 0) & (records["size"] != _UNDEF_SIZE)
+        sound &= (records["price"] != _UNDEF_PRICE) & (records["action"] == b"T")
+    chosen: NDArray[np.void] = records[sound]
+    return chosen
+
+
+def _columns(bought: Bought) -> tuple[NDArray[np.void], Int64, dict[str, Any]]:
+    """Return sound records, their times, and where they open, go and close, and how much was traded."""
+    schema = SCHEMAS[bought.request.schema]
+    records = _sound(bought)
+    names = ("open", "high", "low", "close", "volume") if schema.width > 1 else ("price",) * 4 + ("size",)
+    values = {
+        to: np.ascontiguousarray(records[name]).astype(np.int64)
+        for to, name in zip(("open", "high", "low", "close", "volume"), names, strict=True)
+    }
+    return records, records[schema.clock].astype(np.int64), values
+
+
+def _contract_volumes(bought: Bought, symbol: str) -> Iterator[tuple[Contract, Int64, Int64]]:
+    """Return times and sizes of each outright of a root; spreads and other instruments are left out."""
+    records, ts, values = _columns(bought)
+    for label, intervals in bought.labels.items():
+        if classify(label) is not SymbolKind.OUTRIGHT:
+            continue
+        for first, last, number in intervals:
+            try:
+                contract = parse_contract(label, first, [symbol])
+            except ContractError:
+                continue
+            low, high = parse_time(first.isoformat()), parse_time(last.isoformat())
+            mine = (records["instrument_id"] == number) & (ts >= low) & (ts < high)
+            if mine.any():
+                yield contract, ts[mine], values["volume"][mine]
+
+
+def _minute_bars(symbol: str, bought: Bought, begin: int, end: int) -> list[Bar]:
+    """Fold records of one contract, in the order of receipt, into minutes of ``begin <= start < end``."""
+    records, ts, values = _columns(bought)
+    inside = (ts >= begin) & (ts < end)
+    if not inside.any():
+        return []
+    minutes = (ts[inside] // NS_PER_MINUTE) * NS_PER_MINUTE
+    order = np.argsort(minutes, kind="stable")
+    minutes = minutes[order]
+    folded = {name: column[inside][order] for name, column in values.items()}
+    first = np.flatnonzero(np.concatenate(([True], minutes[1:] != minutes[:-1])))
+    last = np.concatenate((first[1:], [len(minutes)])) - 1
+    columns = (
+        minutes[first].tolist(),
+        folded["open"][first].tolist(),
+        np.maximum.reduceat(folded["high"], first).tolist(),
+        np.minimum.reduceat(folded["low"], first).tolist(),
+        folded["close"][last].tolist(),
+        np.add.reduceat(folded["volume"], first).tolist(),
+        records["instrument_id"][inside][order][last].tolist(),
+    )
+    return [
+        Bar(
+            symbol,
+            Timeframe.MINUTE,
+            start,
+            price(o),
+            price(h),
+            price(low),
+            price(c),
+            volume,
+            number,
+            bought.request.symbol,
+        )
+        for start, o, h, low, c, volume, number in zip(*columns, strict=True)
+    ]
+
+
+def _asked(symbol: str, begin: int, end: int) -> dict[str, Any]:
+    return {"symbol": symbol, "from": isoformat(begin), "to": isoformat(end)}

@@ -1,0 +1,453 @@
+"""Databento's Historical API through the vendor's own client: quoted, bought, checked, and bought again if it must be.
+
+The client repeats nothing, lets the errors of its HTTP library through, and returns a body that was cut short as if
+it were whole. What is bought stays in memory until it has been checked, so nothing is ever half-written.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from attrs import define, frozen
+from numpy.typing import NDArray
+
+from pine.core.config import DatabentoConfig
+from pine.core.errors import HistoryError, KeyRefused, TooDear, Unresolved
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
+from pine.core.times import isoformat, parse_time
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+COUNT_GRID: Final = 10 * NS_PER_MINUTE
+"""The vendor's record counts are exact only for whole ten minutes; else they may be too high."""
+
+_TRADE: Final[Mapping[str, tuple[str, int]]] = {
+    "price": ("<i8", 16),
+    "size": ("<u4", 24),
+    "action": ("S1", 28),
+    "ts_recv": ("<u8", 32),
+}
+_BAR: Final[Mapping[str, tuple[str, int]]] = {
+    "open": ("<i8", 16),
+    "high": ("<i8", 24),
+    "low": ("<i8", 32),
+    "close": ("<i8", 40),
+    "volume": ("<u8", 48),
+}
+_HEADER: Final[Mapping[str, tuple[str, int]]] = {
+    "length": ("u1", 0),
+    "rtype": ("u1", 1),
+    "instrument_id": ("<u4", 4),
+    "ts_event": ("<u8", 8),
+}
+
+
+def _layout(fields: Mapping[str, tuple[str, int]], size: int) -> np.dtype[Any]:
+    placed = {**_HEADER, **fields}
+    return np.dtype(
+        {
+            "names": list(placed),
+            "formats": [kind for kind, _ in placed.values()],
+            "offsets": [offset for _, offset in placed.values()],
+            "itemsize": size,
+        }
+    )
+
+
+@frozen(eq=False)
+class Schema:
+    """One of the vendor's schemas.
+
+    Attributes
+    ----------
+    rtype, layout
+        Type and layout of its records, the same in every DBN version.
+    width
+        Length in ns of the bars; 1 for trades.
+    span
+        Longest time in ns to ask for at once: what has to be bought again if it comes short.
+    """
+
+    name: str
+    rtype: int
+    layout: np.dtype[Any]
+    width: int
+    span: int
+
+    @property
+    def clock(self) -> str:
+        """Field by which the vendor selects, and by which records are placed in time."""
+        return "ts_event" if self.width > 1 else "ts_recv"
+
+
+_DAY: Final = 24 * NS_PER_HOUR
+SCHEMAS: Final[Mapping[str, Schema]] = {
+    schema.name: schema
+    for schema in (
+        Schema("ohlcv-1h", 34, _layout(_BAR, 56), NS_PER_HOUR, 366 * _DAY),
+        Schema("ohlcv-1m", 33, _layout(_BAR, 56), NS_PER_MINUTE, 31 * _DAY),
+        Schema("ohlcv-1s", 32, _layout(_BAR, 56), NS_PER_SECOND, 7 * _DAY),
+        Schema("trades", 0, _layout(_TRADE, 48), 1, _DAY),
+        Schema("mbp-1", 1, _layout(_TRADE, 80), 1, _DAY // 4),
+    )
+}
+
+
+@frozen
+class Request:
+    """What is asked for: records of one symbol in ``begin <= t < end`` (ns)."""
+
+    schema: str
+    stype: str
+    symbol: str
+    begin: int
+    end: int
+
+    def __str__(self) -> str:
+        return f"{self.schema} of {self.symbol} from {isoformat(self.begin)} to {isoformat(self.end)}"
+
+
+@frozen
+class Quote:
+    """How many records a request is for, and what it costs in dollars."""
+
+    request: Request
+    records: int
+    cost: float
+
+
+@frozen(eq=False)
+class Bought:
+    """Checked records of one request, and which instrument ids its labels stand for on which UTC days."""
+
+    request: Request
+    records: NDArray[np.void]
+    labels: Mapping[str, Sequence[tuple[date, date, int]]]
+
+
+@frozen
+class Patience:
+    """How often and how long to try.
+
+    Attributes
+    ----------
+    attempts
+        Tries of one request that fails for the moment.
+    downloads
+        Times that data which comes incomplete is bought.
+    first_s, most_s
+        Seconds before the second try, and at most; they double and are jittered.
+    retry_after_s
+        Longest wait that the vendor may ask for.
+    timeout_s
+        Seconds for connecting, and between two pieces of an answer.
+    """
+
+    attempts: int = 6
+    downloads: int = 3
+    first_s: float = 1.0
+    most_s: float = 30.0
+    retry_after_s: float = 600.0
+    timeout_s: float = 100.0
+
+
+@define
+class Budget:
+    """What one question may cost, and has cost, in dollars."""
+
+    ceiling: float
+    spent: float = 0.0
+
+    def allow(self, quotes: Sequence[Quote]) -> None:
+        """Raise `TooDear` if these quotes would lead over the ceiling."""
+        cost = sum(quote.cost for quote in quotes)
+        if self.spent + cost <= self.ceiling:
+            return
+        first, last = quotes[0].request, quotes[-1].request
+        what = str(first) if len(quotes) == 1 else f"{len(quotes)} requests, from {first} to {last}"
+        before = f", and ${self.spent:.4f} are spent on this question already" if self.spent else ""
+        raise TooDear(
+            f"databento.max_cost_usd: found a price of ${cost:.4f} for {what}{before}, expected at most "
+            f"${self.ceiling:.4f}; ask for a shorter time, or allow more"
+        )
+
+
+class Passing(Exception):
+    """A failure that may be over at the next try; `wait` is what the vendor asks for, in seconds."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class Incomplete(Exception):
+    """Data that did not come whole."""
+
+
+class Vendor:
+    """The account at Databento.
+
+    Parameters
+    ----------
+    settings
+        Key, dataset, gateway.
+    patience
+        How often and how long to try.
+    sleep
+        Waits so many seconds.
+    jitter
+        A number from 0 to 1, each time another.
+    """
+
+    def __init__(
+        self,
+        settings: DatabentoConfig,
+        patience: Patience | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._patience = patience or Patience()
+        self._sleep = sleep
+        self._jitter = jitter
+        self._client: Any = None
+
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """Return what is available of each schema, in ns, the end exclusive; raises as `fetch` does."""
+        dataset = self._settings.dataset
+        what = f"the range of {dataset}"
+        found = self._ask(what, lambda client: client.metadata.get_dataset_range(dataset))
+        try:
+            return {name: (parse_time(r["start"]), parse_time(r["end"])) for name, r in found["schema"].items()}
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise HistoryError(f"databento: {what}: found {found!r}, expected start and end per schema") from None
+
+    def quote(self, requests: Sequence[Request]) -> list[Quote]:
+        """Return what requests would give and cost, those left out that would give nothing; raises as `fetch` does."""
+        quotes = []
+        for request in requests:
+            form = self._form(request)
+            records = int(self._ask(f"the size of {request}", partial(_count, form)))
+            if records:
+                cost = float(self._ask(f"the price of {request}", partial(_cost, form)))
+                quotes.append(Quote(request, records, cost))
+                fields = {"request": str(request), "records": records, "cost_usd": round(cost, 6)}
+                logger.info("historical price", extra={"fields": fields})
+        return quotes
+
+    def fetch(self, quote: Quote, budget: Budget) -> Bought:
+        """Buy what was quoted, check that all of it came, and buy it again if not.
+
+        Raises
+        ------
+        KeyRefused
+            If the key is not accepted.
+        TooDear
+            If buying it again would cost more than the budget has left.
+        Unresolved
+            If the symbol stands for nothing in that time.
+        HistoryError
+            If it is refused, cannot be reached, or keeps coming incomplete.
+        """
+        request, reason = quote.request, ""
+        for attempt in range(self._patience.downloads):
+            if attempt:
+                self._wait(str(request), reason, attempt)
+            budget.allow([quote])
+            budget.spent += quote.cost
+            try:
+                data = self._ask(str(request), lambda client: self._download(client, request))
+                bought = _decode(request, data)
+                _check(quote, bought.records)
+            except Incomplete as error:
+                reason = str(error)
+                continue
+            fields = {"request": str(request), "records": len(bought.records), "cost_usd": round(quote.cost, 6)}
+            logger.info("historical bought", extra={"fields": fields})
+            return bought
+        raise HistoryError(
+            f"databento: {request}: found incomplete data {self._patience.downloads} times, lastly {reason}; "
+            "try again later"
+        )
+
+    def _form(self, request: Request) -> dict[str, Any]:
+        return {
+            "dataset": self._settings.dataset,
+            "schema": request.schema,
+            "stype_in": request.stype,
+            "symbols": [request.symbol],
+            "start": request.begin,
+            "end": request.end,
+        }
+
+    def _download(self, client: Any, request: Request) -> bytes:
+        from databento_dbn import DBNError
+
+        try:
+            store = client.timeseries.get_range(**self._form(request))
+        except (DBNError, ValueError) as error:  # what the client makes of nothing, and of next to nothing
+            raise Incomplete(f"a body without a whole header ({self._hide(error)})") from None
+        return bytes(store.raw)
+
+    def _ask(self, what: str, work: Callable[[Any], T]) -> T:
+        """Do something with the client; try again what fails for the moment."""
+        reason = ""
+        for attempt in range(self._patience.attempts):
+            try:
+                return self._once(what, work)
+            except Passing as error:
+                reason = str(error)
+                if attempt + 1 < self._patience.attempts:
+                    self._wait(what, reason, attempt + 1, error.wait)
+        raise HistoryError(f"databento: {what}: gave up after {self._patience.attempts} attempts, the last: {reason}")
+
+    def _once(self, what: str, work: Callable[[Any], T]) -> T:
+        import requests
+        from databento.common.error import BentoError, BentoHttpError
+
+        try:
+            return work(self._connected())
+        except BentoHttpError as error:
+            failure = self._judge(what, error)
+        except requests.exceptions.SSLError as error:
+            failure = HistoryError(
+                f"databento: {what}: the certificate of {self._gateway} is not trusted ({self._hide(error)}); "
+                "REQUESTS_CA_BUNDLE names the file of another authority"
+            )
+        except requests.Timeout:
+            failure = Passing(f"no answer from {self._gateway} within {self._patience.timeout_s:g} s")
+        except requests.ConnectionError as error:
+            failure = Passing(f"no connection to {self._gateway}, or it broke ({self._hide(error)})")
+        except requests.RequestException as error:
+            failure = Passing(self._hide(error) or type(error).__name__)
+        except BentoError as error:
+            raise Incomplete(self._hide(error)) from None  # part of it has come, and is paid for
+        except UnicodeError:
+            failure = KeyRefused("databento.api_key: found characters that no key has")
+        raise failure from None  # its cause may hold the request, and with it the key
+
+    def _judge(self, what: str, error: Any) -> Exception:
+        status, text = int(error.http_status), self._hide(error.message)
+        if status == 401:
+            return KeyRefused(f"databento.api_key: Databento does not accept it ({status} {text}); asked was {what}")
+        if status in (408, 425, 429) or status >= 500:
+            return Passing(f"{status} {text}", self._retry_after(what, error.headers.get("Retry-After")))
+        if status == 422 and "symbology_invalid_request" in text:
+            return Unresolved(f"databento: {what}: refused with {status} {text}")
+        return HistoryError(f"databento: {what}: refused with {status} {text}")
+
+    def _retry_after(self, what: str, text: str | None) -> float | None:
+        try:
+            wait = float(text or "")
+        except ValueError:
+            return None
+        if wait > self._patience.retry_after_s:
+            raise HistoryError(
+                f"databento: {what}: found Retry-After {wait:g} s, expected at most "
+                f"{self._patience.retry_after_s:g} s; try again later"
+            )
+        return wait
+
+    def _wait(self, what: str, reason: str, attempt: int, least: float | None = None) -> None:
+        backoff = min(self._patience.first_s * 2 ** (attempt - 1), self._patience.most_s)
+        seconds = max(backoff * (0.5 + self._jitter() / 2), least or 0.0)
+        fields = {"request": what, "reason": reason, "attempt": attempt, "wait_s": round(seconds, 3)}
+        logger.warning("historical tried again", extra={"fields": fields})
+        self._sleep(seconds)
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            import databento
+
+            key = self._settings.api_key.reveal()
+            if not key.strip():
+                raise KeyRefused("databento.api_key: found blanks only, expected a key")
+            gateway = self._settings.historical_gateway
+            self._client = databento.Historical(key) if gateway is None else databento.Historical(key, gateway)
+            for api in (self._client.metadata, self._client.timeseries):
+                api.TIMEOUT = self._patience.timeout_s
+        return self._client
+
+    @property
+    def _gateway(self) -> str:
+        return str(self._connected().gateway)
+
+    def _hide(self, error: object) -> str:
+        """Return an error's text on one line, without the key whoever may have put it there."""
+        key = self._settings.api_key.reveal()
+        return " ".join(str(error).replace(key, "********").split())[:500]
+
+
+def _count(form: Mapping[str, Any], client: Any) -> Any:
+    return client.metadata.get_record_count(**form)
+
+
+def _cost(form: Mapping[str, Any], client: Any) -> Any:
+    return client.metadata.get_cost(**form)
+
+
+def _decode(request: Request, data: bytes) -> Bought:
+    """Read a body; raise `Incomplete` if it is not whole."""
+    import databento_dbn as dbn
+
+    data = _decompress(data)
+    header = 8 + int.from_bytes(data[4:8], "little")
+    if data[:3] != b"DBN" or len(data) < header:
+        raise Incomplete(f"{len(data)} bytes without a whole DBN header")
+    try:
+        metadata = dbn.Metadata.decode(data[:header])
+    except (dbn.DBNError, ValueError) as error:
+        raise Incomplete(f"a header that cannot be read ({error})") from None
+    schema = SCHEMAS[request.schema]
+    size = schema.layout.itemsize
+    if rest := (len(data) - header) % size:
+        raise Incomplete(f"{len(data) - header} bytes of records, {rest} more than whole ones")
+    records = np.frombuffer(data, schema.layout, offset=header)
+    if (records["length"] != size // 4).any() or (records["rtype"] != schema.rtype).any():
+        raise Incomplete(f"records that are not of {request.schema}")
+    labels: dict[str, list[tuple[date, date, int]]] = {}
+    for label, intervals in metadata.mappings.items():
+        for interval in intervals:
+            row: Any = interval
+            if str(row["symbol"]).isdecimal():
+                labels.setdefault(label, []).append((row["start_date"], row["end_date"], int(row["symbol"])))
+    return Bought(request, records, labels)
+
+
+def _decompress(data: bytes) -> bytes:
+    """Decompress; the end of the frame is the only sure sign that a body without a length came whole."""
+    import zstandard
+
+    parts = []
+    while data:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        try:
+            parts.append(frame.decompress(data))
+        except zstandard.ZstdError as error:
+            raise Incomplete(f"damaged compression ({error})") from None
+        if not frame.eof:
+            raise Incomplete(f"{sum(map(len, parts))} bytes that end before the compressed stream does")
+        data = frame.unused_data
+    return b"".join(parts)
+
+
+def _check(quote: Quote, records: NDArray[np.void]) -> None:
+    """Raise `Incomplete` unless the records are the ones that were asked for, as many as were promised."""
+    request = quote.request
+    ts = records[SCHEMAS[request.schema].clock]
+    if len(ts) and (ts.min() < request.begin or ts.max() >= request.end):
+        found = f"{isoformat(int(ts.min()))} to {isoformat(int(ts.max()))}"
+        raise HistoryError(
+            f"databento: {request}: found records from {found}, expected none outside the time asked for"
+        )
+    exact = request.begin % COUNT_GRID == 0 and request.end % COUNT_GRID == 0
+    if len(records) < quote.records and exact:
+        last = f", the last of {isoformat(int(ts[-1]))}" if len(ts) else ""
+        raise Incomplete(f"{len(records)} records of {quote.records}{last}")
