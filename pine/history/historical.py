@@ -106,9 +106,12 @@ class HistoricalSource:
         self._config = config
         self._choose = choose
         self._vendor = Vendor(config.databento, patience, sleep, jitter)
+        self._kept: dict[Request, Bought] = {}
 
     def minutes(self, symbol: str, begin: int, end: int, leads: Sequence[tuple[int, str]] = ()) -> Fetched:
         """Return the minute bars of a root's lead contracts.
+
+        After a failure the same question costs only what was not bought before it.
 
         Parameters
         ----------
@@ -151,6 +154,7 @@ class HistoricalSource:
             for part, bought in self._buy(parts, budget, rule)
             for bar in _minute_bars(symbol, bought, part.begin, part.end)
         ]
+        self._kept.clear()
         found = {start: lead for start in starts if (lead := lead_of(decided, start)) is not None}
         logger.info(
             "historical minutes",
@@ -228,9 +232,11 @@ class HistoricalSource:
         return decide_leads(_by_session(volumes, rule), leads, rule, self._choose)
 
     def _buy(self, parts: Sequence["_Part"], budget: Budget, rule: SessionRule) -> Iterator[tuple["_Part", Bought]]:
-        """Ask for the price of everything first, then buy one by one."""
+        """Ask for the price of everything first, then buy one by one; what an earlier try has paid for is kept."""
         quoted = []
         for part in parts:
+            if part.request in self._kept:
+                continue
             try:
                 quoted += [(part, quote) for quote in self._vendor.quote([part.request])]
             except Unresolved:
@@ -240,7 +246,8 @@ class HistoricalSource:
         if quoted:
             budget.allow([quote for _, quote in quoted])
         for part, quote in quoted:
-            yield part, self._vendor.fetch(quote, budget)
+            self._kept[part.request] = self._vendor.fetch(quote, budget)
+        yield from ((part, self._kept[part.request]) for part in parts if part.request in self._kept)
 
 
 @frozen

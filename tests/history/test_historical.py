@@ -268,6 +268,18 @@ def test_buying_again_counts_too(serve: Serve, hub: HubBars) -> None:
     assert len(bought(server)) == 1
 
 
+def test_what_was_paid_for_before_a_failure_is_not_bought_again(serve: Serve, hub: HubBars) -> None:
+    server = serve("sound@get_range", "403@get_range")
+    asked = source(server.gateway)
+    with pytest.raises(HistoryError, match=r"of ESM4 .* refused with 403"):
+        asked.minutes("ES", TUESDAY, FINAL, hub.leads)
+    found = asked.minutes("ES", TUESDAY, FINAL, hub.leads)
+    assert payloads(found.bars) == between(hub, TUESDAY, FINAL)
+    assert [request["fields"]["symbols"] for request in bought(server)] == ["ESH4", "ESM4", "ESM4"]
+    assert len(asked.minutes("ES", TUESDAY, FINAL, hub.leads).bars) == len(found.bars)
+    assert len(bought(server)) == 5
+
+
 def test_prices_are_logged_before_anything_is_bought(
     serve: Serve, hub: HubBars, caplog: pytest.LogCaptureFixture
 ) -> None:
