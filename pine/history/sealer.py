@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
-import orjson
 from attrs import define, field, frozen
 
 from pine.bus import keys, streams
@@ -13,11 +13,12 @@ from pine.bus.lease import Lease
 from pine.bus.writer import Writer
 from pine.core.config import Config
 from pine.core.period import session_begin
-from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
+from pine.core.timeframe import Timeframe
 from pine.core.times import to_ms
 from pine.history.archive import Archive
 from pine.history.channels import Channel, find_channels
-from pine.history.manifest import Interval, Slot, without
+from pine.history.coverage import Hole, complete, holes, seen
+from pine.history.manifest import Interval, Slot
 
 BEGINNING: Final = "0-0"
 
@@ -56,7 +57,7 @@ class Sealer:
     lease: Lease
     archive: Archive
     _writer: Writer = field(init=False)
-    _holes: tuple[int, set[tuple[str, Interval]]] | None = None
+    _holes: tuple[int, set[Hole]] | None = None
 
     def __attrs_post_init__(self) -> None:
         self._writer = Writer(self.client, keys.ARCHIVE, self.lease.token)
@@ -143,12 +144,12 @@ class Sealer:
     def _bar_sessions(self, channel: Channel, after: str) -> Iterator[_Session]:
         parts = dict(channel.table.parts)
         symbol, timeframe = parts["symbol"], Timeframe(parts["timeframe"])
-        seen = self._seen(symbol)
-        if seen is None:
+        known = seen(self.client, symbol, timeframe, channel.rule)
+        if known is None:
             return
         reading = _Reading(self.client, channel, after)
         edge = self.archive.manifest(channel.table).sealed_until
-        at = session_begin(seen[0], channel.rule) if edge is None else edge
+        at = session_begin(known[0], channel.rule) if edge is None else edge
         if reading.time is not None:
             at = min(at, reading.time)
         while True:
@@ -156,39 +157,22 @@ class Sealer:
             slot = manifest.slot_at(at, channel.rule)
             if slot.end > channel.finished:
                 return
-            lost = self._lost(symbol, slot)
-            if not any(part.slot.end == slot.begin and part.content.sealed for part in manifest.parts):
-                lost.append((slot.begin, seen[0]))
-            if symbol not in self.config.instruments:
-                lost.append((seen[1], slot.end))  # no hub publishes it any more: that it is silent says nothing
-            covered = without([(slot.begin, slot.end)], _widened(lost, timeframe, slot))
+            follows = any(part.slot.end == slot.begin and part.content.sealed for part in manifest.parts)
+            begin = slot.begin if follows else known[0]
+            # A root that no hub publishes any more: that it is silent says nothing.
+            end = slot.end if symbol in self.config.instruments else known[1]
+            covered = complete(
+                timeframe, (slot.begin, slot.end), (begin, end), self._lost(symbol, slot), partial(_span, slot)
+            )
             yield slot, reading.take(slot.end), covered
             at = slot.end
-
-    def _seen(self, symbol: str) -> Interval | None:
-        """Return from when on, and until when, a hub is known to have published a root, in ns; nothing if never.
-
-        From its first entry on; in the very first session of the clock, from the clock's beginning.
-        """
-        names = (keys.bars(symbol, Timeframe.MINUTE), keys.volume(symbol))
-        oldest = [page[0][0] for name in names if (page := self.client.xrange(name, count=1))]
-        newest = [page[0][0] for name in names if (page := self.client.xrevrange(name, count=1))]
-        if not oldest:
-            return None
-        rule = self.config.session_rule(symbol)
-        begin = min(streams.ms_of(identifier) for identifier in oldest) * NS_PER_MS
-        clock = self.client.xrange(keys.CLOCK, count=1)
-        started = streams.ms_of(clock[0][0]) * NS_PER_MS - NS_PER_MINUTE if clock else begin
-        if session_begin(begin, rule) <= started < begin:
-            begin = started
-        return begin, max(streams.ms_of(identifier) for identifier in newest) * NS_PER_MS + NS_PER_MINUTE
 
     def _lost(self, symbol: str, slot: Slot) -> list[Interval]:
         """Return the holes and resets of a root that reach into a session, from the archive and from the stream."""
         if self._holes is None or slot.begin < self._holes[0]:
             first = str(max(to_ms(slot.begin), 0))
             events = [*self.archive.events(slot.begin), *streams.read_range(self.client, keys.EVENTS, first)]
-            self._holes = (slot.begin, {hole for _, fields in events for hole in _holes(fields)})
+            self._holes = (slot.begin, holes(events))
         of_symbol = sorted(hole for name, hole in self._holes[1] if name == symbol)
         return [hole for hole in of_symbol if hole[0] < slot.end and slot.begin < hole[1]]
 
@@ -225,22 +209,9 @@ class _Reading:
         return taken
 
 
-def _holes(fields: dict[bytes, bytes]) -> list[tuple[str, Interval]]:
-    """Return the root and minutes that an event says are missing, if it is one that does."""
-    event = orjson.loads(streams.field_of(keys.EVENTS, fields, "event"))
-    if event["kind"] not in ("gap", "reset"):
-        return []
-    return [(event["symbol"], (event["first_minute"], event["last_minute"] + NS_PER_MINUTE))]
-
-
-def _widened(lost: list[Interval], timeframe: Timeframe, slot: Slot) -> list[Interval]:
-    """Return holes with the hours, or the session, that they make impossible."""
-    real = [hole for hole in lost if hole[0] < hole[1]]
-    if timeframe is Timeframe.MINUTE or not real:
-        return real
-    if timeframe is Timeframe.DAY:
-        return [(slot.begin, slot.end)]
-    return [(begin - begin % NS_PER_HOUR, end + -end % NS_PER_HOUR) for begin, end in real]
+def _span(slot: Slot, _: int) -> Interval:
+    """Return a session as it is in the archive, whatever the rule says now."""
+    return slot.begin, slot.end
 
 
 def _name(slot: Slot) -> str:
