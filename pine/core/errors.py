@@ -9,6 +9,7 @@ PineError
 │   └── Unresolved       it knows no instrument by that symbol in that time
 ├── ContractError        a symbol that cannot be read as a contract
 ├── DataError            bytes, records or files that cannot be what they claim
+│   └── SourcesDiffer    two sources of history hold different bars
 ├── BusError             the server refuses, or holds something that contradicts us
 │   ├── ServerUnfit      the server's settings would break a promise
 │   ├── Conflict         a stream already holds another entry under this id
@@ -67,6 +68,10 @@ class Unresolved(HistoryError):
 
 class DataError(PineError):
     """Data that contradicts its own description."""
+
+
+class SourcesDiffer(DataError):
+    """Two sources of history hold different bars of the same time."""
 
 
 class BusError(PineError):

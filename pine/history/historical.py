@@ -26,7 +26,7 @@ from pine.core.period import SessionRule, session, session_begin
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, Timeframe
 from pine.core.times import isoformat, parse_time, to_datetime
 from pine.history.leads import Choose, decide_leads, lead_of, look_back, unknown_sessions
-from pine.history.vendor import COUNT_GRID, SCHEMAS, Bought, Budget, Patience, Request, Vendor
+from pine.history.vendor import COUNT_GRID, SCHEMAS, Bought, Budget, Patience, Quote, Request, Vendor
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +82,25 @@ class Fetched:
     cost: float = 0.0
 
 
+@frozen
+class Price:
+    """What an answer costs.
+
+    Attributes
+    ----------
+    dollars
+        The sum.
+    exact
+        Whether it is that; else it is at most that: which contracts led is not known before volumes are bought.
+    """
+
+    dollars: float = 0.0
+    exact: bool = True
+
+    def __str__(self) -> str:
+        return f"${self.dollars:.4f}" if self.exact else f"at most ${self.dollars:.4f}"
+
+
 class HistoricalSource:
     """Asks Databento Historical for minute bars.
 
@@ -108,7 +127,54 @@ class HistoricalSource:
         self._vendor = Vendor(config.databento, patience, sleep, jitter)
         self._kept: dict[Request, Bought] = {}
 
-    def minutes(self, symbol: str, begin: int, end: int, leads: Sequence[tuple[int, str]] = ()) -> Fetched:
+    def available(self) -> tuple[int, int] | None:
+        """Return the stretch of time, in ns, of which there are minutes to buy; raises as `minutes` does."""
+        ranges = self._vendor.ranges()
+        own = [ranges[name] for name in MINUTE_SCHEMAS if name in ranges]
+        if not own:
+            return None
+        pieces = cover(MINUTE_SCHEMAS, ranges, min(begin for begin, _ in own), max(end for _, end in own))
+        return (pieces[0].begin, pieces[-1].end) if pieces else None
+
+    def budget(self) -> Budget:
+        """Return what one question may cost, with nothing spent yet."""
+        return Budget(self._config.databento.max_cost_usd)
+
+    def price(self, symbol: str, begin: int, end: int, leads: Sequence[tuple[int, str]] = ()) -> Price:
+        """Return what `minutes` would cost, without buying anything; raises as it does.
+
+        Minutes of sessions whose lead is not known yet are counted as if those of all contracts were bought.
+        """
+        rule = self._config.session_rule(symbol)
+        ranges = self._vendor.ranges()
+        pieces = cover(MINUTE_SCHEMAS, ranges, begin, end)
+        if not pieces:
+            return Price()
+        begin, end = pieces[0].begin, pieces[-1].end
+        starts = _scheduled_sessions(begin, end, rule)
+        known = _contracts(symbol, leads)
+        missing = unknown_sessions(starts, known)
+        if not missing:
+            return Price(self._cost(_lead_parts(pieces, known, begin, end, rule, ranges), rule))
+        parent = self._config.parent(symbol)
+        first, last = session_begin(missing[0], rule), session_begin(missing[-1], rule)
+        earlier = self._cost(self._hour_parts(symbol, look_back(first, LOOK_BACK, rule), first, ranges), rule)
+        until = last if earlier else max(session(missing[0], rule).end, last)
+        cost = earlier + self._cost(self._hour_parts(symbol, first, until, ranges), rule)
+        cost += self._cost(_parts(pieces, "parent", parent, begin, end, ranges), rule)
+        return Price(cost, exact=False)
+
+    def _cost(self, parts: Iterable["_Part"], rule: SessionRule) -> float:
+        return sum(quote.cost for _, quote in self._quoted(parts, rule))
+
+    def minutes(
+        self,
+        symbol: str,
+        begin: int,
+        end: int,
+        leads: Sequence[tuple[int, str]] = (),
+        budget: Budget | None = None,
+    ) -> Fetched:
         """Return the minute bars of a root's lead contracts.
 
         After a failure the same question costs only what was not bought before it.
@@ -122,6 +188,8 @@ class HistoricalSource:
         leads
             Session start and contract of each lead that is decided already, such as ``market:ES:lead`` holds them.
             Leads of other sessions are decided from the volumes of the sessions before.
+        budget
+            What is left of the money of a larger question; without it ``databento.max_cost_usd``.
 
         Raises
         ------
@@ -143,9 +211,10 @@ class HistoricalSource:
             logger.warning("historical has nothing", extra={"fields": _asked(symbol, begin, end)})
             return Fetched(symbol, begin, begin)
         begin, end = pieces[0].begin, pieces[-1].end
-        budget = Budget(self._config.databento.max_cost_usd)
+        budget = budget or self.budget()
+        before = budget.spent
         starts = _scheduled_sessions(begin, end, rule)
-        known = {start: parse_contract(raw, to_datetime(start).date(), [symbol]) for start, raw in leads}
+        known = _contracts(symbol, leads)
         volumes = self._volumes(symbol, starts, known, ranges, budget)
         decided = self._decide(volumes, known, starts, rule)
         parts = list(_lead_parts(pieces, decided, begin, end, rule, ranges))
@@ -155,10 +224,11 @@ class HistoricalSource:
             for bar in _minute_bars(symbol, bought, part.begin, part.end)
         ]
         self._kept.clear()
+        spent = budget.spent - before
         found = {start: lead for start in starts if (lead := lead_of(decided, start)) is not None}
         logger.info(
             "historical minutes",
-            extra={"fields": _asked(symbol, begin, end) | {"bars": len(bars), "cost_usd": round(budget.spent, 6)}},
+            extra={"fields": _asked(symbol, begin, end) | {"bars": len(bars), "cost_usd": round(spent, 6)}},
         )
         return Fetched(
             symbol,
@@ -167,7 +237,7 @@ class HistoricalSource:
             tuple(bars),
             {start: lead.symbol for start, lead in found.items()},
             {start: {c.symbol: v for c, v in by.items()} for start, by in _by_session(volumes, rule).items()},
-            budget.spent,
+            spent,
         )
 
     def _volumes(
@@ -203,8 +273,7 @@ class HistoricalSource:
                 f"databento: found volumes of {symbol} until {isoformat(pieces[-1].end)}, expected them until "
                 f"{isoformat(end)} to decide the lead contract; name the leads, or ask for a shorter time"
             )
-        parent = self._config.parent(symbol)
-        parts = list(_parts(pieces, "parent", parent, begin, end, ranges))
+        parts = list(self._hour_parts(symbol, begin, end, ranges))
         for part, bought in self._buy(parts, budget, self._config.session_rule(symbol)):
             for contract, ts, sizes in _contract_volumes(bought, symbol):
                 inside = (ts >= part.begin) & (ts < part.end)
@@ -214,6 +283,12 @@ class HistoricalSource:
                     by = volumes.setdefault(hour * NS_PER_HOUR, {})
                     by[contract] = by.get(contract, 0) + int(total)
         return volumes
+
+    def _hour_parts(
+        self, symbol: str, begin: int, end: int, ranges: Mapping[str, tuple[int, int]]
+    ) -> Iterator["_Part"]:
+        pieces = cover(VOLUME_SCHEMAS, ranges, begin, end) if begin < end else []
+        return _parts(pieces, "parent", self._config.parent(symbol), begin, end, ranges)
 
     def _decide(
         self,
@@ -233,6 +308,14 @@ class HistoricalSource:
 
     def _buy(self, parts: Sequence["_Part"], budget: Budget, rule: SessionRule) -> Iterator[tuple["_Part", Bought]]:
         """Ask for the price of everything first, then buy one by one; what an earlier try has paid for is kept."""
+        quoted = self._quoted(parts, rule)
+        if quoted:
+            budget.allow([quote for _, quote in quoted])
+        for part, quote in quoted:
+            self._kept[part.request] = self._vendor.fetch(quote, budget)
+        yield from ((part, self._kept[part.request]) for part in parts if part.request in self._kept)
+
+    def _quoted(self, parts: Iterable["_Part"], rule: SessionRule) -> list[tuple["_Part", Quote]]:
         quoted = []
         for part in parts:
             if part.request in self._kept:
@@ -243,11 +326,7 @@ class HistoricalSource:
                 # On days without trading nothing is listed either.
                 if scheduled_hours(rule.group, part.request.begin, part.request.end):
                     raise
-        if quoted:
-            budget.allow([quote for _, quote in quoted])
-        for part, quote in quoted:
-            self._kept[part.request] = self._vendor.fetch(quote, budget)
-        yield from ((part, self._kept[part.request]) for part in parts if part.request in self._kept)
+        return quoted
 
 
 @frozen
@@ -319,6 +398,10 @@ def _parts(
             first, beyond = at // COUNT_GRID * COUNT_GRID, -(-until // COUNT_GRID) * COUNT_GRID
             yield _Part(Request(piece.schema, stype, symbol, max(first, low), min(beyond, high)), at, until)
             at = until
+
+
+def _contracts(symbol: str, leads: Iterable[tuple[int, str]]) -> dict[int, Contract]:
+    return {start: parse_contract(raw, to_datetime(start).date(), [symbol]) for start, raw in leads}
 
 
 def _scheduled_sessions(begin: int, end: int, rule: SessionRule) -> list[int]:

@@ -245,5 +245,11 @@ def clipped(intervals: Iterable[Interval], begin: int, end: int) -> tuple[Interv
     return joined((max(a, begin), min(b, end)) for a, b in intervals)
 
 
+def common(one: Iterable[Interval], other: Iterable[Interval]) -> tuple[Interval, ...]:
+    """Return what lies in some intervals and in others too."""
+    known = joined(one)
+    return joined(piece for begin, end in joined(other) for piece in clipped(known, begin, end))
+
+
 def _some(interval: Interval) -> bool:
     return interval[0] < interval[1]
