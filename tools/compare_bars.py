@@ -1,6 +1,7 @@
 """Compare a demonstration's bars with a plain polars group-by of the same DBN trade files.
 
 python tools/compare_bars.py DIR FILE...   where DIR was filled by: pine demo --dbn FILE... --keep DIR
+Its server must run: pine server start -c DIR/pine.yaml
 
 The group-by knows nothing of pine: trades of the named lead contract, binned by receive time; days start at 23:00 UTC.
 """

@@ -134,12 +134,16 @@ class History:
             If the archive cannot be opened.
         """
         from pine.history.archive import Archive
-        from pine.history.sources import ArchiveBars, HistoricalBars, StreamBars
+        from pine.history.sources import ArchiveBars, StreamBars
 
         streams = None if client is None else StreamBars(client, config.session_rule, frozenset(config.instruments))
         archive = ArchiveBars(Archive.of(config))
-        leads = [source.leads for source in (archive, streams) if source is not None]
-        historical = None if vendor is None else HistoricalBars(vendor, archive.archive, config.session_rule, leads)
+        historical = None
+        if vendor is not None:
+            from pine.history.purchases import HistoricalBars  # imports numpy
+
+            leads = [source.leads for source in (archive, streams) if source is not None]
+            historical = HistoricalBars(vendor, archive.archive, config.session_rule, leads)
         return cls(config.session_rule, streams, archive, historical)
 
     def bars(
@@ -195,9 +199,9 @@ class History:
         rule = self.rule(symbol)
         asked = (EARLIEST if begin is None else begin, LATEST if end is None else end)
         direct = self._free(symbol, timeframe, [asked])
-        edges = self._edges(symbol, timeframe, direct)
-        first = _first_start(timeframe, edges[0] if begin is None else begin, rule)
-        last = max(first, _first_start(timeframe, edges[1] if end is None else end, rule))
+        edges = self._edges(symbol, timeframe, direct, rule)
+        first = edges[0] if begin is None else _first_start(timeframe, begin, rule)
+        last = max(first, edges[1] if end is None else _first_start(timeframe, end, rule))
         look = _Look(symbol, timeframe, rule, first, last, direct)
         if not look.missing:
             return look
@@ -213,17 +217,19 @@ class History:
         ]
         return reduce(lambda one, other: _merged(one, other, timeframe), found, Held())
 
-    def _edges(self, symbol: str, timeframe: Timeframe, direct: Held) -> Interval:
-        """Return where what is known without paying begins and ends."""
-        found = [
-            interval
-            for source in (self.streams, self.archive)
-            if source is not None
-            for length in {timeframe, Timeframe.MINUTE}
-            for interval in source.covered(symbol, length)
-        ]
-        found += [(bar.start, bar.start + 1) for bar in (*direct.bars[:1], *direct.bars[-1:])]
-        return min((begin for begin, _ in found), default=0), max((end for _, end in found), default=0)
+    def _edges(self, symbol: str, timeframe: Timeframe, direct: Held, rule: SessionRule) -> Interval:
+        """Return where what is known without paying begins and ends; an hour or day under way does not count."""
+        own = [*self._covered(symbol, timeframe), *((bar.start, bar.start + 1) for bar in direct.bars)]
+        begins = [begin for begin, _ in own]
+        ends = [_first_start(timeframe, max(end for _, end in own), rule)] if own else []
+        minutes = [] if timeframe is Timeframe.MINUTE else self._covered(symbol, Timeframe.MINUTE)
+        begins += [begin for begin, _ in minutes]
+        ends += [period(timeframe, end, rule).start for _, end in minutes]
+        return _first_start(timeframe, min(begins, default=0), rule), max(ends, default=0)
+
+    def _covered(self, symbol: str, timeframe: Timeframe) -> list[Interval]:
+        sources = [source for source in (self.streams, self.archive) if source is not None]
+        return [interval for source in sources for interval in source.covered(symbol, timeframe)]
 
 
 @frozen

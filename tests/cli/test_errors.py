@@ -37,6 +37,11 @@ def written(server: EmbeddedServer) -> EmbeddedServer:
     writer = Writer(client, keys.HUB, 1)
     for bar in [*BARS, HOUR]:
         writer.append(keys.bars("ES", bar.timeframe), streams.entry_id(to_ms(bar.start)), {"bar": bar.to_json()})
+    for n in range(1, 6):
+        boundary = to_ms(BARS[0].start) + n * 60_000
+        writer.append(
+            keys.CLOCK, streams.entry_id(boundary), {"prev": streams.entry_id(boundary - 60_000) if n > 1 else ""}
+        )
     writer.commit()
     client.close()
     return server
@@ -242,7 +247,8 @@ def test_bars_are_one_json_document_with_the_published_fields(pine: Shell, writt
     assert (ran.code, ran.err) == (0, "")
     document = json.loads(ran.out)
     assert [Bar.from_dict(raw) for raw in document.pop("bars")] == BARS
-    assert document == {"symbol": "ES", "timeframe": "1min", "count": 5}
+    about = {"symbol": "ES", "timeframe": "1min", "count": 5, "cost_usd": 0.0}
+    assert document == about | {"sources": ["streams", "archive"], "holes": []}
 
 
 def test_a_timeframe_is_chosen(pine: Shell, written: EmbeddedServer) -> None:
@@ -327,7 +333,9 @@ def test_a_look_at_the_bars_leaves_the_server_as_it_was(pine: Shell, written: Em
     assert written.pid() == pid
     assert written.is_running()
     written.stop()
-    assert pine("bars", "ES").out.endswith("5 bars\n")
+    ran = pine("bars", "ES")
+    assert (ran.code, ran.out) == (2, "")
+    assert "pine server start" in ran.err
     assert not written.is_running()
 
 

@@ -13,7 +13,7 @@ from pine.core.period import SessionRule
 from pine.core.timeframe import NS_PER_SECOND, Timeframe
 from pine.history.historical import HistoricalSource
 from pine.history.vendor import Patience
-from pine.hub.aggregator import Aggregator
+from pine.hub.aggregator import Aggregator, Closed
 from pine.hub.clock import TapeClock
 from pine.hub.lead import choose_lead
 from pine.sandbox.history import HistoryServer
@@ -33,10 +33,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @frozen
 class HubBars:
-    """Minutes of ES as the hub publishes them, and the lead of each session."""
+    """Minutes of ES as the hub publishes them, the lead of each session, and everything that closed."""
 
     bars: list[Bar]
     leads: list[tuple[int, str]]
+    closed: list[Closed]
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +63,7 @@ def hub(market: GeneratedMarket) -> HubBars:
     aggregator.heartbeat(int(market.trades["ts_recv"][-1]) + 120 * NS_PER_SECOND)
     closed += aggregator.advance()
     bars = [bar for item in closed for bar in item.bars if bar.timeframe is Timeframe.MINUTE]
-    return HubBars(bars, [(lead.session_start, lead.raw_symbol) for item in closed for lead in item.leads])
+    return HubBars(bars, [(lead.session_start, lead.raw_symbol) for item in closed for lead in item.leads], closed)
 
 
 @pytest.fixture

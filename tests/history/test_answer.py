@@ -155,7 +155,7 @@ frames = st.sampled_from(list(Timeframe))
 times = st.integers(-3000, 5 * 1440 + 3000).map(lambda n: BEGIN + n * NS_PER_MINUTE)
 
 
-@settings(max_examples=100)
+@settings(max_examples=400)
 @given(stretches(), stretches(), stretches(), frames, times, times, st.booleans())
 def test_any_split_of_a_history_answers_the_same_bars_or_names_the_hole(
     one: tuple[Interval, ...],
@@ -181,7 +181,7 @@ def test_any_split_of_a_history_answers_the_same_bars_or_names_the_hole(
         assert without(shop.bought, asked) == ()
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(stretches(), stretches(), frames, st.data())
 def test_a_contradiction_is_always_found(
     one: tuple[Interval, ...], two: tuple[Interval, ...], timeframe: Timeframe, data: st.DataObject
@@ -213,7 +213,7 @@ def test_the_first_difference_is_the_one_that_is_told() -> None:
     everything = ((BEGIN, END),)
     wrong = {(MINUTE, bar.start): evolve(bar, volume=99) for bar in truth(MINUTE)[5:8]}
     history = History(lambda _: RULE, Place(everything, "on the streams"), Place(everything, "in the archive", wrong))
-    with pytest.raises(SourcesDiffer, match="1min bars of ES, 2024-06-07T00:25.*volume=3.*volume=99"):
+    with pytest.raises(SourcesDiffer, match=r"1min bars of ES, 2024-06-07T00:25.*volume=3.*volume=99"):
         history.bars("ES", MINUTE, BEGIN, END)
 
 
@@ -267,6 +267,11 @@ def test_an_open_question_reaches_from_the_first_to_the_last_that_is_known() -> 
     history = History(lambda _: RULE, None, Place((known,)))
     answer = history.bars("ES", MINUTE)
     assert (answer.begin, answer.end, answer.holes) == (*known, ())
+    late = (BEGIN + 30 * NS_PER_MINUTE, END - 20 * NS_PER_MINUTE)  # the last hour and the last day are not over
+    hours = History(lambda _: RULE, Place((late,))).bars("ES", HOUR)
+    assert (hours.begin, hours.end, hours.holes) == (BEGIN + NS_PER_HOUR, END - NS_PER_HOUR, ())
+    days = History(lambda _: RULE, Place((late,))).bars("ES", DAY)
+    assert (days.begin, days.end, days.holes) == (BEGIN + NS_PER_DAY, END - NS_PER_DAY, ())
     nothing = History(lambda _: RULE).bars("ES", DAY)
     assert (nothing.bars, nothing.holes) == ((), ())
 

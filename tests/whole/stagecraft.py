@@ -1,5 +1,6 @@
 """Running the whole system, and reading what it left."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,16 @@ class Performance:
             return read_record(client, self.config, self.facts["tape"]["end"])
         finally:
             client.close()
+            server.stop()
+
+    def bars(self, symbol: str, timeframe: str) -> dict[str, Any]:
+        """Return what ``pine bars`` prints, with the server running."""
+        server = EmbeddedServer(self.config.data_dir)
+        server.ensure()
+        try:
+            path = str(self.folder / "pine.yaml")
+            return json.loads(run("bars", symbol, "--timeframe", timeframe, "--json", "-c", path).stdout)
+        finally:
             server.stop()
 
 

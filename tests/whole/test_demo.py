@@ -39,10 +39,10 @@ def group_by(tape: Path, contract: str, every: str, offset: str) -> pl.DataFrame
 def test_bars_equal_a_group_by_of_the_same_file(
     performance: Performance, tape: Path, symbol: str, timeframe: str, every: str, offset: str
 ) -> None:
-    printed = run("bars", symbol, "--timeframe", timeframe, "--json", "-c", str(performance.folder / "pine.yaml"))
-    bars = json.loads(printed.stdout)["bars"]
+    document = performance.bars(symbol, timeframe)
+    assert document["holes"] == []
     start = pl.col("timestamp").str.to_datetime(time_zone="UTC").cast(pl.Datetime("ns", "UTC"))
-    ours = pl.DataFrame(bars).with_columns(t=start)
+    ours = pl.DataFrame(document["bars"]).with_columns(t=start)
     theirs = group_by(tape, LEADS[symbol], every, offset)
     assert len(theirs) >= 2
     assert ours.select(theirs.columns).equals(theirs)
@@ -101,7 +101,13 @@ def test_no_log_holds_a_warning_about_the_bars_or_a_secret(performance: Performa
 
 
 def test_a_kept_folder_works_with_the_other_commands(performance: Performance) -> None:
-    printed = run("bars", "ES", "--timeframe", "daily", "-c", str(performance.folder / "pine.yaml"))
-    assert printed.returncode == 0
+    where = ("-c", str(performance.folder / "pine.yaml"))
+    refused = run("bars", "ES", "--timeframe", "daily", *where)
+    assert refused.returncode == 2
+    assert "pine server start" in refused.stderr
+    assert run("server", "start", *where).returncode == 0
+    printed = run("bars", "ES", "--timeframe", "daily", *where)
+    assert run("server", "stop", *where).returncode == 0
+    assert (printed.returncode, printed.stderr) == (0, "")
     assert printed.stdout.splitlines()[-1] == "2 bars"
-    assert run("server", "status", "-c", str(performance.folder / "pine.yaml")).returncode == 1
+    assert run("server", "status", *where).returncode == 1
