@@ -149,7 +149,7 @@ def _known(config: "Config", client: "Client | None", symbol: str, reason: str, 
         if name in known:
             return name
     if not known and reason:
-        raise BusError(f"{reason}; nor is anything in the archive")
+        raise BusError(f"nothing is in the archive, and {reason}")
     near = difflib.get_close_matches(symbol.upper(), sorted(known), n=3, cutoff=0.3) or sorted(known)
     what = "no hub has registered" if client is not None else "the archive has nothing of"
     raise UnknownSymbol(

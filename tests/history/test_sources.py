@@ -1,16 +1,21 @@
 """What real streams, a real archive and a vendor's stand-in cover and hold, and one answer over all three."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import orjson
 import pytest
 from attrs import evolve
 from books import append, archive_at, seal
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from market import CONFIG, closed_bars, configure, publish
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
+from pine.bus.connection import client_for
+from pine.bus.embedded import EmbeddedServer
 from pine.core.bar import Bar
 from pine.core.config import Config
 from pine.core.errors import DataError, SourcesDiffer, TooDear
@@ -18,7 +23,7 @@ from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_M
 from pine.core.times import parse_time
 from pine.history.answer import Answer, History
 from pine.history.archive import Archive
-from pine.history.manifest import Interval
+from pine.history.manifest import Interval, common, joined, without
 from pine.history.purchases import HistoricalBars
 from pine.history.sources import ArchiveBars, StreamBars
 from pine.history.store import LocalStore
@@ -150,6 +155,58 @@ def test_an_entry_that_stands_under_another_time_is_refused(client: Client, tmp_
     client.xadd(keys.bars("ES", MINUTE), {"bar": bar.to_json()}, f"{bar.start // NS_PER_MS + 1}-0")
     with pytest.raises(DataError, match="expected one of that stream and time"):
         History.of(config, client).bars("ES", MINUTE)
+
+
+# Any split over real streams and a real archive
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, Config]]:
+    folder = tmp_path_factory.mktemp("kept")
+    server = EmbeddedServer(folder / "data", "everysec")
+    server.ensure()
+    client = client_for(server.url)
+    yield client, configure(folder)
+    client.close()
+    server.stop()
+
+
+def times(most: int) -> st.SearchStrategy[int]:
+    return st.integers(0, most).map(lambda n: FIRST + n * NS_PER_MINUTE)
+
+
+@settings(max_examples=10)
+@given(times(900), times(2 * 1440), times(2 * 1440), st.integers(1, 90), st.lists(st.tuples(times(2880), times(2880))))
+def test_any_split_over_streams_and_archive_answers_the_same_bars_or_names_the_hole(
+    kept: tuple[Client, Config], begin: int, end: int, lost: int, length: int, pairs: list[Interval]
+) -> None:
+    client, config = kept
+    client.flushall()  # type: ignore[attr-defined]
+    begin, end = min(begin, end), max(begin, end) + NS_PER_MINUTE
+    hole = (lost, lost + length * NS_PER_MINUTE)
+    market = [item for item in closed_bars() if begin < item.boundary <= end]
+    publish(client, config, [item for item in market if item.boundary <= hole[0]])
+    lose(client, "ES", hole)
+    publish(client, config, [item for item in market if item.boundary > hole[1]])
+    truth = {timeframe: of(closed_bars(), "ES", timeframe) for timeframe in Timeframe}
+    with TemporaryDirectory() as folder:
+        archive = archive_at(Path(folder), config)
+        for a, b in joined((min(pair), max(pair)) for pair in pairs):
+            archive.add_bars("ES", MINUTE, [bar for bar in truth[MINUTE] if a <= bar.start < b], a, b, "import")
+        history = History(config.session_rule, stream_bars(client, config), ArchiveBars(archive))
+        known = joined([*history.streams.covered("ES", MINUTE), *archive.covered("ES", MINUTE)])  # type: ignore[union-attr]
+        published = [item for item in market if item.boundary <= hole[0] or item.boundary > hole[1]]
+        if any("ES" in item.volumes for item in published):
+            reached = [(published[0].boundary - NS_PER_MINUTE, published[-1].boundary)]
+            assert common(without(reached, [hole]), without([(FIRST, THIRD)], known)) == ()
+        for timeframe, step in ((MINUTE, NS_PER_MINUTE), (HOUR, NS_PER_HOUR), (DAY, NS_PER_DAY)):
+            answer = history.bars("ES", timeframe, FIRST, THIRD)
+            whole = [t for t in range(FIRST, THIRD, step) if any(a <= t and t + step <= b for a, b in known)]
+            assert answer.holes == without([(FIRST, THIRD)], [(t, t + step) for t in whole])
+            certain = tuple(bar for bar in answer.bars if bar.start in set(whole))
+            assert certain == tuple(bar for bar in truth[timeframe] if bar.start in set(whole))
+            assert set(answer.bars) <= set(truth[timeframe])
+            assert timeframe is not MINUTE or answer.bars == certain
 
 
 # With a vendor
