@@ -8,6 +8,7 @@ from pine import __version__
 from pine.cli.archive import archive
 from pine.cli.bars import bars
 from pine.cli.demo import demo
+from pine.cli.importing import import_
 from pine.cli.orders import orders
 from pine.cli.processes import courier, hub, worker
 from pine.cli.sandbox import sandbox
@@ -34,7 +35,7 @@ def cli(config: Path | None) -> None:  # read from the context by the commands
     """
 
 
-for command in (demo, hub, worker, courier, status, bars, orders, archive, trim, server, sandbox):
+for command in (demo, hub, worker, courier, status, bars, orders, archive, import_, trim, server, sandbox):
     cli.add_command(command)
 
 

@@ -40,6 +40,10 @@ class Added:
     equal: int = 0
     replaced: int = 0
 
+    def plus(self, more: "Added") -> "Added":
+        """Return the sum of both."""
+        return Added(self.added + more.added, self.equal + more.equal, self.replaced + more.replaced)
+
 
 @frozen
 class Difference:
@@ -202,8 +206,8 @@ class Archive:
     ) -> bool:
         """Put a finished session of a stream in its place; return whether anything had to be written.
 
-        What is there already stays: the same entries do no harm, others are added. Bars that came from elsewhere
-        give way to what was published live.
+        What is there already stays: the same entries do no harm, others are added. What came from elsewhere gives
+        way to what was published live.
 
         Raises
         ------
@@ -218,7 +222,7 @@ class Archive:
             before = Content() if known is None else self._present(known)
             frame = self._frame(table, entries)
             if before.rows:
-                frame = self._merged(table, slot, frame)
+                frame = self._merged(table, slot, frame, yielding=not before.sealed)
             sealed_to = max(
                 (i for i in (before.sealed_to, entries[-1][0] if entries else None) if i),
                 key=streams.id_pair,
@@ -239,6 +243,7 @@ class Archive:
         source: Source,
         *,
         replace: bool = False,
+        dry: bool = False,
     ) -> Added:
         """Add bars from elsewhere: all that there were in ``begin <= t < end``, in ns.
 
@@ -257,6 +262,8 @@ class Archive:
             Where they come from; kept with each bar.
         replace
             Whether to put them in the place of different ones.
+        dry
+            Whether only to compare, and write nothing.
 
         Raises
         ------
@@ -274,11 +281,63 @@ class Archive:
             manifest = self.manifest(table)
             for slot, first, last in self._slots(manifest, self.rule(symbol), begin, end):
                 own = bars[bisect_left(starts, first) : bisect_left(starts, last)]
+                if dry and manifest.part(slot) is None:
+                    total = total.plus(Added(len(own)))
+                    continue
                 edit, added = self._addition(manifest, slot, own, (first, last), source, replace=replace)
-                total = Added(total.added + added.added, total.equal + added.equal, total.replaced + added.replaced)
+                total = total.plus(added)
                 manifest = manifest.with_parts([edit.part])  # so that the next session does not take this one's name
                 edits.append(edit)
-            self._write(self.manifest(table), edits)
+            if not dry:
+                self._write(self.manifest(table), edits)
+        return total
+
+    def add_entries(self, table: Table, entries: Sequence[streams.Entry], *, dry: bool = False) -> Added:
+        """Add volumes or leads from elsewhere, as their stream would have them.
+
+        What is there already, equal, is left alone. When a session is sealed from the streams, what was published
+        live takes the place of what came from elsewhere.
+
+        Parameters
+        ----------
+        table
+            Volumes or leads of a symbol.
+        entries
+            In order of their ids.
+        dry
+            Whether only to compare, and write nothing.
+
+        Raises
+        ------
+        ArchiveDiffers
+            If the archive has another entry under one of the ids; nothing is written then.
+        """
+        edits: list[_Edit] = []
+        total = Added()
+        rule = self.rule(dict(table.parts)["symbol"])
+        with self.store.writing():
+            manifest = self.manifest(table)
+            at = 0
+            while at < len(entries):
+                slot = manifest.slot_at(streams.ms_of(entries[at][0]) * NS_PER_MS, rule)
+                until = at
+                while until < len(entries) and streams.ms_of(entries[until][0]) * NS_PER_MS < slot.end:
+                    until += 1
+                known = manifest.part(slot)
+                before = Content() if known is None else self._present(known)
+                frame = self._frame(table, entries[at:until])
+                if before.rows:
+                    frame = self._merged(table, slot, frame)
+                added = frame.height - before.rows
+                total = total.plus(Added(added, until - at - added))
+                content = evolve(
+                    _content(table, frame), sealed=before.sealed, sealed_to=before.sealed_to, covered=before.covered
+                )
+                edits.append(self._edit(slot, before if known else None, content, frame))
+                manifest = manifest.with_parts([edits[-1].part])
+                at = until
+            if not dry:
+                self._write(self.manifest(table), edits)
         return total
 
     def _slots(self, manifest: Manifest, rule: SessionRule, begin: int, end: int) -> Iterator[tuple[Slot, int, int]]:
@@ -339,8 +398,8 @@ class Archive:
             return tables.bars_of_entries(*_bars_of(table), entries)
         return CODECS[table.kind].frame(table.path, entries)
 
-    def _merged(self, table: Table, slot: Slot, frame: "pl.DataFrame") -> "pl.DataFrame":
-        """Return a session's rows with those of its file."""
+    def _merged(self, table: Table, slot: Slot, frame: "pl.DataFrame", *, yielding: bool = False) -> "pl.DataFrame":
+        """Return a session's rows with those of its file, which may have to yield where they differ."""
         there = self._read(table, slot)
         if table.kind == "bars":
             symbol, timeframe = _bars_of(table)
@@ -350,10 +409,12 @@ class Archive:
         codec = CODECS[table.kind]
         known = dict(codec.entries(there))
         for identifier, fields in codec.entries(frame):
-            if known.setdefault(identifier, fields) != fields:
+            if yielding:
+                known[identifier] = fields
+            elif known.setdefault(identifier, fields) != fields:
                 raise ArchiveDiffers(
                     f"archive {table.path} {identifier}: found {known[identifier]!r} in the archive, "
-                    f"and {fields!r} on the stream"
+                    f"and {fields!r} to be put there"
                 )
         return codec.frame(table.path, [(i, known[i]) for i in sorted(known, key=streams.id_pair)])
 

@@ -58,6 +58,28 @@ class Closed:
     leads: tuple[Lead, ...]
 
 
+@frozen(eq=False)
+class _Batch:
+    """Columns of records: where each belongs, when, and its open, high, low, close in 1e-9 and size.
+
+    `trusted` is `received` where that can move the watermark, else 0.
+    """
+
+    slots: NDArray[np.int32]
+    received: Int64
+    trusted: Int64
+    times: Int64
+    prices: tuple[Int64, Int64, Int64, Int64]
+    sizes: Int64
+
+    def only(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> "_Batch":
+        """Return some of them, or all in another order."""
+        same = {id(column): column[which] for column in (self.received, self.trusted, self.times, *self.prices)}
+        received, trusted, times = (same[id(column)] for column in (self.received, self.trusted, self.times))
+        opened, high, low, close = (same[id(column)] for column in self.prices)
+        return _Batch(self.slots[which], received, trusted, times, (opened, high, low, close), self.sizes[which])
+
+
 @define
 class Aggregator:
     """Builds minute, hourly and daily bars of several roots from trades.
@@ -197,29 +219,69 @@ class Aggregator:
         """
         self._resolve(trades)
         slots = self.table.slots(trades["instrument_id"])
-        trades, slots = self._only_sound(trades, slots)
-        if not len(trades):
+        checks = {
+            "not_a_trade": trades["action"] == b"T",
+            "undefined_price": trades["price"] != UNDEF_PRICE,
+            "zero_size": (trades["size"] != 0) & (trades["size"] != UNDEF_SIZE),
+            "undefined_time": (trades["ts_recv"] != 0) & (trades["ts_recv"] < 1 << 63) & (trades["ts_event"] < 1 << 63),
+        }
+        self.counts["trades"] += len(trades)
+        sound = self._sound(slots, checks)
+        received = trades["ts_recv"][sound].astype(np.int64)
+        trusted = np.where(trades["flags"][sound] & F_BAD_TS_RECV, 0, received)
+        times = received if self.bar_clock == "ts_recv" else trades["ts_event"][sound].astype(np.int64)
+        price = trades["price"][sound]
+        self._take(_Batch(slots[sound], received, trusted, times, (price,) * 4, trades["size"][sound].astype(np.int64)))
+
+    def add_ohlcv(self, bars: Trades) -> None:
+        """Take bars of a second or a minute in order of time, each as what was traded in it.
+
+        Parameters
+        ----------
+        bars
+            Structured array with Databento's ohlcv fields.
+        """
+        slots = self.table.slots(bars["instrument_id"])
+        ends = [bars[name] for name in ("open", "high", "low", "close")]
+        checks = {
+            "undefined_price": np.logical_and.reduce([end != UNDEF_PRICE for end in ends]),
+            "zero_size": (bars["volume"] != 0) & (bars["volume"] < 1 << 63),
+            "undefined_time": bars["ts_event"] < 1 << 63,
+        }
+        self.counts["bars"] += len(bars)
+        sound = self._sound(slots, checks)
+        times = bars["ts_event"][sound].astype(np.int64)
+        opened, high, low, close = (end[sound] for end in ends)
+        volume = bars["volume"][sound].astype(np.int64)
+        self._take(_Batch(slots[sound], times, times, times, (opened, high, low, close), volume))
+
+    def _take(self, batch: "_Batch") -> None:
+        """Fold what is sound and in time into the open minutes, and move the watermark."""
+        if not len(batch.slots):
             return
-        received = trades["ts_recv"].astype(np.int64)
-        trusted = np.where(trades["flags"] & F_BAD_TS_RECV, 0, received)
-        trades, slots, received, trusted, seen = self._only_believable(trades, slots, received, trusted)
-        if not len(trades):
+        batch, seen = self._only_believable(batch)
+        if not len(batch.slots):
             return
         limit = self.clock.watermark_limit()
-        times = received if self.bar_clock == "ts_recv" else trades["ts_event"].astype(np.int64)
-        minutes = times - times % NS_PER_MINUTE
+        minutes = batch.times - batch.times % NS_PER_MINUTE
         keep = minutes >= self._floor
         if not self.closed_until and keep.any():
             self.closed_until = int(minutes[np.argmax(keep)])
         late = minutes < self.closed_until
         if not self._holding:
             late |= minutes + NS_PER_MINUTE + self.lateness <= np.minimum(seen, limit)
-        self.counts["late"] += int(np.count_nonzero(late & keep))
-        keep &= ~late
-        self._merge(minutes[keep], slots[keep], trades["price"][keep], trades["size"][keep])
-        self.watermark = max(self.watermark, min(int(np.maximum(seen[-1], trusted[-1])), limit))
-        self.last_trade = max(self.last_trade, int(trusted.max()))
-        self.clock.observe(int(trusted.max()))
+        late &= keep
+        if late.any():
+            self.counts["late"] += int(np.count_nonzero(late))
+            keep &= ~late
+        if keep.all():
+            self._merge(minutes, batch)
+        else:
+            self._merge(minutes[keep], batch.only(keep))
+        newest = int(batch.trusted.max())
+        self.watermark = max(self.watermark, min(max(int(seen[-1]), int(batch.trusted[-1])), limit))
+        self.last_trade = max(self.last_trade, newest)
+        self.clock.observe(newest)
 
     def advance(self) -> list[Closed]:
         """Close every minute that the watermark has passed, with what else closes there, in order of time."""
@@ -244,57 +306,54 @@ class Aggregator:
             for instrument_id, raw_symbol in waiting:
                 self.table.add(instrument_id, raw_symbol, first)
 
-    def _only_sound(self, trades: Trades, slots: NDArray[np.int32]) -> tuple[Trades, NDArray[np.int32]]:
-        """Drop and count what must never reach a bar."""
-        checks = {reason: slots != code for code, reason in REASONS.items()} | {
-            "not_a_trade": trades["action"] == b"T",
-            "undefined_price": trades["price"] != UNDEF_PRICE,
-            "zero_size": (trades["size"] != 0) & (trades["size"] != UNDEF_SIZE),
-            "undefined_time": (trades["ts_recv"] != 0) & (trades["ts_recv"] < 1 << 63) & (trades["ts_event"] < 1 << 63),
-        }
-        self.counts["trades"] += len(trades)
-        sound = np.ones(len(trades), dtype=bool)
+    def _sound(self, slots: NDArray[np.int32], checks: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_] | slice:
+        """Return which records may reach a bar; the others are counted."""
+        sound = slots >= 0
+        if not sound.all():
+            for code, reason in REASONS.items():
+                if refused := int(np.count_nonzero(slots == code)):
+                    self.counts[reason] += refused
         for reason, passed in checks.items():
-            refused = np.count_nonzero(sound & ~passed)
-            if refused:
-                self.counts[reason] += int(refused)
+            if refused := int(np.count_nonzero(sound & ~passed)):
+                self.counts[reason] += refused
                 sound &= passed
-        return (trades, slots) if sound.all() else (trades[sound], slots[sound])
+        return slice(None) if sound.all() else sound
 
-    def _only_believable(
-        self, trades: Trades, slots: NDArray[np.int32], received: Int64, trusted: Int64
-    ) -> tuple[Trades, NDArray[np.int32], Int64, Int64, Int64]:
+    def _only_believable(self, batch: "_Batch") -> tuple["_Batch", Int64]:
         """Drop records that claim a time too far ahead; return also the latest time seen before each one left."""
-        while len(trades):
-            seen = np.maximum.accumulate(np.concatenate(([self.watermark], trusted)))[:-1]
-            ahead = received > self.clock.believable(seen)
+        while len(batch.slots):
+            seen = np.maximum.accumulate(np.concatenate(([self.watermark], batch.trusted)))[:-1]
+            ahead = batch.received > self.clock.believable(seen)
             if not ahead.any():
-                return trades, slots, received, trusted, seen
+                return batch, seen
             # One at a time: behind a wild record the next ones are measured against it.
-            wild = int(np.argmax(ahead))
+            keep = np.ones(len(batch.slots), dtype=bool)
+            keep[int(np.argmax(ahead))] = False
             self.counts["far_ahead"] += 1
-            keep = np.ones(len(trades), dtype=bool)
-            keep[wild] = False
-            trades, slots, received, trusted = trades[keep], slots[keep], received[keep], trusted[keep]
-        return trades, slots, received, trusted, np.zeros(0, np.int64)
+            batch = batch.only(keep)
+        return batch, np.zeros(0, np.int64)
 
-    def _merge(self, minutes: Int64, slots: NDArray[np.int32], prices: Int64, sizes: NDArray[np.uint32]) -> None:
-        """Fold trades into the open minutes, group by group."""
+    def _merge(self, minutes: Int64, batch: "_Batch") -> None:
+        """Fold records into the open minutes, group by group."""
         if not len(minutes):
             return
         width = len(self.table.outrights)
-        group = (minutes // NS_PER_MINUTE) * width + slots
-        order = np.argsort(group, kind="stable")
-        group, prices, sizes = group[order], prices[order], sizes[order].astype(np.int64)
+        oldest = int(minutes.min()) // NS_PER_MINUTE
+        group = (minutes // NS_PER_MINUTE - oldest) * width + batch.slots
+        if (group[1:] < group[:-1]).any():
+            # Numbers of 16 bits are sorted without comparing.
+            order = np.argsort(group.astype(np.uint16) if int(group.max()) < 1 << 16 else group, kind="stable")
+            group, batch = group[order], batch.only(order)
         first = np.flatnonzero(np.concatenate(([True], group[1:] != group[:-1])))
         last = np.concatenate((first[1:], [len(group)])) - 1
+        opened, high, low, close = batch.prices
         columns = (
-            group[first].tolist(),
-            prices[first].tolist(),
-            np.maximum.reduceat(prices, first).tolist(),
-            np.minimum.reduceat(prices, first).tolist(),
-            prices[last].tolist(),
-            np.add.reduceat(sizes, first).tolist(),
+            (group[first] + oldest * width).tolist(),
+            opened[first].tolist(),
+            np.maximum.reduceat(high, first).tolist(),
+            np.minimum.reduceat(low, first).tolist(),
+            close[last].tolist(),
+            np.add.reduceat(batch.sizes, first).tolist(),
         )
         for key, opened, high, low, close, volume in zip(*columns, strict=True):
             minute, slot = divmod(key, width)

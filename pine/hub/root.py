@@ -134,7 +134,8 @@ class RootBars:
         self._day = [bar for bar in self._day if not self._is_broken(Timeframe.DAY, bar)]
 
     def _is_broken(self, timeframe: Timeframe, bar: Bar) -> bool:
-        return period(timeframe, bar.start, self.rule).start in self._broken.get(timeframe, ())
+        broken = self._broken.get(timeframe)
+        return broken is not None and period(timeframe, bar.start, self.rule).start in broken
 
     def discard_open(self) -> None:
         """Forget minutes that have not closed: they will be received again from their beginning."""

@@ -3,16 +3,15 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import databento_dbn as dbn
 import numpy as np
 from databento.live.protocol import DatabentoLiveProtocol
 
 from pine.hub.aggregator import Aggregator
+from pine.hub.dbn import TRADE
 from pine.hub.sieve import Sieve
-
-TRADE: Final = np.dtype(dbn.TradeMsg._dtypes)  # noqa: SLF001  # the vendor's own description of its record
 
 logger = logging.getLogger(__name__)
 

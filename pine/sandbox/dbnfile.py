@@ -1,16 +1,14 @@
 """Reading DBN files of any version, plain or zstd, into trades or raw records."""
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import databento_dbn as dbn
 import numpy as np
 import zstandard
-from attrs import define, field, frozen
-from databento_dbn.metadata import MappingInterval
+from attrs import field, frozen
 
 from pine.core.errors import DataError
 from pine.core.times import parse_time
@@ -31,67 +29,6 @@ FOREVER: Final = (1 << 63) - 1
 
 _CHUNK: Final = 1 << 20
 _PREFIX: Final = struct.Struct("<3sBI")
-
-
-@define
-class _Interval:
-    start_date: date
-    end_date: date
-    symbol: str
-
-
-@define
-class _Mapping:
-    raw_symbol: str
-    intervals: Sequence[MappingInterval]
-
-
-Intervals = Sequence[tuple[date, date, str]]
-"""First day, day after the last, and the symbol that something stands for in between."""
-
-
-def encode_header(
-    dataset: str,
-    schema: str,
-    begin: int,
-    end: int,
-    stype: str,
-    symbols: Sequence[str],
-    mappings: Iterable[tuple[str, Intervals]],
-    *,
-    limit: int | None = None,
-    not_found: Sequence[str] = (),
-) -> bytes:
-    """Return the header of a DBN file of the present version.
-
-    Parameters
-    ----------
-    dataset, schema
-        Databento's names.
-    begin, end
-        Range of the data in ns.
-    stype, symbols
-        What was asked for.
-    mappings
-        For each label the instrument ids that it stands for, as text.
-    limit, not_found
-        Most records asked for; symbols that could not be resolved.
-    """
-    header = dbn.Metadata(
-        dataset=dataset,
-        start=begin,
-        end=end,
-        stype_in=dbn.SType.from_str(stype),
-        stype_out=dbn.SType.from_str("instrument_id"),
-        schema=dbn.Schema.from_str(schema),
-        symbols=list(symbols),
-        partial=[],
-        not_found=list(not_found),
-        mappings=[_Mapping(label, [_Interval(*interval) for interval in intervals]) for label, intervals in mappings],
-        limit=limit,
-        version=dbn.DBN_VERSION,
-    )
-    return bytes(header)
 
 
 @frozen

@@ -13,7 +13,7 @@ from pine.core.contract import SymbolKind, classify, parse_contract
 from pine.core.errors import DataError
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from pine.core.times import from_datetime, isoformat, to_datetime
-from pine.sandbox.dbnfile import encode_header
+from pine.hub.dbn import encode_header
 from pine.sandbox.history_query import Query, Refusal, Resolution
 from pine.sandbox.records import MBP1_DTYPE, OHLCV_DTYPE, RTYPE_TRADE, RTYPES, TRADE_DTYPE, TradeArray
 from pine.sandbox.symbology import CONTINUOUS, STYPES

@@ -14,7 +14,7 @@ from pine.core.errors import SandboxError
 from pine.core.instruments import InstrumentSpec, spec
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS
 from pine.core.times import to_datetime
-from pine.sandbox.dbnfile import encode_header
+from pine.hub.dbn import encode_header
 from pine.sandbox.market_activity import Minutes, open_minutes, trade_counts
 from pine.sandbox.market_listing import Listing, list_contracts
 from pine.sandbox.market_prices import CARRY, START_PRICES, log_path
