@@ -28,6 +28,7 @@ from pine.hub.clock import HubClock, TapeClock, WallClock
 from pine.hub.freshness import FrozenData
 from pine.hub.publisher import LEFT, Publisher, read_holes, read_leads, read_registered, read_session
 from pine.hub.session import HubSession
+from pine.hub.tape import Tape
 
 CONNECT_TIMEOUT: Final = 10.0
 AUTH_TIMEOUT: Final = 10.0
@@ -74,7 +75,8 @@ def run_hub(config: Config) -> int:
             try:
                 hub = patiently(lambda: Hub.prepared(config, client, lease), config, stop)
                 if hub is not None:
-                    asyncio.run(hub.run(stop))
+                    with hub.tape.running():
+                        asyncio.run(hub.run(stop))
                 break
             except WentBack as error:
                 logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
@@ -104,6 +106,7 @@ class Hub:
     clock: HubClock = field(init=False)
     aggregator: Aggregator = field(init=False)
     publisher: Publisher = field(init=False)
+    tape: Tape = field(init=False)
     _session: HubSession | None = None
     _closed: list[Closed] = field(factory=list)
     _work: asyncio.Event = field(factory=asyncio.Event)
@@ -122,6 +125,7 @@ class Hub:
         self.clock = WallClock() if hub.clock == "wall" else TapeClock()
         groups = sorted({self.config.session_rule(symbol).group for symbol in self.config.instruments})
         self._frozen = FrozenData(hub.frozen_after_s if hub.clock == "wall" else None, groups, is_open)
+        self.tape = Tape(self.config, self.clock)
         self.publisher = Publisher.resume(self.client, self.lease.token)
         self.aggregator = Aggregator(
             rules={symbol: self.config.session_rule(symbol) for symbol in self.config.instruments},
@@ -202,6 +206,9 @@ class Hub:
         settings = self.config.databento
         start, floor = self._replay_plan()
         self.aggregator.begin_session(replaying=True, floor=floor)
+        taped = self.tape.since(floor, self._earliest_replay())
+        start = min(start, taped - NS_PER_MINUTE) if floor else start
+        self.tape.begin(taped)
 
         def fresh() -> HubSession:
             return HubSession(
@@ -212,6 +219,7 @@ class Hub:
                 1,
                 self._progress,
                 careful=self._careful,
+                tape=self.tape,
             )
 
         host, port = self._gateway()
@@ -311,15 +319,20 @@ class Hub:
             if not now:
                 return 0, 0
             needed = min(session_begin(now, self.config.session_rule(symbol)) for symbol in self.config.instruments)
-        if self.config.hub.clock == "wall":
-            reach = self.clock.now() - REPLAY_WINDOW + 2 * NS_PER_MINUTE
-            reach += -reach % NS_PER_MINUTE
-            if reach > needed:
-                self.aggregator.lose(needed, reach - NS_PER_MINUTE)
-                lost = {"from": isoformat(needed), "to": isoformat(reach)}
-                logger.error("gap: longer away than the gateway replays", extra={"fields": lost})
-                needed = reach
+        reach = self._earliest_replay()
+        if reach > needed:
+            self.aggregator.lose(needed, reach - NS_PER_MINUTE)
+            lost = {"from": isoformat(needed), "to": isoformat(reach)}
+            logger.error("gap: longer away than the gateway replays", extra={"fields": lost})
+            needed = reach
         return needed - NS_PER_MINUTE, needed
+
+    def _earliest_replay(self) -> int:
+        """Return the first minute, in ns, that the gateway replays surely."""
+        if self.config.hub.clock == "tape":
+            return 0
+        reach = self.clock.now() - REPLAY_WINDOW + 2 * NS_PER_MINUTE
+        return reach + -reach % NS_PER_MINUTE
 
     def _progress(self) -> None:
         self._closed += self.aggregator.advance()
@@ -429,6 +442,7 @@ class Hub:
             "connections": self._connections,
             "market_open": int(bool(watermark) and any(is_open(group, watermark) for group in groups)),
             "bars": self.publisher.bars,
+            "tape": self.tape.state,
             "counts": orjson.dumps(dict(self.aggregator.counts)).decode(),
             "updated_at": isoformat(time.time_ns()),
         }

@@ -12,6 +12,7 @@ from databento.live.protocol import DatabentoLiveProtocol
 from pine.hub.aggregator import Aggregator
 from pine.hub.dbn import TRADE
 from pine.hub.sieve import Sieve
+from pine.hub.tape import Tape
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ class HubSession(DatabentoLiveProtocol):
         Called after every read from the socket.
     careful
         Whether to look at every record and leave out those that cannot be decoded, instead of giving up.
+    tape
+        Takes what is received, too.
 
     Attributes
     ----------
@@ -52,6 +55,7 @@ class HubSession(DatabentoLiveProtocol):
         on_progress: Callable[[], None],
         *,
         careful: bool = False,
+        tape: Tape | None = None,
     ) -> None:
         super().__init__(
             api_key=api_key, dataset=dataset, heartbeat_interval_s=heartbeat_interval_s, slow_reader_behavior="warn"
@@ -59,6 +63,7 @@ class HubSession(DatabentoLiveProtocol):
         self._aggregator = aggregator
         self._replays = replays
         self._on_progress = on_progress
+        self._tape = tape
         self._sieve = Sieve(aggregator.counts) if careful else None
         self.undecodable = False
         self._run: list[bytes] = []
@@ -91,6 +96,8 @@ class HubSession(DatabentoLiveProtocol):
         self._end_run()
         if isinstance(record, dbn.SymbolMappingMsg):
             self._aggregator.map_instrument(record.instrument_id, record.stype_out_symbol)
+            if self._tape is not None:
+                self._tape.name(record.instrument_id, record.stype_out_symbol)
         elif isinstance(record, dbn.SystemMsg):
             self._system(record)
         elif isinstance(record, dbn.ErrorMsg):
@@ -105,13 +112,19 @@ class HubSession(DatabentoLiveProtocol):
     def _system(self, record: Any) -> None:
         if record.is_heartbeat():
             self._aggregator.heartbeat(record.ts_event)
+            if self._tape is not None:
+                self._tape.heartbeat(record.ts_event)
         elif record.code == dbn.SystemCode.REPLAY_COMPLETED:
             self._replays -= 1
             if self._replays == 0:
                 self._aggregator.end_replay()
+                if self._tape is not None:
+                    self._tape.end_replay()
 
     def _end_run(self) -> None:
         if self._run:
             trades = np.frombuffer(b"".join(self._run), dtype=TRADE)
             self._run = []
             self._aggregator.add(trades)
+            if self._tape is not None:
+                self._tape.add(trades)

@@ -92,6 +92,24 @@ class BusConfig:
     fsync: Literal["always", "everysec"] = "always"
 
 
+def _an_hour_at_least(_instance: object, _attribute: Any, value: Duration) -> None:
+    if value < Duration.parse("1h"):
+        raise ValueError(f"found {value}, expected at least 1h")
+
+
+@frozen
+class TapeConfig:
+    """The hub's record of what it received.
+
+    Attributes
+    ----------
+    keep
+        Event time after which its files are removed.
+    """
+
+    keep: Duration = field(default=RETENTION, validator=_an_hour_at_least)
+
+
 @frozen
 class HubConfig:
     """How trades become bars.
@@ -110,6 +128,8 @@ class HubConfig:
     frozen_after_s
         Seconds without any trade in an open market after which a connection that is otherwise alive is made anew;
         ``null`` never does that.
+    tape
+        What is kept of what was received; nothing for ``off``.
     """
 
     lateness_ms: int = field(default=250, validator=[validators.ge(0), validators.le(60_000)])
@@ -117,6 +137,7 @@ class HubConfig:
     fill_quiet_minutes: bool = False
     clock: Literal["wall", "tape"] = "wall"
     frozen_after_s: int | None = field(default=300, validator=_OPTIONAL_POSITIVE)
+    tape: TapeConfig | None = field(factory=TapeConfig)
 
 
 @frozen

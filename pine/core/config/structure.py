@@ -12,7 +12,7 @@ from pine.core.config.document import Path as Where
 from pine.core.config.document import Unset
 from pine.core.config.duration import Duration
 from pine.core.config.problems import unknown
-from pine.core.config.schema import StrategyConfig
+from pine.core.config.schema import StrategyConfig, TapeConfig
 from pine.core.config.secret import Secret
 from pine.core.errors import PineError
 
@@ -91,6 +91,7 @@ def make_converter() -> cattrs.Converter:
     converter.register_structure_hook_func(
         lambda kind: get_origin(kind) is not None and "Literal" in str(kind)[:15], literal
     )
+    _hook_tape(converter)
     default_strategy = converter.gen_structure_attrs_fromdict(StrategyConfig)
 
     def strategy(value: Any, kind: Any) -> Any:
@@ -100,6 +101,21 @@ def make_converter() -> cattrs.Converter:
 
     converter.register_structure_hook(StrategyConfig, strategy)
     return converter
+
+
+def _hook_tape(converter: cattrs.Converter) -> None:
+    default = converter.gen_structure_attrs_fromdict(TapeConfig)
+
+    def tape(value: Any, _type: Any) -> TapeConfig | None:
+        if isinstance(value, Unset) or value is None:
+            return TapeConfig()  # complained about already, or nothing set
+        if value is False or value == "off":  # without quotes, YAML reads off as false
+            return None
+        if not isinstance(value, dict):
+            raise TypeError(f"found {value!r}, expected off, or settings such as {{keep: 30d}}")
+        return default(value, TapeConfig)
+
+    converter.register_structure_hook(TapeConfig | None, tape)
 
 
 def _duration(value: Any, _type: Any) -> Duration:
