@@ -3,9 +3,9 @@
 import contextlib
 import fcntl
 import logging
-import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, Final
 
 import numpy as np
@@ -19,8 +19,8 @@ from pine.hub.clock import HubClock
 from pine.hub.dbn import Records
 from pine.hub.tapefiles import Feed, Part, TapeFolder
 
-MAX_WAITING: Final = 1024
-"""Batches that may wait to be written; a batch is what one read from the socket brought."""
+MAX_WAITING: Final = 1_000_000
+"""Trades that may wait to be written, 48 bytes each."""
 REACH_BACK: Final = NS_PER_HOUR
 """How far before the hub's own need the gateway is asked for what a killed hub did not come to write."""
 END_SECONDS: Final = 30.0
@@ -36,17 +36,12 @@ class _Begin:
     fresh: bool
 
 
-@frozen
-class _Named:
-    instrument_id: int
-    symbol: str
-
-
 @frozen(eq=False)
 class _Batch:
-    """Trades, with the time (ns) up to which a record's own time is believed."""
+    """Trades, what is new of what ids stand for, and the time (ns) up to which a record's own time is believed."""
 
     trades: Records
+    names: Mapping[int, str]
     believable: int
 
 
@@ -57,7 +52,62 @@ class _Passed:
     ts: int
 
 
-_Item = _Begin | _Named | _Batch | _Passed | None
+_Item = _Begin | _Batch | _Passed
+
+
+@define(eq=False)
+class _Waiting:
+    """What the hub has received and the thread has not taken."""
+
+    _items: deque[_Item] = field(factory=deque)
+    _changed: threading.Condition = field(factory=threading.Condition)
+    _over: bool = False
+    trades: int = 0
+
+    def put(self, item: _Item) -> bool:
+        """Add something; return whether there was room for its trades."""
+        count = len(item.trades) if isinstance(item, _Batch) else 0
+        with self._changed:
+            if count and self.trades and self.trades + count > MAX_WAITING:
+                return False
+            self.trades += count
+            self._items.append(item)
+            self._changed.notify()
+        return True
+
+    def end(self) -> None:
+        """Say that nothing more comes."""
+        with self._changed:
+            self._over = True
+            self._changed.notify()
+
+    def take(self) -> list[_Item]:
+        """Wait for something and return all there is, batches that follow each other joined; nothing at the end."""
+        with self._changed:
+            while not self._items and not self._over:
+                self._changed.wait()
+            items = list(self._items)
+            self._items.clear()
+            self.trades = 0
+        return _joined(items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+def _joined(items: Sequence[_Item]) -> list[_Item]:
+    joined: list[_Item] = []
+    run: list[_Batch] = []
+    for item in [*items, None]:
+        if run and not (isinstance(item, _Batch) and not item.names):
+            trades = np.concatenate([batch.trades for batch in run]) if len(run) > 1 else run[0].trades
+            joined.append(_Batch(trades, run[0].names, run[-1].believable))
+            run = []
+        if isinstance(item, _Batch):
+            run.append(item)
+        elif item is not None:
+            joined.append(item)
+    return joined
 
 
 class Tape:
@@ -82,10 +132,15 @@ class Tape:
         self._writer: _Writer | None = None
         if config.hub.tape is not None:
             self._writer = _Writer(TapeFolder(config.data_dir / "tape", feed, config.hub.tape.keep.ns))
-        self._items: queue.Queue[_Item] = queue.Queue(MAX_WAITING)
+        self._waiting = _Waiting()
         self._reached = 0
+        self._told_hour = 0
+        self._missed = 0
         self._hole = False
         self._live = False
+        self._fresh = True
+        self._names: dict[int, str] = {}
+        self._new_names: dict[int, str] = {}
 
     @property
     def state(self) -> str:
@@ -101,13 +156,12 @@ class Tape:
             yield
             return
         self._reached = self._writer.open()
-        thread = threading.Thread(target=self._writer.work, args=(self._items,), name="tape", daemon=True)
+        thread = threading.Thread(target=self._writer.work, args=(self._waiting,), name="tape", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            with contextlib.suppress(queue.Full):
-                self._items.put(None, timeout=END_SECONDS)
+            self._waiting.end()
             thread.join(END_SECONDS)
 
     def since(self, needed: int, earliest: int) -> int:
@@ -128,7 +182,10 @@ class Tape:
     def begin(self, floor: int) -> None:
         """Begin a connection that brings everything from `floor` (ns) on; from there it replaces what came before."""
         self._live = False
-        self._hole = not self._put(_Begin(floor, fresh=True))
+        self._fresh = True
+        self._names, self._new_names = {}, {}
+        self._missed = floor - 1
+        self._start(floor)
 
     def end_replay(self) -> None:
         """Take heartbeats for the passing of time from now on."""
@@ -136,41 +193,46 @@ class Tape:
 
     def name(self, instrument_id: int, symbol: str) -> None:
         """Take what an instrument id stands for."""
-        self._put(_Named(instrument_id, symbol))
+        self._names[instrument_id] = self._new_names[instrument_id] = symbol
 
     def heartbeat(self, ts: int) -> None:
         """Take the passing of time (ns)."""
-        if self._live and not self._hole and 0 < ts <= self._believable():
+        hour = (ts - HEARTBEAT_DOUBT) // NS_PER_HOUR
+        if self._live and not self._hole and hour > self._told_hour and ts <= self._believable():
+            self._told_hour = hour
             self._put(_Passed(ts - HEARTBEAT_DOUBT))
 
     def add(self, trades: Records) -> None:
         """Take a batch in the order in which it came; if the disk does not keep up it is left out of the tape."""
-        if self._writer is None:
+        if self._writer is None or not len(trades):
             return
         limit = self._believable()
         times = trades["ts_recv"].astype(np.int64)
         sound = times[(times > 0) & (times <= limit)]
-        reached = max(self._reached, int(sound.max()) if len(sound) else 0)
-        if self._hole and self._items.qsize() < MAX_WAITING // 2:
-            floor = reached - reached % NS_PER_MINUTE + NS_PER_MINUTE
-            self._hole = not self._put(_Begin(floor, fresh=False))
-        if not self._hole and self._put(_Batch(trades, limit)):
-            self._reached = reached
-        elif not self._hole:
-            self._hole = True
-            logger.error("tape: the disk does not keep up; left out", extra={"fields": {"from": isoformat(reached)}})
+        newest = int(sound.max()) if len(sound) else 0
+        if self._hole and self._waiting.trades < MAX_WAITING // 2:
+            self._start(self._missed - self._missed % NS_PER_MINUTE + NS_PER_MINUTE)
+        if not self._hole and self._put(_Batch(trades, self._new_names, limit)):
+            self._new_names = {}
+            self._reached = max(self._reached, newest)
+            self._told_hour = max(self._told_hour, newest // NS_PER_HOUR)
+            return
+        if not self._hole:
+            logger.error("tape: the disk does not keep up; left out", extra={"fields": {"from": isoformat(newest)}})
+        self._hole = True
+        self._missed = max(self._missed, newest)
+
+    def _start(self, floor: int) -> None:
+        """Begin anew."""
+        self._put(_Begin(floor, self._fresh))
+        self._hole = self._fresh = False
+        self._new_names = dict(self._names)
 
     def _believable(self) -> int:
         return int(self._clock.believable(np.array([self._reached]))[0])
 
     def _put(self, item: _Item) -> bool:
-        if self._writer is None:
-            return True
-        try:
-            self._items.put_nowait(item)
-        except queue.Full:
-            return False
-        return True
+        return self._writer is None or self._waiting.put(item)
 
 
 @define(eq=False)
@@ -201,10 +263,10 @@ class _Writer:
             self._fail(error)
             return 0
 
-    def work(self, items: "queue.Queue[_Item]") -> None:
-        """Write until there is a None; whatever goes wrong, go on."""
-        while (item := items.get()) is not None:
-            if not self._broken:
+    def work(self, waiting: _Waiting) -> None:
+        """Write until nothing more comes; whatever goes wrong, go on."""
+        while items := waiting.take():
+            for item in items if not self._broken else ():
                 self._guarded(lambda item=item: self._take(item))  # type: ignore[misc]
         self._guarded(lambda: self._finish(None))
         if self._lock is not None:
@@ -217,14 +279,12 @@ class _Writer:
             self._fail(error)
         except Exception:
             self.failing = self._broken = True
-            self._part = None
+            self._abandon()
             logger.exception("tape: nothing more is written")
 
     def _take(self, item: _Item) -> None:
         if isinstance(item, _Begin):
             self._begin(item)
-        elif isinstance(item, _Named):
-            self._name(item)
         elif isinstance(item, _Batch):
             self._add(item)
         elif isinstance(item, _Passed) and not self.failing and item.ts > self._reached:
@@ -243,43 +303,45 @@ class _Writer:
         return self.folder.recover()
 
     def _begin(self, item: _Begin) -> None:
-        self._floor, self._reached = item.floor, item.floor
+        self._floor, self._reached = item.floor, max(item.floor - 1, 0)
         if item.fresh:
             self._names.clear()
         if not self.failing:
             self._finish(None)
 
-    def _name(self, item: _Named) -> None:
-        known = self._names.get(item.instrument_id)
-        self._names[item.instrument_id] = item.symbol
-        if self.failing or known == item.symbol or self._part is None:
-            return
-        if known is not None:  # one file cannot say that an id stood for two symbols
-            self._finish(self._reached)
+    def _name(self, names: Mapping[int, str]) -> None:
+        if any(self._names.get(number, name) != name for number, name in names.items()) and self._part is not None:
+            self._finish(self._reached)  # one file cannot say that an id stood for two symbols
             self._floor = self._reached - self._reached % NS_PER_MINUTE + NS_PER_MINUTE
-        else:
-            self._part.name(item.instrument_id, item.symbol)
+        for number, name in names.items():
+            if self._part is not None and number not in self._names:
+                self._part.name(number, name)
+            self._names[number] = name
 
     def _add(self, batch: _Batch) -> None:
         """Write trades to the files of their hours; one that claims an impossible time stays where it stands."""
+        self._name(batch.names)
         times = batch.trades["ts_recv"].astype(np.int64)
         sound = np.where((times > 0) & (times <= batch.believable), times, 0)
         passed = np.maximum.accumulate(np.maximum(sound, self._reached))
         newest = int(passed[-1])
-        if self.failing:
-            self._try_again(newest)
-        if self.failing:
+        if self.failing and not self._may_try_again(newest):
             self._reached = newest
             return
         at = int(np.searchsorted(passed, self._floor)) if self._floor else 0
         if not self._floor and newest:
             self._floor = int(passed[0]) - int(passed[0]) % NS_PER_MINUTE
-        while at < len(passed):
-            part = self._part_for(int(passed[at]))
-            until = int(np.searchsorted(passed, part.limit))
-            part.add(batch.trades[at:until])
-            at = until
-        self._reached = newest
+        try:
+            while at < len(passed):
+                part = self._part_for(int(passed[at]))
+                until = int(np.searchsorted(passed, part.limit))
+                part.add(batch.trades[at:until])
+                at = until
+        finally:
+            self._reached = newest
+        if self.failing and self._part is not None:
+            self.failing = False
+            logger.warning("tape: is written again", extra={"fields": {"from": isoformat(self._floor)}})
 
     def _part_for(self, ts: int) -> Part:
         """Return the file of the hour that holds an instant; hours without a trade get one too."""
@@ -310,22 +372,25 @@ class _Writer:
             fields: dict[str, Any] = {"folder": str(self.folder.path), "why": error.strerror or str(error)}
             logger.error("tape: cannot be written; the hub goes on without it", extra={"fields": fields})
         self.failing = True
+        self._abandon()
+        self._retry_at = self._reached - self._reached % NS_PER_MINUTE + NS_PER_MINUTE
+
+    def _abandon(self) -> None:
+        """Leave the file as it is; it is completed when writing works again."""
         if self._part is not None:
             with contextlib.suppress(OSError):
                 self._part.close()
-            self._part = None
-        self._retry_at = self._reached - self._reached % NS_PER_MINUTE + NS_PER_MINUTE
+        self._part = None
 
-    def _try_again(self, newest: int) -> None:
-        """Take up writing with the next whole minute, if the disk lets us."""
+    def _may_try_again(self, newest: int) -> bool:
+        """Get ready to take up writing with the next whole minute, at most once for each."""
         if newest < self._retry_at:
-            return
+            return False
         try:
             self._recover()
         except OSError as error:
             self._reached = newest
             self._fail(error)
-            return
-        self.failing = False
-        self._floor = max(self._floor, newest - newest % NS_PER_MINUTE + NS_PER_MINUTE)
-        logger.warning("tape: is written again", extra={"fields": {"from": isoformat(self._floor)}})
+            return False
+        self._floor = max(self._floor, self._reached - self._reached % NS_PER_MINUTE + NS_PER_MINUTE)
+        return True
