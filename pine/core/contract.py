@@ -27,7 +27,7 @@ class SymbolKind(Enum):
     UNKNOWN = "unknown"
 
 
-@frozen(order=False)
+@frozen(order=False, cache_hash=True)
 class Contract:
     """One expiry of one root.
 

@@ -19,7 +19,7 @@ from pine.core.timeframe import NS_PER_DAY, NS_PER_MINUTE, NS_PER_MS
 from pine.core.times import isoformat, to_datetime
 from pine.hub.aggregator import HEARTBEAT_DOUBT, Aggregator, Closed
 from pine.hub.clock import TAPE_JUMP, TapeClock
-from pine.hub.dbn import TRADE, Header, Name, Records, read_header, read_records
+from pine.hub.dbn import TRADE, Header, Name, Records, read_ahead, read_header, read_records
 from pine.hub.root import Lead
 
 FAR: Final = 7 * NS_PER_DAY
@@ -29,6 +29,9 @@ STEP: Final = TAPE_JUMP - NS_PER_DAY
 Interval = tuple[int, int]
 """From, and up to but without, in ns since 1970."""
 OnBytes = Callable[[int], None]
+Int64 = NDArray[np.int64]
+_Timed = tuple[Records, Int64]
+"""Records, with the event time that was reached with each."""
 
 
 @frozen
@@ -265,8 +268,8 @@ class Builder:
         for symbol, seed in seeds.items():
             aggregator.seed(symbol, seed.minutes, seed.volume, (), floor)
         names = sorted({name for source in run.sources for name in source.names})
-        for batch in self._named(_merged(run.sources, self.on_bytes), names, aggregator):
-            yield from _quiet(aggregator, int(_times(batch)[0]), until)
+        for batch, first in self._named(_merged(run.sources, self.on_bytes), names, aggregator):
+            yield from _quiet(aggregator, first, until)
             if batch.dtype == TRADE:
                 aggregator.add(batch)
             else:
@@ -290,11 +293,12 @@ class Builder:
             leads=leads,
         )
 
-    def _named(self, batches: Iterator[Records], names: Sequence[Name], aggregator: Aggregator) -> Iterator[Records]:
-        """Yield batches, each after the names that hold in it are known; an id may stand for another one later."""
+    def _named(
+        self, batches: Iterator[_Timed], names: Sequence[Name], aggregator: Aggregator
+    ) -> Iterator[tuple[Records, int]]:
+        """Yield batches with their first times, after the names that hold then are known; ids are given anew."""
         following = 0
-        for batch in batches:
-            times = _times(batch)
+        for batch, times in batches:
             at = 0
             while at < len(batch):
                 first = int(times[at])
@@ -303,21 +307,20 @@ class Builder:
                     aggregator.table.add(name.instrument_id, name.symbol, max(name.begin, first))
                     following += 1
                 until = len(batch)
-                if following < len(names) and names[following].begin <= int(times[-1]):
-                    later = times[at:] >= names[following].begin
-                    until = at + int(np.argmax(later)) if later.any() else until
+                if following < len(names):
+                    until = max(at + 1, int(np.searchsorted(times, names[following].begin)))
                 yield from _without_jumps(batch[at:until], times[at:until])
                 at = until
 
 
-def _without_jumps(batch: Records, times: NDArray[np.int64]) -> Iterator[Records]:
+def _without_jumps(batch: Records, times: Int64) -> Iterator[tuple[Records, int]]:
     """Cut where so much time passes that the hub would not believe it without a word in between."""
     if int(times[-1]) - int(times[0]) < STEP:
-        yield batch
+        yield batch, int(times[0])
         return
     cuts = np.flatnonzero(np.diff(times) >= STEP) + 1
     for first, last in pairwise([0, *cuts.tolist(), len(batch)]):
-        yield batch[first:last]
+        yield batch[first:last], int(times[first])
 
 
 def _quiet(aggregator: Aggregator, until: int, end: int) -> Iterator[list[Closed]]:
@@ -327,7 +330,7 @@ def _quiet(aggregator: Aggregator, until: int, end: int) -> Iterator[list[Closed
         yield aggregator.advance()
 
 
-def _times(records: Records) -> NDArray[np.int64]:
+def _times(records: Records) -> Int64:
     """Return when records were received; bars stand where they begin."""
     name = "ts_recv" if records.dtype == TRADE else "ts_event"
     return np.ascontiguousarray(records[name]).astype(np.int64)
@@ -337,10 +340,11 @@ def _times(records: Records) -> NDArray[np.int64]:
 class _Stream:
     """Chunks of one file with the time up to which everything before them is out."""
 
-    source: Source
     chunks: Iterator[Records]
+    beyond: int
+    reached: int
     buffer: Records | None = None
-    keys: NDArray[np.int64] = field(factory=lambda: np.zeros(0, np.int64))
+    keys: Int64 = field(factory=lambda: np.zeros(0, np.int64))
 
     def fill(self) -> bool:
         """Make sure that there are records; return whether there are."""
@@ -348,11 +352,14 @@ class _Stream:
             chunk = next(self.chunks, None)
             if chunk is None:
                 return False
-            self.buffer = chunk
-            self.keys = np.maximum.accumulate(_times(chunk))
+            times = _times(chunk)
+            # A time beyond the file's end is no time: such a record stays where it stands.
+            self.buffer, self.keys = chunk, np.maximum.accumulate(np.where(times < self.beyond, times, 0))
+            np.maximum(self.keys, self.reached, out=self.keys)
+            self.reached = int(self.keys[-1])
         return True
 
-    def take(self, horizon: int) -> tuple[Records, NDArray[np.int64]]:
+    def take(self, horizon: int) -> _Timed:
         """Return the records up to a time; what follows stays."""
         assert self.buffer is not None
         count = int(np.searchsorted(self.keys, horizon, side="right"))
@@ -361,13 +368,13 @@ class _Stream:
         return taken
 
 
-def _merged(sources: Sequence[Source], on_bytes: OnBytes) -> Iterator[Records]:
-    """Yield the records of files in order of time; those of one file stay in its own order."""
+def _merged(sources: Sequence[Source], on_bytes: OnBytes) -> Iterator[_Timed]:
+    """Yield the records of files in order of time, with it; those of one file stay in its own order."""
     waiting = sorted(sources, key=lambda source: source.begin)
     running: list[_Stream] = []
     while waiting or running:
         if not running or (waiting and waiting[0].begin <= min(int(s.keys[-1]) for s in running)):
-            stream = _Stream(waiting[0], _chunks(waiting.pop(0), on_bytes))
+            stream = _stream(waiting.pop(0), on_bytes)
             running += [stream] if stream.fill() else []
             continue
         horizon = min(int(stream.keys[-1]) for stream in running)
@@ -377,14 +384,15 @@ def _merged(sources: Sequence[Source], on_bytes: OnBytes) -> Iterator[Records]:
         running = [stream for stream in running if stream.fill()]
 
 
-def _in_order(parts: Sequence[tuple[Records, NDArray[np.int64]]]) -> Records:
+def _in_order(parts: Sequence[_Timed]) -> _Timed:
     if len(parts) == 1:
-        return parts[0][0]
-    order = np.argsort(np.concatenate([keys for _, keys in parts]), kind="stable")
-    return np.concatenate([records for records, _ in parts])[order]
+        return parts[0]
+    keys = np.concatenate([keys for _, keys in parts])
+    order = np.argsort(keys, kind="stable")
+    return np.concatenate([records for records, _ in parts])[order], keys[order]
 
 
-def _chunks(source: Source, on_bytes: OnBytes) -> Iterator[Records]:
-    for piece in read_records(source.path, on_bytes):
-        if not isinstance(piece, Name):
-            yield piece
+def _stream(source: Source, on_bytes: OnBytes) -> _Stream:
+    pieces = read_records(source.path, on_bytes)
+    chunks = (piece for piece in pieces if not isinstance(piece, Name))
+    return _Stream(read_ahead(chunks), source.end + NS_PER_DAY, source.begin)

@@ -3,10 +3,13 @@
 Versions 1 to 3, plain or zstd, of one schema or mixed as a live session has them; memory stays that of a few chunks.
 """
 
+import contextlib
+import queue
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple, TypeVar
 
 import databento_dbn as dbn
 import numpy as np
@@ -34,6 +37,9 @@ _MAPPING: Final = 22
 _FIRST_LOOK: Final = 64
 _TYPES: Final = {0: TRADE, 32: OHLCV, 33: OHLCV}
 
+_AHEAD: Final = 2
+
+T = TypeVar("T")
 Records = NDArray[np.void]
 Intervals = Sequence[tuple[date, date, str]]
 """First day, day after the last, and the symbol that something stands for in between."""
@@ -188,6 +194,42 @@ def read_records(
         _header(path, rest)
     elif rest and not unfinished:
         raise DataError(f"{path}: found {len(rest)} bytes at the end that make no record, expected a complete file")
+
+
+def read_ahead(pieces: Iterator[T]) -> Iterator[T]:
+    """Yield what another thread reads and decompresses meanwhile; its errors are raised here."""
+    waiting: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(_AHEAD)
+    ended = threading.Event()
+
+    def put(piece: T | None, error: BaseException | None = None) -> None:
+        while not ended.is_set():
+            with contextlib.suppress(queue.Full):
+                waiting.put((piece, error), timeout=0.1)
+                return
+
+    def read() -> None:
+        try:
+            for piece in pieces:
+                put(piece)
+                if ended.is_set():
+                    return
+            put(None)
+        except Exception as error:  # noqa: BLE001  # raised by the one who reads
+            put(None, error)
+
+    thread = threading.Thread(target=read, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            piece, error = waiting.get()
+            if error is not None:
+                raise error
+            if piece is None:
+                return
+            yield piece
+    finally:
+        ended.set()
+        thread.join()
 
 
 @define

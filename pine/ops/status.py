@@ -268,6 +268,8 @@ def _problems(facts: dict[str, Any], option: str) -> Iterator[str]:
         yield f"the hub is not running: pine hub{option}"
     if hub["stale"]:
         yield f"no data for {span(hub['data_age_s'])} while the market is open"
+    if hub["running"] and hub["heartbeat"].get("tape") == "failing":
+        yield "the hub's tape cannot be written; look for tape: in its log, and at the disk"
     for name, strategy in facts["strategies"].items():
         courier = strategy["courier"]
         if strategy["enabled"] and not strategy["worker"]["running"]:

@@ -32,6 +32,7 @@ OPTIONS = {
     ],
     "archive": ["--once", "--json", "--config", "verify"],
     "archive verify": ["--json", "--config"],
+    "import": ["FILE", "--from", "--to", "--replace", "--json", "--config"],
     "orders": ["--strategy", "--json", "--config", "resolve"],
     "orders resolve": ["--posted", "--not-posted", "--who", "--config"],
     "status": ["--json", "--watch", "--config"],

@@ -252,11 +252,24 @@ def test_each_strategy_type_takes_its_own_parameters(load: Load) -> None:
     assert config.traded["b"]["ES"].params == BreakoutParams(entry_hours=30)
 
 
+@pytest.mark.parametrize("text", ["off", "false", '"off"', "${TAPE}"])
+def test_the_tape_can_be_switched_off(load, text: str) -> None:
+    assert load(f"hub:\n  tape: {text}\n", TAPE="off").hub.tape is None
+
+
+@pytest.mark.parametrize(("text", "keep"), [("", "30d"), ("  tape:\n", "30d"), ("  tape: {keep: 36h}\n", "36h")])
+def test_the_tape_is_kept_for_a_month_or_as_long_as_said(load, text: str, keep: str) -> None:
+    assert str(load(f"hub:\n  lateness_ms: 1\n{text}").hub.tape.keep) == keep
+
+
 # ---- mistakes, one at a time: text, then line, path and part of the message
 
 PAIR = "instruments:\n  ES:\nstrategies:\n  a:\n    type: ibs\n    instruments: [ES]\n"
 
 MISTAKES = {
+    "a tape that is kept too short": ("hub:\n  tape: {keep: 0d}\n", "2: hub.tape.keep: found 0d, expected at least 1h"),
+    "a tape without its word": ("hub:\n  tape: 30d\n", "2: hub.tape: found '30d', expected off, or settings"),
+    "a tape with another word": ("hub:\n  tape: {kep: 1d}\n", "2: hub.tape.kep: unknown setting; did you mean keep?"),
     "unknown section": ("hubs:\n  lateness_ms: 1\n", "1: hubs: unknown setting; did you mean hub?"),
     "unknown key": ("hub:\n  latenes_ms: 1\n", "2: hub.latenes_ms: unknown setting; did you mean lateness_ms?"),
     "unknown key, nothing near": ("hub:\n\n  zzz: 1\n", "3: hub.zzz: unknown setting, allowed: lateness_ms"),

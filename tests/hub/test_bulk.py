@@ -260,3 +260,17 @@ def test_what_is_too_much_for_memory_waits_on_disk(config, whole, tmp_path, monk
     import_files(config, [whole])
     for timeframe in Timeframe:
         assert in_order(archived(config, timeframe)) == in_order(LIVE[timeframe])
+
+
+def test_what_is_published_live_takes_the_place_of_imported_volumes_and_leads(config, whole) -> None:
+    import_files(config, [whole])
+    archive = Archive.of(config)
+    table = _volumes("ES")
+    part = archive.manifest(table).parts[0]
+    assert not part.content.sealed
+    (first, _), *_ = archive.volumes("ES")
+    archive.seal(table, part.slot, [(first, {b"volume": b'{"ESH4":1}'})])
+    assert next(archive.volumes("ES")) == (first, {b"volume": b'{"ESH4":1}'})
+    with pytest.raises(ArchiveDiffers):
+        archive.add_entries(table, [(first, {b"volume": b'{"ESH4":2}'})])
+    assert archive.manifest(table).parts[0].content.rows == part.content.rows
