@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pine.sandbox.market import write_market
+
 from .conftest import Shell
 
 
