@@ -150,12 +150,11 @@ def _known(config: "Config", client: "Client | None", symbol: str, reason: str, 
             return name
     if not known and reason:
         raise BusError(f"nothing is in the archive, and {reason}")
-    near = difflib.get_close_matches(symbol.upper(), sorted(known), n=3, cutoff=0.3) or sorted(known)
-    what = "no hub has registered" if client is not None else "the archive has nothing of"
-    raise UnknownSymbol(
-        f"{what} {symbol!r}; {'registered' if client is not None else 'there'} are: {', '.join(near) or 'none yet'}"
-        + (f" ({reason})" if reason else "")
-    )
+    near = difflib.get_close_matches(symbol.upper(), sorted(known), n=3, cutoff=0.3)
+    hint = f"did you mean {', '.join(near)}? " if near else ""
+    what, where = ("the archive has nothing of", "there") if client is None else ("no hub has registered", "registered")
+    why = f" ({reason})" if reason else ""
+    raise UnknownSymbol(f"{what} {symbol!r}; {hint}{where} are: {', '.join(sorted(known)) or 'none yet'}{why}")
 
 
 def _say_price(price: "Price") -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pine.cli.demo_view import View
 
 SEED = 7
-KILLS = 12
+KILLS = 15
 CHAOS = "chaos"
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -44,7 +44,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     metavar="DIR",
     help="Leave data, logs and pine.yaml in DIR, which must be new or empty.",
 )
-@click.option("--chaos", is_flag=True, help="Kill hub, workers, couriers and server on the way, and compare.")
+@click.option("--chaos", is_flag=True, help="Kill hub, archive, workers, couriers and server on the way, and compare.")
 @click.option("--kills", type=click.IntRange(1, 1000), default=KILLS, show_default=True, help="How many, with --chaos.")
 @click.option(
     "--chaos-seed", type=int, default=None, help="Chooses victims and moments; drawn and printed if left out."

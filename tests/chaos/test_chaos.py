@@ -15,24 +15,25 @@ from pine.sandbox.demo.chaos import make_plan
 from pine.sandbox.demo.contest import delivery_problems
 from pine.sandbox.faults import EARLY, LATE
 
-KILLS, DAYS = 12, 2
+KILLS, DAYS = 15, 2
 
 
 def test_a_run_with_kills_at_random_points_comes_to_what_an_undisturbed_one_comes_to(tmp_path: Path) -> None:
     seed = random.randrange(1 << 30)
     print(f"chaos seed {seed}")  # noqa: T201  # pytest shows it when the test fails
     facts = chaos(tmp_path / "run", KILLS, seed, DAYS)
-    assert facts["chaos"]["by_victim"] == {"server": 3, "hub": 3, "worker": 3, "courier": 3}
+    assert facts["chaos"]["by_victim"] == {"server": 3, "hub": 3, "archive": 3, "worker": 3, "courier": 3}
     assert facts["compared"]["1min"] > 5000
+    assert facts["compared"]["archive"] > 10_000
     assert sum(strategy["entries"] for strategy in facts["strategies"].values()) >= 15
 
 
 def test_the_same_seed_makes_the_same_plan_and_spreads_the_kills() -> None:
-    plan = make_plan(5, 40, ["a", "b"])
-    assert plan == make_plan(5, 40, ["a", "b"])
-    assert plan != make_plan(6, 40, ["a", "b"])
+    plan = make_plan(5, 50, ["a", "b"])
+    assert plan == make_plan(5, 50, ["a", "b"])
+    assert plan != make_plan(6, 50, ["a", "b"])
     kinds = Counter(strike.victim.split(":")[0] for strike in plan.strikes)
-    assert kinds == {"server": 10, "hub": 10, "worker": 10, "courier": 10}
+    assert kinds == {"server": 10, "hub": 10, "archive": 10, "worker": 10, "courier": 10}
     for kind, known in POINTS.items():
         held = {strike.point for strike in plan.strikes if strike.victim.startswith(kind)}
         assert held == {*known, None}

@@ -46,7 +46,7 @@ class Strike:
     Attributes
     ----------
     victim
-        Role: ``hub``, ``worker:NAME``, ``courier:NAME``, or ``server``.
+        Role: ``hub``, ``archive``, ``worker:NAME``, ``courier:NAME``, or ``server``.
     part
         Part of the tape, 0 to 1, that the victim must have come to.
     point
@@ -99,7 +99,7 @@ def make_plan(seed: int, kills: int, strategies: Sequence[str]) -> Plan:
         Names of the strategies that run.
     """
     chance = random.Random(seed)  # noqa: S311  # a plan, not a secret
-    roles = {SERVER: [SERVER], "hub": [keys.HUB]}
+    roles = {SERVER: [SERVER], "hub": [keys.HUB], "archive": [keys.ARCHIVE]}
     roles |= {kind: [f"{kind}:{name}" for name in strategies] for kind in ("worker", "courier")}
     counts = {kind: kills // len(roles) + (n < kills % len(roles)) for n, kind in enumerate(roles)}
     strikes = []
@@ -299,7 +299,7 @@ def _when(ns: int) -> str:
 def _process(role: str) -> str | None:
     """Return the name under which the stage has a process, if it started it itself."""
     kind, _, name = role.partition(":")
-    return {"hub": "hub", "worker": f"worker {name}"}.get(kind)
+    return {"hub": keys.HUB, "archive": keys.ARCHIVE, "worker": f"worker {name}"}.get(kind)
 
 
 def _pid(stage: Stage, role: str) -> int | None:

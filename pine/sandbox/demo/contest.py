@@ -10,11 +10,12 @@ import orjson
 from pine.bus.pauses import Holder
 from pine.core.timeframe import NS_PER_SECOND
 from pine.core.times import parse_time
+from pine.history.archive import Archive
 from pine.orders.entries import Intent
 from pine.orders.ledger import Deliveries, read_ledger
 from pine.sandbox.demo.chaos import Chaos, make_plan
 from pine.sandbox.demo.perform import Look, perform
-from pine.sandbox.demo.record import Record, differences, read_record
+from pine.sandbox.demo.record import Record, differences, read_archive, read_record
 from pine.sandbox.demo.stage import Stage
 from pine.sandbox.faults import SOUND
 
@@ -105,11 +106,14 @@ def _one(
     states: dict[str, State] = {}
 
     def keep(stage: Stage) -> None:
-        record.update(read_record(stage.client, stage.config, until or stage.tape_end))
+        end = until or stage.tape_end
+        record.update(read_record(stage.client, stage.config, end))
+        stage.seal()
+        record.update(read_archive(Archive.of(stage.config), end))
         for name in stage.strategies:
             states.update(_states(stage, name))
 
-    facts = perform(folder, tapes, speed, look, generated=generated, at_end=keep, chaos=chaos)
+    facts = perform(folder, tapes, speed, look, generated=generated, at_end=keep, chaos=chaos, seals=True)
     return facts, record, states
 
 

@@ -36,6 +36,7 @@ def perform(
     generated: bool = False,
     at_end: Look = lambda _: None,
     chaos: Chaos | None = None,
+    seals: bool = False,
 ) -> dict[str, Any]:
     """Run the whole system on tapes and return its facts.
 
@@ -55,6 +56,8 @@ def perform(
         Called once, when everything that follows from the tape is done and the processes still run.
     chaos
         What goes wrong on the way.
+    seals
+        Whether sessions are sealed into the archive on the way.
 
     Raises
     ------
@@ -71,7 +74,8 @@ def perform(
         fsync = "everysec" if chaos is None else "always"
         path = write_config(folder, roots, gateway_port, webhook, near=near, fsync=fsync)
         config = load_config(path, PARAMS)
-        with stage(folder, config, *stand_ins, environment=chaos.holder.environment if chaos else None) as running:
+        environment = chaos.holder.environment if chaos else None
+        with stage(folder, config, *stand_ins, environment=environment, seals=seals) as running:
             running.raise_curtain()
             _attend(running, look, chaos)
             look(running)

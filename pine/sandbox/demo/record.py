@@ -1,5 +1,6 @@
 """What must be the same in every run of one tape, whatever happened on the way."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from pine.bus import keys, streams
@@ -7,9 +8,14 @@ from pine.bus.client import Client
 from pine.core.config import Config
 from pine.core.errors import SandboxError
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, Timeframe
+from pine.core.times import to_ms
+from pine.history.archive import Archive
+from pine.history.manifest import Table
 
 PER_STRATEGY: Final = (keys.ledger, keys.flight)
 FENCE: Final = b"fence"
+PER_RUN: Final = ("deliveries", "controls")
+"""Tables whose entries are dated by the wall clock: each run has its own."""
 
 Record = dict[str, list[tuple[str, dict[bytes, bytes]]]]
 """Entries by key, in order, without the writers' tokens; a hash has its fields as ids."""
@@ -47,11 +53,39 @@ def read_record(client: Client, config: Config, until: int) -> Record:
     return record
 
 
+def read_archive(archive: Archive, until: int) -> Record:
+    """Return what the archive has of the sessions that ended before a time (ns), but for what each run has its own of.
+
+    Raises
+    ------
+    SandboxError
+        If a file is not what its manifest says.
+    """
+    wrong = archive.verify()
+    if wrong:
+        raise SandboxError(f"the archive is damaged: {wrong[0].path}: {wrong[0].what}, {len(wrong)} in all")
+    record: Record = {}
+    for table in archive.tables():
+        slots = [part.slot for part in archive.manifest(table).parts if part.slot.end < until]
+        if slots and table.kind not in PER_RUN:
+            record[f"archive:{table.path}"] = _rows(archive, table, slots[0].begin, slots[-1].end)
+    return record
+
+
+def _rows(archive: Archive, table: Table, begin: int, end: int) -> list[tuple[str, dict[bytes, bytes]]]:
+    if table.kind != "bars":
+        return [(identifier, _unfenced(fields)) for identifier, fields in archive.entries(table, begin, end)]
+    parts = dict(table.parts)
+    bars = archive.bars(parts["symbol"], Timeframe(parts["timeframe"]), begin, end)
+    return [(streams.entry_id(to_ms(bar.start)), {b"bar": bar.to_json()}) for bar in bars]
+
+
 def _entries(client: Client, name: str, last: str) -> list[tuple[str, dict[bytes, bytes]]]:
-    return [
-        (identifier, {key: value for key, value in fields.items() if key != FENCE})
-        for identifier, fields in streams.read_range(client, name, last=last)
-    ]
+    return [(identifier, _unfenced(fields)) for identifier, fields in streams.read_range(client, name, last=last)]
+
+
+def _unfenced(fields: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    return {key: value for key, value in fields.items() if key != FENCE}
 
 
 def differences(left: Record, right: Record) -> list[str]:

@@ -118,6 +118,8 @@ class Stage:
         The loaded configuration.
     environment
         What the processes have in their environment besides ours.
+    seals
+        Whether sessions are sealed into the archive on the way.
     """
 
     folder: Path
@@ -126,6 +128,7 @@ class Stage:
     broker: Child
     client: Client
     environment: Mapping[str, str] = field(factory=dict)
+    seals: bool = False
     children: dict[str, Child] = field(factory=dict)
     exit_codes: dict[str, int] = field(factory=dict)
     tape_end: int = 0
@@ -137,7 +140,7 @@ class Stage:
         return [name for name, setting in self.config.strategies.items() if setting.enabled]
 
     def start(self, name: str) -> None:
-        """Start ``hub`` or ``worker NAME``, for the first time or again."""
+        """Start ``hub``, ``archive`` or ``worker NAME``, for the first time or again."""
         arguments = ["-c", str(self.config.path), *name.split()]
         log = name.replace(" ", "-")
         self.children[name] = Child.start(log, arguments, self.folder, environment=self.environment)
@@ -165,6 +168,8 @@ class Stage:
             beat = keys.heartbeat(f"worker:{name}")
             self._await(lambda beat=beat: bool(self.client.exists(beat)), f"worker {name}")  # type: ignore[misc]
         self.start("hub")
+        if self.seals:
+            self.start(keys.ARCHIVE)
 
     def watermark(self) -> int:
         """Return the event time, in ns, up to which the hub has everything, or 0."""
@@ -217,6 +222,20 @@ class Stage:
         return bool(groups) and all(
             not g["pending"] and g["last-delivered-id"].decode() == streams.last_id(self.client, ledger) for g in groups
         )
+
+    def seal(self) -> None:
+        """End the process that seals, and seal what is left in one go.
+
+        Raises
+        ------
+        SandboxError
+            If that fails.
+        """
+        self.exit_codes[keys.ARCHIVE] = self.children.pop(keys.ARCHIVE).stop()
+        arguments = ["-c", str(self.config.path), keys.ARCHIVE, "--once"]
+        last = Child.start(f"{keys.ARCHIVE}-once", arguments, self.folder)
+        if last.process.wait():
+            last.check()
 
     def ring_down(self) -> None:
         """End everything in order: workers and their couriers, hub, stand-ins; the server is left to `stage`."""
@@ -291,12 +310,18 @@ def stop_all(children: Sequence[Child]) -> None:
 
 @contextlib.contextmanager
 def stage(
-    folder: Path, config: Config, gateway: Child, broker: Child, environment: Mapping[str, str] | None = None
+    folder: Path,
+    config: Config,
+    gateway: Child,
+    broker: Child,
+    environment: Mapping[str, str] | None = None,
+    *,
+    seals: bool = False,
 ) -> Iterator[Stage]:
     """Provide the server and, whatever happens, leave no process behind."""
     server = EmbeddedServer(config.data_dir)
     client = connect(config)
-    running = Stage(folder, config, gateway, broker, client, environment or {})
+    running = Stage(folder, config, gateway, broker, client, environment or {}, seals)
     try:
         yield running
     finally:
