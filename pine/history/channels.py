@@ -7,6 +7,7 @@ from attrs import frozen
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
+from pine.bus.cursors import acknowledged, read_cursors
 from pine.core.config import Config
 from pine.core.instruments import SPECS
 from pine.core.period import SessionRule
@@ -62,7 +63,7 @@ def find_channels(client: Client, config: Config) -> list[Channel]:
     def done(strategy: str) -> int:
         if strategy not in steps:
             # Control entries are booked at the last acknowledged step: a session is over only when that lies behind it.
-            steps[strategy] = acknowledged(client, strategy) * NS_PER_MS - 1
+            steps[strategy] = _done(client, strategy) * NS_PER_MS - 1
         return steps[strategy]
 
     found = []
@@ -95,16 +96,8 @@ def _channel(
     return None
 
 
-def acknowledged(client: Client, strategy: str) -> int:
+def _done(client: Client, strategy: str) -> int:
     """Return the step, in ms, after which a worker books what it is asked now; 0 if it never began."""
-    while True:
-        groups = client.xinfo_groups(keys.CLOCK) if client.exists(keys.CLOCK) else []
-        group = next((found for found in groups if found["name"].decode() == strategy), None)
-        if group is None:
-            return 0
-        if not group["pending"]:
-            return streams.ms_of(group["last-delivered-id"])
-        oldest = client.xpending(keys.CLOCK, strategy)["min"]
-        if oldest is not None:  # else it was acknowledged between the two looks
-            before = client.xrevrange(keys.CLOCK, max=f"({oldest.decode()}", count=1)
-            return streams.ms_of(before[0][0]) if before else 0
+    cursor = read_cursors(client, keys.CLOCK).get(strategy)
+    reached = None if cursor is None else acknowledged(client, keys.CLOCK, cursor)
+    return 0 if reached is None else reached[0]
