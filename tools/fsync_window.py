@@ -107,7 +107,7 @@ def measure(folder: Path, library: Path, fsync: str, seconds: float, rate: int, 
         began = time.monotonic()
         for n in range(1, int(seconds * rate) + 1):
             client.xadd(keys.CLOCK, {"prev": f"{n - 1}-0", "fence": "1"}, id=f"{n}-0")
-            time.sleep(max(0.0, began + n / rate - time.monotonic()))
+            time.sleep(max(0.0, began + n / rate - time.monotonic()))  # the rate is what is measured under
     finally:
         client.close()
         server.stop()

@@ -73,7 +73,7 @@ def _connect_embedded(server: embedded.EmbeddedServer, *, start: bool) -> Client
         except redis.RedisError as error:
             if not start or not is_away(error) or time.monotonic() > deadline:
                 raise BusError(f"the embedded server does not answer: {error}") from None
-            time.sleep(EMBEDDED_PAUSE)
+            time.sleep(EMBEDDED_PAUSE)  # a server that loads or was killed tells nobody when it answers
         else:
             return client
 
@@ -141,12 +141,15 @@ def patiently(action: Callable[[], T], config: Config, stop: threading.Event) ->
                 logger.warning("server away", extra={"fields": {"reason": str(error)}})
                 told = True
             if not stop.wait(AWAY_PAUSE):
-                revive(config)
+                revive(config, stop.is_set)
     return None
 
 
-def revive(config: Config) -> None:
-    """Start the embedded server again if it is gone; a server elsewhere is somebody else's to start."""
+def revive(config: Config, ending: Callable[[], bool] = lambda: False) -> None:
+    """Start the embedded server again if it is gone, and return when it answers or `ending` says to end.
+
+    A server elsewhere is somebody else's to start.
+    """
     if config.bus.url == "embedded":
         with contextlib.suppress(BusError, OSError):  # the caller waits and tries again anyway
-            embedded.EmbeddedServer(config.data_dir, config.bus.fsync).ensure()
+            embedded.EmbeddedServer(config.data_dir, config.bus.fsync).ensure(ending)

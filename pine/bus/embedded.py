@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from pine.core.errors import BusError
 MAX_SOCKET_PATH: Final = 100
 START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 30.0
+LOOK_SECONDS: Final = 0.02
 BINARY_VARIABLE: Final = "PINE_SERVER_BINARY"
 """Environment variable with the server program to run, as a path or a name on PATH."""
 
@@ -105,13 +107,18 @@ class EmbeddedServer:
         except redis.RedisError:
             return False
 
-    def ensure(self) -> None:
+    def ensure(self, ending: Callable[[], bool] = lambda: False) -> None:
         """Start it unless it runs, and return when it answers.
+
+        Parameters
+        ----------
+        ending
+            Whether the process that waits was asked to end.
 
         Raises
         ------
         BusError
-            If it does not come up; the message names its log.
+            If it does not come up, and the message names its log; or if the process is asked to end before.
         """
         if self._answers():
             return
@@ -131,7 +138,9 @@ class EmbeddedServer:
                 raise BusError(f"the embedded server ended at once (code {code}); see {self.folder / 'server.log'}")
             if time.monotonic() > deadline:
                 raise BusError(f"the embedded server does not answer; see {self.folder / 'server.log'}")
-            time.sleep(0.02)
+            if ending():
+                raise BusError("asked to end before the embedded server answers")
+            time.sleep(LOOK_SECONDS)  # a server that starts, perhaps another process's, tells nobody when it is ready
 
     def stop(self) -> bool:
         """Stop it, everything saved; return whether one was running."""
@@ -143,7 +152,7 @@ class EmbeddedServer:
         while self._locked():
             if time.monotonic() > deadline:
                 raise BusError(f"the embedded server (process {pid}) does not end; see {self.folder / 'server.log'}")
-            time.sleep(0.02)
+            time.sleep(LOOK_SECONDS)  # it may be no child of ours, and a lock can be waited for only without a deadline
         _STARTED[:] = [process for process in _STARTED if process.poll() is None]
         if self.socket.parent != self.folder.resolve():
             with contextlib.suppress(OSError):

@@ -68,7 +68,7 @@ def _pause(folder: Path, role: str, point: str) -> None:
     except FileNotFoundError:
         return
     while held.exists():
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)  # a file that goes tells nobody, and no test waits for longer than this
 
 
 class Holder:

@@ -70,8 +70,8 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
 
     check_strategy(config, name)
     config.strategies[name].webhook.reveal()
-    stop = stop_on_end()
     client = connect(config, start=not with_worker)
+    stop = stop_on_end()  # not before: until there is something to end in order, a request to end ends at once
     patience = AWAY_SECONDS if with_worker else math.inf
     lease = Lease.acquire(client, role(name), lambda h: click.echo(f"waiting for {h}", err=True), stop, patience)
     if lease is None:

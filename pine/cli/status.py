@@ -82,6 +82,6 @@ def _watch(config: "Config", option: str) -> int:
                 except (redis.RedisError, BusError) as error:
                     observer, code = None, WRONG
                     live.update(away(str(error)), refresh=True)
-                time.sleep(EVERY_SECONDS)
+                time.sleep(EVERY_SECONDS)  # the pace of the picture; Ctrl-C ends it
         except KeyboardInterrupt:
             return code

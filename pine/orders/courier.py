@@ -138,7 +138,7 @@ class Courier:
             logger.warning("server away", extra={"fields": {"reason": str(error)}})
         self.stop.wait(SERVER_PAUSE)
         if not self.with_worker:
-            revive(self.config)
+            revive(self.config, self.stop.is_set)
         elif since is not None and now - since > AWAY_SECONDS:
             raise BusError("the server stays away; the next worker starts another courier") from None
         return now if since is None else since
@@ -326,7 +326,7 @@ class Courier:
     def _await_server(self, error: redis.RedisError) -> None:
         """Wait a moment with an outcome in hand; not even a request to end makes it forgotten."""
         logger.warning("server away, an outcome waits", extra={"fields": {"reason": str(error)}})
-        time.sleep(SERVER_PAUSE)
+        time.sleep(SERVER_PAUSE)  # not `stop.wait`: once it is set that would not wait at all
         if not self.with_worker:
             revive(self.config)
 

@@ -1,12 +1,13 @@
 """The embedded server: what it acknowledged stays, and there is one of it, whatever is killed and whoever starts it."""
 
 import fcntl
+import math
 import os
 import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,12 @@ from redis import Redis
 
 from pine.bus import embedded as embedded_module
 from pine.bus import keys
-from pine.bus.connection import assert_fit, client_for, connect, revive
+from pine.bus.connection import assert_fit, client_for, connect, patiently, revive
 from pine.bus.embedded import BINARY_VARIABLE, MAX_SOCKET_PATH, EmbeddedServer
 from pine.core.config import BusConfig, Config
 from pine.core.errors import BusError, ServerUnfit
 
-from .waiting import children, ended, until
+from .waiting import DEADLINE_S, children, ended, until
 
 
 @pytest.fixture
@@ -232,6 +233,42 @@ def test_a_server_that_is_still_dying_is_replaced_once_it_is_gone(
     assert idle.is_running()
 
 
+def test_waiting_for_a_server_that_does_not_come_ends_when_the_process_is_asked_to_end(idle: EmbeddedServer) -> None:
+    """Somebody holds the data directory and answers nobody, such as a server that reads a large file."""
+    idle.folder.mkdir(parents=True)
+    answers = iter([False, False, True])
+    with (idle.folder / "lock").open("w") as held_by_another:
+        fcntl.flock(held_by_another, fcntl.LOCK_EX)
+        with pytest.raises(BusError, match="asked to end"):
+            idle.ensure(lambda: next(answers))
+    assert list(answers) == []
+
+
+def test_a_request_to_end_ends_the_wait_for_a_server_that_is_away(
+    idle: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(path=idle.data_dir / "pine.yaml", data_dir=idle.data_dir)
+    client = connect(config)
+    idle.stop()
+    stop, waits = threading.Event(), threading.Event()
+
+    def looks(_: EmbeddedServer) -> bool:
+        waits.set()
+        return False
+
+    monkeypatch.setattr(embedded_module, "START_TIMEOUT", math.inf)
+    monkeypatch.setattr(EmbeddedServer, "_answers", looks)
+    with (idle.folder / "lock").open("w") as held_by_another:
+        fcntl.flock(held_by_another, fcntl.LOCK_EX)
+        patient = threading.Thread(target=patiently, args=(client.ping, config, stop), daemon=True)
+        patient.start()
+        assert waits.wait(DEADLINE_S)
+        stop.set()
+        patient.join(DEADLINE_S)
+        assert not patient.is_alive()
+    client.close()
+
+
 def test_a_server_that_cannot_start_is_an_error_that_names_its_log(
     idle: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -436,8 +473,8 @@ def test_a_server_killed_while_somebody_connects_is_started_again(
     real = EmbeddedServer.ensure
     killed: list[int] = []
 
-    def ensure(self: EmbeddedServer) -> None:
-        real(self)
+    def ensure(self: EmbeddedServer, ending: Callable[[], bool] = lambda: False) -> None:
+        real(self, ending)
         if len(killed) < 2:
             killed.append(kill(self))
 

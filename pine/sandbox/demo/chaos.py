@@ -210,7 +210,7 @@ class Chaos:
     def _begin(self, stage: Stage, victim: Victim) -> None:
         point = victim.due[0].point
         if point is None:
-            time.sleep(self._chance.uniform(0.0, 0.05))  # anywhere between two looks
+            time.sleep(self._chance.uniform(0.0, 0.05))  # `look` comes at regular times, a kill at any
             self._kill(stage, victim, None)
             return
         self.holder.ask(victim.role, point)

@@ -109,7 +109,7 @@ def _attend(running: Stage, look: Look, chaos: Chaos | None) -> None:
         except redis.RedisError as error:
             if chaos is None or not is_away(error):
                 raise
-        time.sleep(LOOK_SECONDS if chaos is None else CHAOS_LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS if chaos is None else CHAOS_LOOK_SECONDS)  # the pace of the picture, and of chaos
 
 
 def generate(folder: Path, days: int, seed: int) -> Path:

@@ -269,7 +269,7 @@ class Stage:
                 raise SandboxError(
                     f"{what} does not come about within {START_SECONDS:.0f} s; see {self.folder / 'logs'}"
                 )
-            time.sleep(0.02)
+            time.sleep(0.02)  # heartbeats and leases are keys, which nobody can wait for
 
 
 def start_stand_ins(
