@@ -30,6 +30,9 @@ strategies:
   two: {type: ibs, starting_cash: 50000, instruments: [GC, ES, 6E], params: {bar_stop_bars: 3}}
 """
 
+STREAMS = (keys.CLOCK, keys.ledger("one"), keys.flight("one"))
+"""What hub and worker of strategy ``one`` write that must be the same in any run."""
+
 
 def configure(folder: Path, text: str = CONFIG) -> Config:
     """Write a configuration and load it."""
@@ -134,3 +137,16 @@ def record(client: Client, stream: str) -> list[tuple[str, dict[bytes, bytes]]]:
     """Return a stream without the writers' tokens."""
     found = streams.read_range(client, stream)
     return [(identifier, {k: v for k, v in fields.items() if k != b"fence"}) for identifier, fields in found]
+
+
+def written(client: Client) -> dict[str, list]:
+    """Return what `STREAMS` hold."""
+    return {stream: record(client, stream) for stream in STREAMS}
+
+
+def lags(client: Client) -> dict[str, int | None]:
+    """Return how many entries of each bar stream of strategy ``one`` its group has not been moved over."""
+    streams_of = [
+        f"market:{symbol}:{timeframe}" for symbol in ("ES", "GC") for timeframe in ("1min", "hourly", "daily")
+    ]
+    return {stream: streams.group_info(client, stream, "one")["lag"] for stream in streams_of}

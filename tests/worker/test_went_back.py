@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from market import Run, begin, closed_bars, configure, publish, record
+from market import Run, begin, closed_bars, configure, lags, publish, written
 from setback import go_back, reconnected, size_of
 
 from pine.bus import keys, streams
@@ -14,27 +14,6 @@ from pine.bus.lease import Lease
 from pine.core.config import Config
 from pine.core.errors import DataError, WentBack
 from pine.hub.publisher import Publisher
-
-STREAMS = (keys.CLOCK, keys.ledger("one"), keys.flight("one"))
-
-
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
-    """What hub and worker write over a server that never fails."""
-    from pine.bus.connection import client_for
-
-    folder = tmp_path_factory.mktemp("unbroken")
-    server = EmbeddedServer(folder / "data")
-    server.ensure()
-    client = client_for(server.url)
-    config = configure(folder)
-    run = begin(client, config, "one")
-    publish(client, config, closed_bars())
-    run.until_caught_up()
-    found = {stream: record(client, stream) for stream in STREAMS}
-    client.close()
-    server.stop()
-    return found
 
 
 def lives(client: Client, config: Config, first: Run, look: Callable[[int], None] = lambda _: None) -> int:
@@ -58,6 +37,18 @@ def lives(client: Client, config: Config, first: Run, look: Callable[[int], None
             count += 1
         else:
             return count
+
+
+def destroying(client: Client, stream: str, step: int) -> Callable[[int], None]:
+    """Return a look that removes the strategy's group from a stream after so many live steps, once."""
+    destroyed: list[int] = []
+
+    def look(done: int) -> None:
+        if done == step and not destroyed:
+            destroyed.append(client.xgroup_destroy(stream, "one"))  # type: ignore[attr-defined]
+            assert destroyed == [1]
+
+    return look
 
 
 @pytest.mark.parametrize(("torn", "after"), [(0, 1), (7, 40), (0, 400)])
@@ -90,7 +81,7 @@ def test_a_running_hub_and_worker_give_a_server_that_lost_its_newest_entries_all
 
     assert lives(client, config, first, look) == 2
     assert size == -1
-    assert {stream: record(client, stream) for stream in STREAMS} == unbroken
+    assert written(client) == unbroken
 
 
 def test_hub_and_worker_started_again_on_a_server_that_went_back_end_with_the_same_streams(
@@ -115,7 +106,7 @@ def test_hub_and_worker_started_again_on_a_server_that_went_back_end_with_the_sa
     first.source.lease.release()
     publish(client, config, closed[898:])  # a hub that resumes is replayed what the streams do not hold
     assert lives(client, config, begin(client, config, "one")) == 1
-    assert {stream: record(client, stream) for stream in STREAMS} == unbroken
+    assert written(client) == unbroken
 
 
 @pytest.mark.parametrize("step", [1, 500, 1003])
@@ -125,15 +116,8 @@ def test_a_cursor_destroyed_under_a_running_worker_costs_a_new_start_and_nothing
     config = configure(tmp_path)
     first = begin(client, config, "one")
     publish(client, config, closed_bars())
-    destroyed: list[int] = []
-
-    def look(done: int) -> None:
-        if done == step and not destroyed:
-            destroyed.append(client.xgroup_destroy(keys.CLOCK, "one"))  # type: ignore[attr-defined]
-
-    assert lives(client, config, first, look) == 2
-    assert destroyed == [1]
-    assert {stream: record(client, stream) for stream in STREAMS} == unbroken
+    assert lives(client, config, first, destroying(client, keys.CLOCK, step)) == 2
+    assert written(client) == unbroken
     for stream in (keys.CLOCK, "market:ES:1min", "market:GC:hourly", "market:GC:daily"):
         assert streams.group_info(client, stream, "one")["lag"] in (0, None)
 
@@ -148,7 +132,7 @@ def test_a_cursor_destroyed_between_two_lives_is_made_anew_after_the_last_step_o
     for stream in (keys.CLOCK, "market:ES:1min", "market:GC:daily"):
         client.xgroup_destroy(stream, "one")  # type: ignore[attr-defined]
     assert lives(client, config, begin(client, config, "one")) == 1
-    assert {stream: record(client, stream) for stream in STREAMS} == unbroken
+    assert written(client) == unbroken
     assert streams.group_info(client, "market:ES:1min", "one")["lag"] == 0
     assert streams.group_info(client, "market:GC:daily", "one")["lag"] == 0
 
@@ -159,14 +143,8 @@ def test_the_group_of_a_bar_stream_destroyed_under_a_running_worker_costs_a_new_
     config = configure(tmp_path)
     first = begin(client, config, "one")
     publish(client, config, closed_bars())
-    destroyed: list[int] = []
-
-    def look(done: int) -> None:
-        if done == 700 and not destroyed:
-            destroyed.append(client.xgroup_destroy("market:ES:1min", "one"))  # type: ignore[attr-defined]
-
-    assert lives(client, config, first, look) == 2
-    assert {stream: record(client, stream) for stream in STREAMS} == unbroken
+    assert lives(client, config, first, destroying(client, "market:ES:1min", 700)) == 2
+    assert written(client) == unbroken
 
 
 def test_a_warmed_up_strategy_shows_no_lag_when_caught_up(client: Client, tmp_path: Path) -> None:
@@ -175,9 +153,7 @@ def test_a_warmed_up_strategy_shows_no_lag_when_caught_up(client: Client, tmp_pa
     run = begin(client, config, "one")
     publish(client, config, closed_bars()[2000:])
     run.until_caught_up()
-    for symbol in ("ES", "GC"):
-        for timeframe in ("1min", "hourly", "daily"):
-            assert streams.group_info(client, f"market:{symbol}:{timeframe}", "one")["lag"] == 0
+    assert set(lags(client).values()) == {0}
 
 
 def test_consumers_of_earlier_tokens_do_not_pile_up(client: Client, tmp_path: Path) -> None:
