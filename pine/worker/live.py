@@ -282,7 +282,7 @@ class LiveSource:
             logger.warning("server away", extra={"fields": {"reason": str(error)}})
             self._recheck = True
             if not self.stop.wait(SERVER_PAUSE):
-                revive(self.config)
+                revive(self.config, self.stop.is_set)
             return None
 
     def _add_entry(self, clock_ms: int, n: int, entry: Entry) -> None:

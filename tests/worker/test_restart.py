@@ -1,5 +1,7 @@
 """A worker that ends at any step, in order or not, goes on as if nothing had happened."""
 
+import fcntl
+import math
 import os
 import signal
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 from market import begin, closed_bars, configure, lags, publish, record, written
 
-from pine.bus import keys, streams
+from pine.bus import embedded, keys, streams
 from pine.bus.client import Client
 from pine.bus.embedded import EmbeddedServer
 from pine.core.errors import DataError, Fenced
@@ -216,3 +218,28 @@ def test_a_server_killed_during_the_warm_up_costs_no_step(
 
     second.until(look)
     assert written(client) == unbroken
+
+
+def test_a_worker_that_is_asked_to_end_does_not_wait_for_a_server_that_is_away(
+    client: Client, server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure(tmp_path)
+    run = begin(client, config, "one")
+    publish(client, config, closed_bars()[:50])
+    run.until_caught_up()
+    server.stop()
+    looks = iter((False, True))
+
+    def look(_: EmbeddedServer) -> bool:
+        if next(looks):
+            run.stop.set()
+        return False
+
+    with monkeypatch.context() as patched, (server.folder / "lock").open("w") as held_by_another:
+        patched.setattr(embedded, "START_TIMEOUT", math.inf)
+        patched.setattr(EmbeddedServer, "_answers", look)
+        fcntl.flock(held_by_another, fcntl.LOCK_EX)
+        run.stop.clear()  # set when it had caught up
+        assert run.source.next() is None
+    assert list(looks) == []
+    server.ensure()
