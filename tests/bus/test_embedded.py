@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from waiting import DEADLINE_S, children, ended, until
 
 from pine.bus import embedded as embedded_module
 from pine.bus import keys
@@ -19,8 +20,6 @@ from pine.bus.connection import assert_fit, client_for, connect, patiently, revi
 from pine.bus.embedded import BINARY_VARIABLE, MAX_SOCKET_PATH, EmbeddedServer
 from pine.core.config import BusConfig, Config
 from pine.core.errors import BusError, ServerUnfit
-
-from .waiting import DEADLINE_S, children, ended, until
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 from redis import Redis
+from waiting import children, until
 
 from pine.bus import keys
 from pine.bus import lease as lease_module
@@ -14,8 +15,6 @@ from pine.bus.embedded import EmbeddedServer
 from pine.bus.lease import Lease, holder_name
 from pine.bus.writer import Writer
 from pine.core.errors import Fenced
-
-from .waiting import children, until
 
 ROLE = "worker:ibs_a"
 LONG_MS = 3_600_000

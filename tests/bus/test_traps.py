@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 from redis import Redis
+from waiting import until
 
 import pine
 from pine.bus import keys, streams
@@ -17,7 +18,6 @@ from pine.bus.writer import Writer
 from pine.core.errors import Conflict, DataError, WentBack
 
 from .proxy import LossyProxy
-from .waiting import until
 
 GROUP = "ibs_a"
 

@@ -5,14 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from books import Books, archive_at, seal, snapshot, sparse_market
 from market import configure, publish
+from waiting import DEADLINE_S, until
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
@@ -22,15 +22,6 @@ from pine.bus.pauses import POINTS, Holder
 from pine.core.bar import Bar
 from pine.core.timeframe import Timeframe
 from pine.history.archive import Archive, bars_table
-
-SECONDS = 40.0
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"did not happen in {SECONDS:g} s: {what}"
-        time.sleep(0.01)
 
 
 @contextmanager
@@ -50,7 +41,7 @@ def process(
 
 def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
     with process(folder, *arguments) as started:
-        out, err = started.communicate(timeout=SECONDS)
+        out, err = started.communicate(timeout=DEADLINE_S)
         return started.returncode, out, err
 
 
@@ -148,7 +139,7 @@ def test_the_process_seals_a_session_after_its_close_outlives_its_server_and_end
         until(lambda: archive.manifest(bars_table("ES", Timeframe.DAY)).sealed_until, "the rest is sealed")
         until(lambda: len(archive.bars("ES", Timeframe.DAY)) == 2, "both days are sealed")
         started.send_signal(signal.SIGTERM)
-        _, err = started.communicate(timeout=SECONDS)
+        _, err = started.communicate(timeout=DEADLINE_S)
     assert started.returncode == 0, err
     assert client.hgetall(keys.heartbeat(keys.ARCHIVE))[b"status"] == b"stopped"
     assert client.get(keys.lease(keys.ARCHIVE)) is None

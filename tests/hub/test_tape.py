@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from attrs import evolve
 from files import archived, configured, in_order, live_bars
-from house import END, House, at, house, kill, until
+from house import END, House, at, house, kill
+from waiting import until
 
 from pine.bus import keys, streams
 from pine.core.bar import Bar

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from attrs import define, field
+from waiting import DEADLINE_S, until
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
@@ -35,9 +36,6 @@ from pine.sandbox.gateway import Gateway
 from pine.sandbox.session import TICK_S, Session
 from pine.sandbox.tape import Tape
 from pine.strategies.catalog import PARAMS
-
-DEADLINE_S: Final = 90.0
-"""How long anything may take on a busy machine before a test gives up on it."""
 
 BEAT_S: Final = 2.0
 
@@ -78,14 +76,6 @@ def at(text: str) -> int:
 FIRST: Final = at("2024-03-03T23:00")
 END: Final = at("2024-03-04T23:01")
 """First minute and last step of the tape: one session, and a minute of the next."""
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    """Return as soon as a condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"did not happen in {DEADLINE_S:g} s: {what}"
-        time.sleep(0.02)
 
 
 @define

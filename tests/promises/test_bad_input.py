@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import orjson
-from house import END, HeldSession, at, house, log, until
+from house import END, HeldSession, at, house, log
+from waiting import until
 
 from pine.bus import keys
 from pine.sandbox import messages

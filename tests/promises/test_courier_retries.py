@@ -4,7 +4,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from house import House, house, kill, log, until
+from house import House, house, kill, log
+from waiting import until
 
 from pine.bus import keys, streams
 from pine.bus.writer import Writer

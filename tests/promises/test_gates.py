@@ -5,8 +5,9 @@ import signal
 from pathlib import Path
 
 import orjson
-from house import END, House, at, house, kill, log, until
+from house import END, House, at, house, kill, log
 from test_courier_retries import intent, owe, states
+from waiting import until
 
 from pine.bus import keys, streams
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_SECOND

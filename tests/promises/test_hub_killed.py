@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from house import END, at, house, kill, until
+from house import END, at, house, kill
+from waiting import until
 
 from pine.bus import keys
 from pine.core.timeframe import Timeframe

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import orjson
-from house import END, at, house, until
+from house import END, at, house
+from waiting import until
 
 from pine.bus import keys
 from pine.orders.entries import Control

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import redis
-from house import END, House, at, house, log, until
+from house import END, House, at, house, log
+from waiting import until
 
 from pine.bus import keys
 from pine.sandbox.demo.record import Record, differences

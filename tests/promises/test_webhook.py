@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import ANY_AGE, END, FIRST, House, house, log, until
+from house import ANY_AGE, END, FIRST, House, house, log
+from waiting import until
 
 from pine.bus import keys
 from pine.core.timeframe import NS_PER_HOUR

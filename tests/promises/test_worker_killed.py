@@ -4,7 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 import orjson
-from house import END, house, kill, until
+from house import END, house, kill
+from waiting import until
 
 from pine.bus import keys
 from pine.core.timeframe import NS_PER_MINUTE

@@ -2,11 +2,11 @@
 
 import os
 import signal
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import redis
+from waiting import until
 
 from pine.bus.client import Client
 from pine.bus.embedded import EmbeddedServer
@@ -25,9 +25,7 @@ def size_of(server: EmbeddedServer) -> int:
 def go_back(server: EmbeddedServer, size: int) -> None:
     """Let the server come back with its append-only file as it was at an earlier size."""
     os.kill(server.pid() or 0, signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while server._locked():
-        assert time.monotonic() < deadline, "the server does not die"
+    until(lambda: not server._locked(), "the server dies")
     os.truncate(_file(server), size)
     server.ensure()
 
