@@ -1,6 +1,7 @@
 """The base of all strategies: Backtrader underneath, one call per completed bar on top."""
 
 import traceback
+from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
@@ -39,7 +40,11 @@ class Surroundings(Protocol):
         ...
 
 
-class BaseStrategy(bt.Strategy):  # type: ignore[misc]
+class _StrategyMeta(type(bt.Strategy), ABCMeta):  # type: ignore[misc]
+    """Backtrader's own making of strategies, which knows abstract methods too."""
+
+
+class BaseStrategy(bt.Strategy, metaclass=_StrategyMeta):  # type: ignore[misc]
     """A strategy that pine can run live, again and in replay with the same outcome.
 
     A subclass declares the timeframes it reads and implements `on_bar`. Whatever it remembers must follow from
@@ -71,6 +76,6 @@ class BaseStrategy(bt.Strategy):  # type: ignore[misc]
         """Treat the first step with all feeds like any other."""
         self.next()
 
+    @abstractmethod
     def on_bar(self, bar: Bar) -> None:
         """Take one completed bar of a declared timeframe; decide here."""
-        raise NotImplementedError(f"{type(self).__name__} must implement on_bar")
