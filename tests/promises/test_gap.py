@@ -33,7 +33,7 @@ def test_the_hole_is_an_event_and_no_hour_or_day_over_it_is_published(
         desk.play(BACK)
         desk.published(BACK)
         assert hub.stop() == 0
-        assert "ERROR   hub.run gap: longer away than the gateway replays" in log(hub)
+        assert "gap: longer away than the gateway replays" in log(hub)
         hub = desk.start_at("hub", LATER + NS_PER_MINUTE)
         desk.play(LATER)
         desk.decided("one", LATER)
