@@ -10,12 +10,13 @@ import click
 
 from pine.cli.context import configuration, exits, print_json
 from pine.cli.options import Time, config_option
+from pine.cli.sources import running_streams, vendor
 
 if TYPE_CHECKING:
     from pine.bus.client import Client
     from pine.core.config import Config
     from pine.history.answer import Answer, History
-    from pine.history.historical import HistoricalSource, Price
+    from pine.history.historical import Price
 
 TOLD_HOLES: Final = 3
 
@@ -94,38 +95,17 @@ def _history(config: "Config", symbol: str, *, paying: bool) -> "Iterator[tuple[
     """Provide the history, the names of what it is made of, and the root; without the streams if no server runs."""
     from pine.history.answer import History
 
-    client, reason = _streams(config)
+    client, reason = running_streams(config)
     try:
         root = _known(config, client, symbol, reason, paying=paying)
         if reason:
             click.echo(f"note: {reason}; answered without the streams", err=True)
         names = ["archive"] if client is None else ["streams", "archive"]
-        history = History.of(config, client, _vendor(config) if paying else None)
+        history = History.of(config, client, vendor(config) if paying else None)
         yield history, [*names, "historical"] if paying else names, root
     finally:
         if client is not None:
             client.close()
-
-
-def _streams(config: "Config") -> "tuple[Client | None, str]":
-    """Return a connection to the server if it runs, else why there is none."""
-    from pine.bus.connection import connect
-    from pine.core.errors import BusError, ServerUnfit
-
-    try:
-        return connect(config, start=False), ""
-    except ServerUnfit:
-        raise
-    except BusError as error:
-        return None, str(error)
-
-
-def _vendor(config: "Config") -> "HistoricalSource":
-    from pine.history.historical import HistoricalSource
-    from pine.hub.lead import choose_lead
-
-    config.databento.api_key.reveal()
-    return HistoricalSource(config, choose_lead)
 
 
 def _known(config: "Config", client: "Client | None", symbol: str, reason: str, *, paying: bool) -> str:
@@ -143,7 +123,8 @@ def _known(config: "Config", client: "Client | None", symbol: str, reason: str, 
     from pine.history.archive import Archive
 
     registered = set() if client is None else {name.decode() for name in client.hkeys(keys.SYMBOLS)}
-    archived = {value for table in Archive.of(config).tables() for name, value in table.parts if name == "symbol"}
+    tables = [table for table in Archive.of(config).tables() if table.kind == "bars"]
+    archived = {value for table in tables for name, value in table.parts if name == "symbol"}
     known = registered | archived | (set(config.instruments) if paying else set())
     for name in (symbol, symbol.upper()):
         if name in known:

@@ -3,7 +3,7 @@
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TextIO
 
 _QUIET: Final = ("databento", "urllib3", "asyncio")
 
@@ -31,3 +31,21 @@ def set_up(level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def tell_warnings(name: str) -> None:
+    """Send the warnings of some modules to standard error, for a command that otherwise logs nothing."""
+    logger = logging.getLogger(name)
+    if not logger.handlers and not logging.getLogger().handlers:
+        handler = _Stderr(sys.stderr)
+        handler.setFormatter(EventFormatter())
+        handler.setLevel(logging.WARNING)
+        logger.addHandler(handler)

@@ -6,6 +6,7 @@ PineError
 ├── KeyRefused           Databento does not accept the API key
 ├── HistoryError         Databento Historical did not give what was asked
 │   ├── TooDear          it would cost more than the configuration allows
+│   ├── Unreachable      it does not answer, or puts off, however often it is asked
 │   └── Unresolved       it knows no instrument by that symbol in that time
 ├── ContractError        a symbol that cannot be read as a contract
 ├── DataError            bytes, records or files that cannot be what they claim
@@ -60,6 +61,10 @@ class HistoryError(PineError):
 
 class TooDear(HistoryError):
     """A question to Databento Historical that would cost more than the configuration allows."""
+
+
+class Unreachable(HistoryError):
+    """Databento Historical does not answer, or puts off whoever asks: asking for something else would not help."""
 
 
 class Unresolved(HistoryError):

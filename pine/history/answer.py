@@ -194,6 +194,10 @@ class History:
         wanted = self._look(symbol, timeframe, begin_ns, end_ns, paying=True).wanted
         return self.historical.price(symbol, wanted) if wanted and self.historical is not None else None
 
+    def holes(self, symbol: str, begin_ns: int, end_ns: int) -> tuple[Interval, ...]:
+        """Return where, between two times in ns, neither streams nor archive have all minutes of a root."""
+        return without([(begin_ns, end_ns)], self._covered(symbol, Timeframe.MINUTE))
+
     def _look(self, symbol: str, timeframe: Timeframe, begin: int | None, end: int | None, *, paying: bool) -> "_Look":
         """Return what is known without paying, and which minutes would have to be bought."""
         rule = self.rule(symbol)
@@ -212,10 +216,7 @@ class History:
         return look
 
     def _free(self, symbol: str, timeframe: Timeframe, within: Sequence[Interval]) -> Held:
-        found = [
-            source.held(symbol, timeframe, within) for source in (self.streams, self.archive) if source is not None
-        ]
-        return reduce(lambda one, other: _merged(one, other, timeframe), found, Held())
+        return together((self.streams, self.archive), symbol, timeframe, within)
 
     def _edges(self, symbol: str, timeframe: Timeframe, direct: Held, rule: SessionRule) -> Interval:
         """Return where what is known without paying begins and ends; an hour or day under way does not count."""
@@ -230,6 +231,18 @@ class History:
     def _covered(self, symbol: str, timeframe: Timeframe) -> list[Interval]:
         sources = [source for source in (self.streams, self.archive) if source is not None]
         return [interval for source in sources for interval in source.covered(symbol, timeframe)]
+
+
+def together(sources: Sequence[Source | None], symbol: str, timeframe: Timeframe, within: Sequence[Interval]) -> Held:
+    """Return what several sources have, those that are not at hand left out.
+
+    Raises
+    ------
+    SourcesDiffer
+        If two of them hold different bars of the same time.
+    """
+    found = [source.held(symbol, timeframe, within) for source in sources if source is not None]
+    return reduce(lambda one, other: _merged(one, other, timeframe), found, Held())
 
 
 @frozen

@@ -213,10 +213,7 @@ class HistoricalSource:
         begin, end = pieces[0].begin, pieces[-1].end
         budget = budget or self.budget()
         before = budget.spent
-        starts = _scheduled_sessions(begin, end, rule)
-        known = _contracts(symbol, leads)
-        volumes = self._volumes(symbol, starts, known, ranges, budget)
-        decided = self._decide(volumes, known, starts, rule)
+        starts, volumes, decided = self._leads(symbol, begin, end, leads, ranges, budget)
         parts = list(_lead_parts(pieces, decided, begin, end, rule, ranges))
         bars = [
             bar
@@ -239,6 +236,37 @@ class HistoricalSource:
             {start: {c.symbol: v for c, v in by.items()} for start, by in _by_session(volumes, rule).items()},
             spent,
         )
+
+    def leads(
+        self, symbol: str, begin: int, end: int, leads: Sequence[tuple[int, str]], budget: Budget
+    ) -> dict[int, str]:
+        """Return the lead contract of each session in a stretch of time, by session start, as `minutes` decides them.
+
+        Buys the volumes that this takes, unless all are among `leads` already; raises as `minutes` does.
+        """
+        ranges = self._vendor.ranges()
+        pieces = cover(MINUTE_SCHEMAS, ranges, begin, end)
+        if not pieces:
+            return dict(leads)
+        starts, _, decided = self._leads(symbol, pieces[0].begin, pieces[-1].end, leads, ranges, budget)
+        found = {start: lead for start in starts if (lead := lead_of(decided, start)) is not None}
+        return {start: lead.symbol for start, lead in found.items()}
+
+    def _leads(
+        self,
+        symbol: str,
+        begin: int,
+        end: int,
+        leads: Sequence[tuple[int, str]],
+        ranges: Mapping[str, tuple[int, int]],
+        budget: Budget,
+    ) -> tuple[list[int], dict[int, dict[Contract, int]], dict[int, Contract]]:
+        """Return the sessions of a stretch, the hourly volumes that were bought to decide leads, and the leads."""
+        rule = self._config.session_rule(symbol)
+        starts = _scheduled_sessions(begin, end, rule)
+        known = _contracts(symbol, leads)
+        volumes = self._volumes(symbol, starts, known, ranges, budget)
+        return starts, volumes, self._decide(volumes, known, starts, rule)
 
     def _volumes(
         self,

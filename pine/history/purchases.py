@@ -1,19 +1,23 @@
 """Minutes that are bought, and kept in the archive at once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
 
 from attrs import frozen
 
-from pine.core.bar import Bar
 from pine.core.errors import TooDear
 from pine.core.period import SessionRule, session, session_begin
-from pine.core.timeframe import Timeframe
+from pine.core.timeframe import NS_PER_DAY, Timeframe
 from pine.history.answer import Held
 from pine.history.archive import Archive
-from pine.history.historical import HistoricalSource, Price
+from pine.history.historical import Fetched, HistoricalSource, Price
 from pine.history.manifest import Interval, joined
+from pine.history.vendor import Budget
 
 Rule = Callable[[str], SessionRule]
+MONTH: Final = 30 * NS_PER_DAY
+"""What is bought before it is put into the archive: what a kill may lose."""
+
 Leads = Callable[[str], Mapping[int, str]]
 """Returns the contract that led a root, by start of session in ns, as far as it is known."""
 
@@ -44,10 +48,21 @@ class HistoricalBars:
         available = self.source.available() if timeframe is Timeframe.MINUTE else None
         return () if available is None else (available,)
 
-    def price(self, symbol: str, within: Sequence[Interval]) -> Price:
-        """Return what the minutes of some intervals would cost."""
+    def price(self, symbol: str, within: Sequence[Interval], leads: Mapping[int, str] | None = None) -> Price:
+        """Return what the minutes of some intervals would cost.
+
+        Parameters
+        ----------
+        symbol, within
+            Root, and intervals in ns.
+        leads
+            By session start, where `decide` was asked for them already; the price is exact then.
+        """
         prices = [
-            self.source.price(symbol, begin, end, self._known_leads(symbol, (begin, end))) for begin, end in within
+            self.source.price(
+                symbol, *interval, self._known_leads(symbol, interval) if leads is None else sorted(leads.items())
+            )
+            for interval in within
         ]
         return Price(sum(price.dollars for price in prices), all(price.exact for price in prices))
 
@@ -64,22 +79,66 @@ class HistoricalBars:
         if timeframe is not Timeframe.MINUTE:
             return Held()
         budget = self.source.budget()
-        if len(within) > 1:
-            price = self.price(symbol, within)
-            if price.exact and price.dollars > budget.ceiling:
-                raise TooDear(
-                    f"databento.max_cost_usd: found a price of {price} for {len(within)} holes of {symbol}, "
-                    f"expected at most ${budget.ceiling:.4f}; ask for a shorter time, or allow more"
-                )
-        bars: list[Bar] = []
-        covered = []
-        for interval in within:
-            found = self.source.minutes(symbol, *interval, self._known_leads(symbol, interval), budget)
+        found = list(self.buy(symbol, within, budget))
+        bars = tuple(bar for piece in found for bar in piece.bars)
+        covered = joined((piece.begin, piece.end) for piece in found)
+        return Held(covered, bars, "at Databento Historical", budget.spent)
+
+    def buy(
+        self, symbol: str, within: Sequence[Interval], budget: Budget, leads: Mapping[int, str] | None = None
+    ) -> Iterator[Fetched]:
+        """Buy the minutes of some intervals a month at a time, each kept before the next; raises as `held` does.
+
+        Parameters
+        ----------
+        symbol, within
+            Root, and intervals in ns.
+        budget
+            What may be spent.
+        leads
+            By session start, where `decide` was asked for them, and the price allowed, already.
+
+        Yields
+        ------
+        Fetched
+            What of each month there was; nothing for one of which there is nothing.
+        """
+        pieces = [piece for interval in within for piece in self._months(symbol, interval)]
+        if leads is None:
+            if len(pieces) > 1:
+                self._allow(symbol, len(within), self.price(symbol, within), budget)
+            leads = {
+                start: lead for interval in within for start, lead in self.decide(symbol, interval, budget).items()
+            }
+            if len(pieces) > 1:
+                self._allow(symbol, len(within), self.price(symbol, within, leads), budget)
+        for begin, end in pieces:
+            found = self.source.minutes(symbol, begin, end, sorted(leads.items()), budget)
             if found.begin < found.end:
-                self.archive.add_bars(symbol, timeframe, found.bars, found.begin, found.end, "historical")
-                covered.append((found.begin, found.end))
-                bars += found.bars
-        return Held(joined(covered), tuple(bars), "at Databento Historical", budget.spent)
+                self.archive.add_bars(symbol, Timeframe.MINUTE, found.bars, found.begin, found.end, "historical")
+                yield found
+
+    def _allow(self, symbol: str, holes: int, price: Price, budget: Budget) -> None:
+        """Refuse what is known to be too dear before the first of several pieces is bought."""
+        if price.exact and budget.spent + price.dollars > budget.ceiling:
+            raise TooDear(
+                f"databento.max_cost_usd: found a price of {price} for {holes} hole{'s' * (holes > 1)} of {symbol}, "
+                f"expected at most ${budget.ceiling - budget.spent:.4f}; ask for a shorter time, or allow more"
+            )
+
+    def decide(self, symbol: str, interval: Interval, budget: Budget) -> dict[int, str]:
+        """Return the leads of the sessions in an interval, by session start; buys volumes where they are not known."""
+        known = self._known_leads(symbol, interval)
+        return dict(known) | self.source.leads(symbol, *interval, known, budget)
+
+    def _months(self, symbol: str, interval: Interval) -> Iterator[Interval]:
+        """Cut an interval at the ends of sessions into what is kept at once."""
+        begin, end = interval
+        rule = self.rule(symbol)
+        while begin < end:
+            until = min(end, session(begin + MONTH - 1, rule).end)
+            yield begin, until
+            begin = until
 
     def _known_leads(self, symbol: str, interval: Interval) -> list[tuple[int, str]]:
         """Return leads that were decided, or that show in minutes of the same sessions bought before."""

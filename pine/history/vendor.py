@@ -17,7 +17,7 @@ from attrs import define, frozen
 from numpy.typing import NDArray
 
 from pine.core.config import DatabentoConfig
-from pine.core.errors import HistoryError, KeyRefused, TooDear, Unresolved
+from pine.core.errors import HistoryError, KeyRefused, TooDear, Unreachable, Unresolved
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from pine.core.times import isoformat, parse_time
 
@@ -253,8 +253,10 @@ class Vendor:
             If buying it again would cost more than the budget has left.
         Unresolved
             If the symbol stands for nothing in that time.
+        Unreachable
+            If nobody answers, or asking is to be put off.
         HistoryError
-            If it is refused, cannot be reached, or keeps coming incomplete.
+            If it is refused, or keeps coming incomplete.
         """
         request, reason = quote.request, ""
         for attempt in range(self._patience.downloads):
@@ -306,7 +308,7 @@ class Vendor:
                 reason = str(error)
                 if attempt + 1 < self._patience.attempts:
                     self._wait(what, reason, attempt + 1, error.wait)
-        raise HistoryError(f"databento: {what}: gave up after {self._patience.attempts} attempts, the last: {reason}")
+        raise Unreachable(f"databento: {what}: gave up after {self._patience.attempts} attempts, the last: {reason}")
 
     def _once(self, what: str, work: Callable[[Any], T]) -> T:
         import requests
@@ -317,7 +319,7 @@ class Vendor:
         except BentoHttpError as error:
             failure = self._judge(what, error)
         except requests.exceptions.SSLError as error:
-            failure = HistoryError(
+            failure = Unreachable(
                 f"databento: {what}: the certificate of {self._gateway} is not trusted ({self._hide(error)}); "
                 "REQUESTS_CA_BUNDLE names the file of another authority"
             )
@@ -349,7 +351,7 @@ class Vendor:
         except ValueError:
             return None
         if wait > self._patience.retry_after_s:
-            raise HistoryError(
+            raise Unreachable(
                 f"databento: {what}: found Retry-After {wait:g} s, expected at most "
                 f"{self._patience.retry_after_s:g} s; try again later"
             )

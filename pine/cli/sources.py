@@ -1,0 +1,95 @@
+"""What commands that ask for history share: streams if a server runs, Databento Historical, what a moment takes."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from pine.bus.client import Client
+    from pine.core.config import Config
+    from pine.history.historical import HistoricalSource
+
+
+def running_streams(config: "Config") -> "tuple[Client | None, str]":
+    """Return a connection to the server if it runs, else why there is none; starts none."""
+    from pine.bus.connection import connect
+    from pine.core.errors import BusError, ServerUnfit
+
+    try:
+        return connect(config, start=False), ""
+    except ServerUnfit:
+        raise
+    except BusError as error:
+        return None, str(error)
+
+
+@contextlib.contextmanager
+def streams(config: "Config") -> "Iterator[Client | None]":
+    """Provide a connection to the server if it runs; else a line on standard error says that none does."""
+    client, reason = running_streams(config)
+    try:
+        if reason:
+            click.echo(f"note: {reason}; answered without the streams", err=True)
+        yield client
+    finally:
+        if client is not None:
+            client.close()
+
+
+def vendor(config: "Config") -> "HistoricalSource":
+    """Return who sells; what is tried again is told on standard error.
+
+    Raises
+    ------
+    SecretMissing
+        If there is no key.
+    """
+    from pine.cli import logs
+    from pine.history.historical import HistoricalSource
+    from pine.hub.lead import choose_lead
+
+    config.databento.api_key.reveal()
+    logs.tell_warnings("pine.history")
+    return HistoricalSource(config, choose_lead)
+
+
+def roots(config: "Config", named: tuple[str, ...]) -> list[str]:
+    """Return configured roots, in capitals if only they are known, each once.
+
+    Raises
+    ------
+    UnknownSymbol
+        If one is not configured.
+    """
+    import difflib
+
+    from pine.core.errors import UnknownSymbol
+
+    found: dict[str, None] = {}
+    for name in named:
+        root = next((n for n in (name, name.upper()) if n in config.instruments), None)
+        if root is None:
+            near = difflib.get_close_matches(name.upper(), sorted(config.instruments), n=3, cutoff=0.3)
+            known = ", ".join(near or sorted(config.instruments)) or "none yet"
+            raise UnknownSymbol(f"instruments: found no {name!r} in {config.path}, expected one that is there: {known}")
+        found[root] = None
+    return list(found)
+
+
+@contextlib.contextmanager
+def progress() -> "Iterator[Progress | None]":
+    """Provide bars on standard error while a terminal looks on; otherwise nothing."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        yield shown
