@@ -6,6 +6,7 @@ import click
 
 from pine import __version__
 from pine.cli.archive import archive
+from pine.cli.audit import audit
 from pine.cli.backfill import backfill
 from pine.cli.bars import bars
 from pine.cli.demo import demo
@@ -36,7 +37,22 @@ def cli(config: Path | None) -> None:  # read from the context by the commands
     """
 
 
-for command in (demo, hub, worker, courier, status, bars, orders, archive, import_, backfill, trim, server, sandbox):
+for command in (
+    demo,
+    hub,
+    worker,
+    courier,
+    status,
+    bars,
+    orders,
+    archive,
+    import_,
+    backfill,
+    audit,
+    trim,
+    server,
+    sandbox,
+):
     cli.add_command(command)
 
 

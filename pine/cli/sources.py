@@ -49,13 +49,19 @@ def vendor(config: "Config") -> "HistoricalSource":
     SecretMissing
         If there is no key.
     """
-    from pine.cli import logs
     from pine.history.historical import HistoricalSource
     from pine.hub.lead import choose_lead
 
     config.databento.api_key.reveal()
-    logs.tell_warnings("pine.history")
+    tell_retries()
     return HistoricalSource(config, choose_lead)
+
+
+def tell_retries() -> None:
+    """Tell on standard error what is asked of Databento Historical again, and why."""
+    from pine.cli import logs
+
+    logs.tell_warnings("pine.history")
 
 
 def roots(config: "Config", named: tuple[str, ...]) -> list[str]:

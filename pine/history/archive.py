@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 Source = Literal["import", "historical"]
 """Where bars come from that no hub of ours published: somebody's files, Databento Historical."""
 
+BARS: Final = ("bars", "vendor_bars")
+"""Kinds of tables of bars: those that a root had, and those that Databento has of a contract, to compare with."""
+
 EARLIEST: Final = -(1 << 62)
 LATEST: Final = 1 << 62
 
@@ -98,7 +101,11 @@ class Archive:
 
         Whether a time without bars was quiet or is missing, `covered` says.
         """
-        return tables.frame_bars(symbol, timeframe, self.frame(bars_table(symbol, timeframe), begin, end))
+        return self.bars_of(bars_table(symbol, timeframe), begin, end)
+
+    def bars_of(self, table: Table, begin: int = EARLIEST, end: int = LATEST) -> list[Bar]:
+        """Return the bars of a table that start in ``begin <= t < end`` (ns), in order."""
+        return tables.frame_bars(*_bars_of(table), self.frame(table, begin, end))
 
     def covered(self, symbol: str, timeframe: Timeframe) -> list[Interval]:
         """Return the intervals, in ns, of which the archive holds every bar that there was, in order.
@@ -106,8 +113,12 @@ class Archive:
         A session, or an hour, without trades is covered; a hole that a ``gap`` or ``reset`` left is not, nor is an
         hour or day that the hole made impossible.
         """
-        parts = self.manifest(bars_table(symbol, timeframe)).parts
-        return list(joined(interval for part in parts for interval in self._present(part).covered))
+        return self.covered_of(bars_table(symbol, timeframe))
+
+    def covered_of(self, table: Table, *, sealed: bool = False) -> list[Interval]:
+        """Return the intervals, in ns, that a table covers, in order; `sealed`: of sessions sealed from streams."""
+        found = [self._present(part) for part in self.manifest(table).parts]
+        return list(joined(i for content in found if content.sealed or not sealed for i in content.covered))
 
     def volumes(self, symbol: str, begin: int = EARLIEST, end: int = LATEST) -> Iterator[streams.Entry]:
         """Yield the entries of a root's volume stream, minute by minute."""
@@ -242,6 +253,7 @@ class Archive:
         end: int,
         source: Source,
         *,
+        table: Table | None = None,
         replace: bool = False,
         dry: bool = False,
     ) -> Added:
@@ -260,6 +272,8 @@ class Archive:
             The interval of which they are all there were, in ns.
         source
             Where they come from; kept with each bar.
+        table
+            Where they belong, if not to the bars that a symbol had.
         replace
             Whether to put them in the place of different ones.
         dry
@@ -273,7 +287,7 @@ class Archive:
             If a bar is of another symbol or timeframe, out of order or out of the interval.
         """
         _check(symbol, timeframe, bars, begin, end, source)
-        table = bars_table(symbol, timeframe)
+        table = table or bars_table(symbol, timeframe)
         edits: list[_Edit] = []
         total = Added()
         starts = [bar.start for bar in bars]
@@ -292,7 +306,14 @@ class Archive:
                 self._write(self.manifest(table), edits)
         return total
 
-    def add_entries(self, table: Table, entries: Sequence[streams.Entry], *, dry: bool = False) -> Added:
+    def add_entries(
+        self,
+        table: Table,
+        entries: Sequence[streams.Entry],
+        covered: Sequence[Interval] = (),
+        *,
+        dry: bool = False,
+    ) -> Added:
         """Add volumes or leads from elsewhere, as their stream would have them.
 
         What is there already, equal, is left alone. When a session is sealed from the streams, what was published
@@ -304,6 +325,8 @@ class Archive:
             Volumes or leads of a symbol.
         entries
             In order of their ids.
+        covered
+            Of which time, in ns, they are all that there was; of sessions without any nothing is kept.
         dry
             Whether only to compare, and write nothing.
 
@@ -331,7 +354,10 @@ class Archive:
                 added = frame.height - before.rows
                 total = total.plus(Added(added, until - at - added))
                 content = evolve(
-                    _content(table, frame), sealed=before.sealed, sealed_to=before.sealed_to, covered=before.covered
+                    _content(table, frame),
+                    sealed=before.sealed,
+                    sealed_to=before.sealed_to,
+                    covered=joined([*before.covered, *clipped(covered, slot.begin, slot.end)]),
                 )
                 edits.append(self._edit(slot, before if known else None, content, frame))
                 manifest = manifest.with_parts([edits[-1].part])
@@ -394,14 +420,14 @@ class Archive:
     def _frame(self, table: Table, entries: Sequence[streams.Entry]) -> "pl.DataFrame":
         if not entries:
             return _empty(table)
-        if table.kind == "bars":
+        if table.kind in BARS:
             return tables.bars_of_entries(*_bars_of(table), entries)
         return CODECS[table.kind].frame(table.path, entries)
 
     def _merged(self, table: Table, slot: Slot, frame: "pl.DataFrame", *, yielding: bool = False) -> "pl.DataFrame":
         """Return a session's rows with those of its file, which may have to yield where they differ."""
         there = self._read(table, slot)
-        if table.kind == "bars":
+        if table.kind in BARS:
             symbol, timeframe = _bars_of(table)
             return _merged_bars(
                 table, tables.frame_rows(symbol, timeframe, there), tables.frame_rows(symbol, timeframe, frame)
@@ -491,7 +517,7 @@ class Archive:
                     listed.add(part.slot.file)
                     on_file(part.slot.file)
                     found += [Difference(part.slot.file, what) for what in self._wrong(manifest.table, part)]
-        for kind in ("bars", *CODECS):
+        for kind in (*BARS, *CODECS):
             found += [
                 Difference(path, "is not listed in its manifest; pine archive --once seals it again")
                 for path in self.store.find(kind)
@@ -527,17 +553,22 @@ def bars_table(symbol: str, timeframe: Timeframe) -> Table:
     return Table("bars", (("symbol", symbol), ("timeframe", timeframe.value)))
 
 
+def vendor_bars_table(symbol: str, contract: str) -> Table:
+    """Return the table of the minutes that Databento has of a contract, to compare with; never a root's record."""
+    return Table("vendor_bars", (("symbol", symbol), ("contract", contract), ("timeframe", "1min")))
+
+
 def _bars_of(table: Table) -> tuple[str, Timeframe]:
     parts = dict(table.parts)
     return parts["symbol"], Timeframe(parts["timeframe"])
 
 
 def _time_column(table: Table) -> str:
-    return "timestamp" if table.kind == "bars" else CODECS[table.kind].time
+    return "timestamp" if table.kind in BARS else CODECS[table.kind].time
 
 
 def _empty(table: Table) -> "pl.DataFrame":
-    return tables.bars_frame([]) if table.kind == "bars" else CODECS[table.kind].frame(table.path, [])
+    return tables.bars_frame([]) if table.kind in BARS else CODECS[table.kind].frame(table.path, [])
 
 
 def _columns(table: Table) -> list[str]:
@@ -550,7 +581,7 @@ def _content(table: Table, frame: "pl.DataFrame") -> Content:
 
     if not frame.height:
         return Content()
-    if table.kind != "bars":
+    if table.kind not in BARS:
         return Content(frame.height, frame["id"][0], frame["id"][-1])
     starts = frame["timestamp"].cast(pl.Int64)
     sources = dict(Counter(frame["source"].to_list()))

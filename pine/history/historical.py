@@ -237,6 +237,19 @@ class HistoricalSource:
             spent,
         )
 
+    def volumes(self, symbol: str, begin: int, end: int, budget: Budget) -> dict[int, dict[Contract, int]]:
+        """Return what each outright of a root traded, by hour; less where data begins later; raises as `minutes`."""
+        return self._hours(symbol, begin, end, self._vendor.ranges(), budget)
+
+    def volumes_price(self, symbol: str, begin: int, end: int) -> Price:
+        """Return what `volumes` costs; raises as it does."""
+        parts = self._hour_parts(symbol, begin, end, self._vendor.ranges())
+        return Price(self._cost(parts, self._config.session_rule(symbol)))
+
+    def choose(self, volumes: Mapping[Contract, int], current: Contract | None) -> Contract | None:
+        """Return the lead after a session, as the hub chooses it."""
+        return self._choose(volumes, current)
+
     def leads(
         self, symbol: str, begin: int, end: int, leads: Sequence[tuple[int, str]], budget: Budget
     ) -> dict[int, str]:

@@ -23,7 +23,8 @@ class Table:
     Attributes
     ----------
     kind
-        ``bars``, ``volumes``, ``leads``, ``events``, ``clock``, ``ledgers``, ``flights``, ``deliveries``, ``controls``.
+        ``bars``, ``volumes``, ``leads``, ``events``, ``clock``, ``ledgers``, ``flights``, ``deliveries``, ``controls``;
+        ``vendor_bars`` and ``vendor_volumes`` for what was bought to compare with.
     parts
         What its folder says besides, as ``(("symbol", "ES"), ("timeframe", "1min"))``.
     """

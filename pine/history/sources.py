@@ -1,4 +1,4 @@
-"""The two places that hold bars and cost nothing, each saying what it covers and what it holds."""
+"""The places that hold bars and cost nothing, each saying what it covers and what it holds."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -8,13 +8,14 @@ from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.core.bar import Bar
 from pine.core.errors import DataError
-from pine.core.period import SessionRule, session, session_begin
+from pine.core.period import SessionRule, period, session, session_begin
 from pine.core.timeframe import NS_PER_MS, Timeframe
 from pine.core.times import to_ms
+from pine.history import tables
 from pine.history.answer import Held
-from pine.history.archive import Archive
+from pine.history.archive import Archive, bars_table
 from pine.history.coverage import complete, holes, seen
-from pine.history.manifest import Interval, common, joined
+from pine.history.manifest import Interval, common, joined, without
 
 Rule = Callable[[str], SessionRule]
 
@@ -105,6 +106,49 @@ class ArchiveBars:
         covered = common(self.covered(symbol, timeframe), within)
         bars = tuple(bar for begin, end in joined(within) for bar in self.archive.bars(symbol, timeframe, begin, end))
         return Held(covered, bars, "in the archive")
+
+    def leads(self, symbol: str) -> dict[int, str]:
+        """Return the contract that led a root, by start of session in ns."""
+        return self.archive.leads(symbol)
+
+
+@frozen
+class SealedBars:
+    """What the archive has of what a hub published; what was imported or bought is none of it.
+
+    Parameters
+    ----------
+    archive
+        Holds both, each bar with where it came from.
+    rule
+        Returns the sessions of a root.
+    """
+
+    archive: Archive
+    rule: Rule
+
+    def covered(self, symbol: str, timeframe: Timeframe) -> tuple[Interval, ...]:
+        """Return where a hub published everything that there was."""
+        return tuple(self.archive.covered_of(bars_table(symbol, timeframe), sealed=True))
+
+    def held(self, symbol: str, timeframe: Timeframe, within: Sequence[Interval]) -> Held:
+        """Return what a hub published; the time of a bar that came from elsewhere is not covered."""
+        import polars as pl
+
+        table, rule = bars_table(symbol, timeframe), self.rule(symbol)
+        bars: list[Bar] = []
+        elsewhere: list[Interval] = []
+        for begin, end in joined(within):
+            rows = self.archive.frame(table, begin, end)
+            bars += tables.frame_bars(symbol, timeframe, rows.filter(pl.col("source") == tables.LIVE))
+            others = tables.frame_bars(symbol, timeframe, rows.filter(pl.col("source") != tables.LIVE))
+            elsewhere += [period(timeframe, bar.start, rule) for bar in others]
+        covered = without(common(self.covered(symbol, timeframe), within), elsewhere)
+        return Held(covered, tuple(bars), "in the archive")
+
+    def sealed_until(self, symbol: str) -> int | None:
+        """Return the end, in ns, of the latest session of a root that was sealed."""
+        return self.archive.manifest(bars_table(symbol, Timeframe.MINUTE)).sealed_until
 
     def leads(self, symbol: str) -> dict[int, str]:
         """Return the contract that led a root, by start of session in ns."""

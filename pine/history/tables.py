@@ -256,6 +256,7 @@ def _named(*names: str, kind: str = "String") -> dict[str, tuple[str, tuple[str,
 
 CODECS: Final[Mapping[str, Codec]] = {
     "volumes": Codec("timestamp", "volume", columns=_named("total", kind="Int64"), derived=_with_total),
+    "vendor_volumes": Codec("timestamp", "volume", columns=_named("total", kind="Int64"), derived=_with_total),
     "leads": Codec("session", "contract", payload=False),
     "events": Codec("step", "event", columns=_named("kind", "symbol")),
     "clock": Codec("step", "prev", payload=False),
@@ -277,4 +278,4 @@ CODECS: Final[Mapping[str, Codec]] = {
     ),
     "controls": Codec("time", None),
 }
-"""Every kind of table but ``bars``."""
+"""Every kind of table but those of bars."""

@@ -1,0 +1,96 @@
+"""How an audit looks on a terminal: a line per root, what has to be known, the first differences."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from pine.cli.columns import fits
+from pine.cli.status_view import console
+from pine.core.timeframe import Timeframe
+from pine.core.times import to_datetime
+from pine.history.audit import Mismatch, Report
+
+TOLD: Final = 20
+_MARKS: Final = {"equal": "✓ equal", "different": "✗ different", "not compared": "– not compared"}
+_STYLES: Final = {"equal": "green", "different": "bold red", "not compared": "yellow"}
+
+
+def show(day: date, reports: Sequence[Report]) -> None:
+    """Print everything."""
+    screen = console()
+    screen.print(_verdicts(day, reports, screen.width))
+    for report in reports:
+        for text in [report.reason, *report.notes]:
+            if text:
+                _line(screen, f"{report.symbol}: {text}")
+    found = [(report.symbol, mismatch) for report in reports for mismatch in report.mismatches]
+    if found:
+        screen.print(_differences(found[:TOLD], screen.width))
+    if len(found) > TOLD:
+        _line(screen, f"{len(found) - TOLD:,} more of {len(found):,} differences: --csv FILE or --json has all")
+    cost = sum(report.cost for report in reports)
+    if cost:
+        _line(screen, f"bought for ${cost:.4f}")
+
+
+def _line(screen: Console, text: str) -> None:
+    screen.print(text, soft_wrap=True, markup=False)
+
+
+def _verdicts(day: date, reports: Sequence[Report], width: int) -> Table:
+    wide = _verdict_table(day, reports, short=False)
+    return wide if fits(wide, width) else _verdict_table(day, reports, short=True)
+
+
+def _verdict_table(day: date, reports: Sequence[Report], *, short: bool) -> Table:
+    """Return a line per root: recorded and vendor's bars of each length, how many are equal, contracts traded."""
+    table = Table(box=SIMPLE, title=f"session {day}", title_justify="left", padding=(0, 1))
+    table.add_column("root", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    lengths = (Timeframe.MINUTE,) if short else tuple(Timeframe)
+    if not short:
+        table.add_column("contract", no_wrap=True)
+    for timeframe in lengths:
+        table.add_column({"1min": "minutes", "hourly": "hours", "daily": "days"}[timeframe.value], justify="right")
+    if not short:
+        table.add_column("volume", justify="right")
+    table.add_column("differences", justify="right")
+    for report in reports:
+        cells = []
+        for timeframe in lengths:
+            count = report.counts.get(timeframe)
+            cells.append("" if count is None else f"{count.equal:,} of {max(count.recorded, count.vendor):,}")
+        volume = "" if not report.counts else f"{report.volume[0]:,} of {report.volume[1]:,}"
+        verdict = f"[{_STYLES[report.verdict]}]{_MARKS[report.verdict]}[/]"
+        contract, traded = ([], []) if short else ([report.contract], [volume])
+        table.add_row(report.symbol, verdict, *contract, *cells, *traded, f"{len(report.mismatches):,}")
+    return table
+
+
+def _differences(found: Sequence[tuple[str, Mismatch]], width: int) -> Table:
+    table = Table(box=SIMPLE, padding=(0, 1))
+    for name in ("root", "bars", "time (UTC)", "what", "field"):
+        table.add_column(name, no_wrap=width >= 80)  # narrower terminals break words
+    table.add_column("recorded", justify="right")
+    table.add_column("vendor", justify="right")
+    for symbol, one in found:
+        table.add_row(
+            symbol,
+            one.timeframe.value,
+            f"{to_datetime(one.start):%m-%d %H:%M}",
+            one.kind + (" (late?)" if one.late else ""),
+            "volume" if one.field == "bar" else one.field,
+            _value(one.recorded),
+            _value(one.vendor),
+        )
+    return table
+
+
+def _value(value: float | str | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

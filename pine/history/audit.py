@@ -1,0 +1,533 @@
+"""What a hub recorded of a session, compared bar by bar with what Databento has of it.
+
+The record is what the hub published: on the streams, or in the archive if it came live. Bars that were imported or
+bought are none of it. Minutes are compared with the vendor's; hours and the day with the fold of the vendor's minutes.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from functools import partial
+from typing import Final, Literal
+
+import orjson
+from attrs import define, evolve, field, frozen
+
+from pine.bus import keys, streams
+from pine.bus.client import Client
+from pine.core.bar import Bar, fold
+from pine.core.calendar import scheduled_hours
+from pine.core.config import Config
+from pine.core.contract import Contract, parse_contract
+from pine.core.errors import HistoryError, TooDear, Unreachable
+from pine.core.period import Period, SessionRule, period, session, session_begin
+from pine.core.timeframe import NS_PER_DAY, NS_PER_MS, Timeframe
+from pine.core.times import isoformat, parse_time, to_datetime
+from pine.history.answer import Held, together
+from pine.history.archive import Archive
+from pine.history.comparison import Comparison
+from pine.history.historical import Price
+from pine.history.leads import look_back
+from pine.history.manifest import Interval
+from pine.history.sources import SealedBars, StreamBars
+from pine.history.vendor import Budget
+
+FIELDS: Final = ("open", "high", "low", "close", "volume", "contract_symbol", "instrument_id")
+
+Kind = Literal["lead", "contract", "missing", "extra", "different", "not recorded"]
+"""What is wrong: the session's lead; a bar of another contract; no bar where the vendor has one; one where it has
+none; another value; no bar where the hub itself says that it has not recorded everything."""
+Verdict = Literal["equal", "different", "not compared"]
+
+
+@frozen
+class Mismatch:
+    """One value that is not the vendor's.
+
+    Attributes
+    ----------
+    start
+        Start of the bar, in ns; of a lead that of the session.
+    field
+        Which value; of a whole bar ``bar``.
+    recorded, vendor
+        Both values; nothing where there is none.
+    late
+        Whether trades that came too late for their minute can be the reason.
+    """
+
+    timeframe: Timeframe
+    start: int
+    kind: Kind
+    field: str
+    recorded: float | int | str | None
+    vendor: float | int | str | None
+    late: bool = False
+
+
+@frozen
+class Count:
+    """How the bars of one length compare.
+
+    Attributes
+    ----------
+    quiet
+        Flat bars of minutes without trades among the equal ones, which the vendor does not have.
+    """
+
+    recorded: int = 0
+    vendor: int = 0
+    equal: int = 0
+    quiet: int = 0
+
+
+@frozen
+class Report:
+    """What became of one root.
+
+    Attributes
+    ----------
+    span
+        The session, from its first instant to its end, in ns; nothing if there is none.
+    contract
+        What led on record.
+    reason
+        Why it was not compared.
+    volume
+        Contracts in the minutes on record, and in the vendor's.
+    notes
+        What has to be known to judge it.
+    """
+
+    symbol: str
+    verdict: Verdict
+    span: Interval | None = None
+    contract: str = ""
+    reason: str = ""
+    counts: Mapping[Timeframe, Count] = field(factory=dict)
+    volume: tuple[int, int] = (0, 0)
+    mismatches: tuple[Mismatch, ...] = ()
+    notes: tuple[str, ...] = ()
+    cost: float = 0.0
+
+
+@frozen
+class Record:
+    """What hubs have published, wherever it is now.
+
+    Attributes
+    ----------
+    held
+        Returns what was published of some intervals, by the starts of bars.
+    leads
+        Returns the contract that led, by start of session in ns.
+    reached
+        Returns up to when, in ns, a root is on record; nothing if it never was.
+    late
+        Trades that the hub has left out since its start because they came too late; nothing if none runs.
+    """
+
+    held: Callable[[str, Timeframe, Sequence[Interval]], Held]
+    leads: Callable[[str], Mapping[int, str]]
+    reached: Callable[[str], int | None]
+    late: int | None = None
+
+    @classmethod
+    def of(cls, config: Config, client: Client | None) -> "Record":
+        """Return what is on the streams, if there are any, and in the archive that a configuration names."""
+        sealed = SealedBars(Archive.of(config), config.session_rule)
+        if client is None:
+            return cls(partial(together, [sealed]), sealed.leads, sealed.sealed_until)
+        live = StreamBars(client, config.session_rule, frozenset(config.instruments))
+
+        def reached(symbol: str) -> int | None:
+            clock = streams.last_id(client, keys.CLOCK)
+            ends = [sealed.sealed_until(symbol)]
+            if clock is not None and live.covered(symbol, Timeframe.MINUTE):
+                ends.append(streams.ms_of(clock) * NS_PER_MS)
+            return max(filter(None, ends), default=None)
+
+        return cls(
+            partial(together, [live, sealed]),
+            lambda symbol: sealed.leads(symbol) | live.leads(symbol),
+            reached,
+            _late_trades(client),
+        )
+
+
+def _late_trades(client: Client) -> int | None:
+    """Return how many trades the running hub has left out because they came too late; nothing if none runs."""
+    counts = client.hget(keys.heartbeat(keys.HUB), "counts")
+    try:
+        return None if counts is None else int(orjson.loads(counts).get("late", 0))
+    except (ValueError, AttributeError):
+        return None
+
+
+@frozen
+class Prepared:
+    """A session that can be compared, if the vendor has it.
+
+    Attributes
+    ----------
+    session, span
+        The session, and from its first instant to its end, in ns.
+    contract
+        What led on record.
+    before
+        The session before, if its volumes shall say whether that is right.
+    earlier
+        What led in it, if that is on record.
+    """
+
+    symbol: str
+    session: Period
+    span: Interval
+    contract: str
+    minutes: Held
+    before: Interval | None = None
+    earlier: str | None = None
+
+
+@define(eq=False)
+class Audit:
+    """Compares sessions.
+
+    Parameters
+    ----------
+    rule
+        Returns the sessions of a root.
+    record, comparison
+        What is compared.
+    bar_clock, fill_quiet_minutes
+        As the hub is configured.
+    """
+
+    rule: Callable[[str], SessionRule]
+    record: Record
+    comparison: Comparison
+    bar_clock: str = "ts_recv"
+    fill_quiet_minutes: bool = False
+
+    def sessions(self, symbols: Sequence[str], day: date, now: int) -> tuple[list[Prepared], list[Report]]:
+        """Return the sessions of a day that can be compared, and why the others cannot; see `prepare` and `offered`."""
+        prepared = [self.prepare(symbol, day, now) for symbol in symbols]
+        here, away = self.offered([item for item in prepared if isinstance(item, Prepared)])
+        return here, [*(item for item in prepared if isinstance(item, Report)), *away]
+
+    def total(self, sessions: Sequence[Prepared]) -> Price:
+        """Return what is still to be paid for some sessions; one that the vendor refuses counts nothing."""
+        prices = []
+        for item in sessions:
+            try:
+                prices.append(self.price(item))
+            except (TooDear, Unreachable):
+                raise
+            except HistoryError:  # told when it is compared
+                continue
+        return Price(sum(price.dollars for price in prices), all(price.exact for price in prices))
+
+    def run(self, sessions: Sequence[Prepared], on_price: Callable[[Price], None]) -> Iterator[Report]:
+        """Compare sessions, under one ceiling: nothing is bought if all of it together is too dear.
+
+        Parameters
+        ----------
+        sessions
+            Of `sessions`.
+        on_price
+            Told what is to be paid before it is, if anything is.
+
+        Raises
+        ------
+        KeyRefused, SecretMissing, TooDear, Unreachable
+            If the vendor cannot be asked, or wants more than ``databento.max_cost_usd``.
+        """
+        budget = self.comparison.source.budget()
+        if any(not self._is_kept(item) for item in sessions):
+            price = self.total(sessions)
+            if price.dollars > budget.ceiling:
+                raise TooDear(
+                    f"databento.max_cost_usd: found a price of {price} for comparing {len(sessions)} sessions, "
+                    f"expected at most ${budget.ceiling:.4f}; ask for fewer roots, or allow more"
+                )
+            on_price(price)
+        for item in sessions:
+            yield self.compare(item, budget)
+
+    def prepare(self, symbol: str, day: date, now: int) -> Prepared | Report:
+        """Return what is on record of the session that is named after a day, or why it cannot be compared; free.
+
+        Parameters
+        ----------
+        symbol
+            Root.
+        day
+            Date, UTC, of the session's last moment, as in the names of the archive's files.
+        now
+            The present in ns: a session that is not over is not compared.
+        """
+        rule = self.rule(symbol)
+        found = session_on(day, rule)
+        if found is None or not scheduled_hours(rule.group, *found):
+            return Report(symbol, "not compared", reason=_no_session(symbol, day, rule))
+        span = (session_begin(found.start, rule), found.end)
+        reached = self.record.reached(symbol)
+        minutes = self.record.held(symbol, Timeframe.MINUTE, [span])
+        reason = ""
+        if found.end > now:
+            reason = f"the session is not over before {isoformat(found.end)}"
+        elif reached is None or reached <= span[0] or not (minutes.covered or minutes.bars):
+            until = "" if reached is None else f"; the record ends at {isoformat(reached)}"
+            reason = f"no hub has recorded it{until}"
+        elif reached < found.end:
+            reason = f"the record ends at {isoformat(reached)}, before the session does"
+        leads = self.record.leads(symbol)
+        contract = _lead_at(leads, found.start) or _most_recorded(minutes.bars)
+        if not reason and not contract:
+            reason = "no lead contract and no bar is on record"
+        if reason:
+            return Report(symbol, "not compared", span, reason=reason)
+        before, earlier = self._before(symbol, span[0], leads)
+        return Prepared(symbol, found, span, contract, minutes, before, earlier)
+
+    def _before(self, symbol: str, begin: int, leads: Mapping[int, str]) -> tuple[Interval, str | None]:
+        rule = self.rule(symbol)
+        first = look_back(begin, 1, rule)
+        earlier = session(first, rule)
+        return (first, earlier.end), _lead_at(leads, earlier.start)
+
+    def offered(self, prepared: Sequence[Prepared]) -> tuple[list[Prepared], list[Report]]:
+        """Divide sessions into those that the vendor has, or that were bought before, and those that it has not (yet).
+
+        Raises
+        ------
+        HistoryError, KeyRefused, SecretMissing
+            If the vendor cannot be asked; it is asked only if something is to be bought.
+        """
+        wanted = [item for item in prepared if not self._is_kept(item)]
+        available = self.comparison.available() if wanted else None
+        here: list[Prepared] = []
+        away: list[Report] = []
+        for item in prepared:
+            if item in wanted and (reason := _not_available(item.span, available)):
+                away.append(Report(item.symbol, "not compared", item.span, item.contract, reason))
+                continue
+            known = item.before is not None and self.comparison.has_volumes(item.symbol, item.before)
+            has_before = known or (available is not None and item.before is not None and available[0] <= item.before[0])
+            here.append(item if has_before else evolve(item, before=None))
+        return here, away
+
+    def _is_kept(self, item: Prepared) -> bool:
+        kept = self.comparison.has_minutes(item.symbol, item.contract, item.span)
+        return kept and (item.before is None or self.comparison.has_volumes(item.symbol, item.before))
+
+    def price(self, item: Prepared) -> Price:
+        """Return what is still to be paid for a session; raises as `compare` does."""
+        return self.comparison.price(item.symbol, item.contract, item.session.start, item.span, item.before)
+
+    def compare(self, item: Prepared, budget: Budget) -> Report:
+        """Buy what is not kept yet, and compare.
+
+        Raises
+        ------
+        KeyRefused, SecretMissing, TooDear, Unreachable
+            If the vendor cannot be asked, or wants more than the budget has left.
+        """
+        spent = budget.spent
+        try:
+            lead = self._vendor_lead(item, budget)
+            vendor = self.comparison.minutes(item.symbol, item.contract, item.session.start, item.span, budget)
+        except (TooDear, Unreachable):
+            raise
+        except HistoryError as error:
+            cost = budget.spent - spent
+            return Report(item.symbol, "not compared", item.span, item.contract, str(error), cost=cost)
+        return evolve(self._judged(item, lead, vendor), cost=budget.spent - spent)
+
+    def _vendor_lead(self, item: Prepared, budget: Budget) -> str | None:
+        """Return what leads by the vendor's volumes of the session before; nothing if they do not say."""
+        if item.before is None:
+            return None
+        volumes = self.comparison.volumes(item.symbol, item.before, budget)
+        chosen = self.comparison.source.choose(volumes, _contract(item.symbol, item.earlier, item.before[0]))
+        return None if chosen is None else chosen.symbol
+
+    def _judged(self, item: Prepared, lead: str | None, vendor: Sequence[Bar]) -> Report:
+        rule = self.rule(item.symbol)
+        found: list[Mismatch] = []
+        if lead is not None and lead != item.contract:
+            found.append(Mismatch(Timeframe.DAY, item.session.start, "lead", "lead", item.contract, lead))
+        filled = with_quiet(vendor, item.minutes.bars)
+        counts = {}
+        for timeframe in Timeframe:
+            held = item.minutes
+            theirs = list(filled)
+            if timeframe is not Timeframe.MINUTE:
+                first = item.span[0] if timeframe is Timeframe.HOUR else item.session.start
+                held = self.record.held(item.symbol, timeframe, [(first, item.span[1])])
+                theirs = folded(filled, timeframe, rule)
+            counts[timeframe], wrong = compare(timeframe, held, theirs, item.contract)
+            found += wrong if self.record.late != 0 else [evolve(one, late=False) for one in wrong]
+        return Report(
+            item.symbol,
+            "different" if found else "equal",
+            item.span,
+            item.contract,
+            "",
+            counts,
+            (sum(bar.volume for bar in item.minutes.bars), sum(bar.volume for bar in vendor)),
+            tuple(found),
+            tuple(self._notes(item, lead, found)),
+        )
+
+    def _notes(self, item: Prepared, lead: str | None, found: Sequence[Mismatch]) -> Iterator[str]:
+        if self.bar_clock != "ts_recv":
+            yield f"hub.bar_clock is {self.bar_clock}: not all bars can equal the vendor's, which go by ts_recv"
+        if self.fill_quiet_minutes:
+            yield "hub.fill_quiet_minutes: flat bars without volume are no differences"
+        if lead is None:
+            yield f"whether {item.contract} was the lead was not checked: no volumes of the session before"
+        elif lead != item.contract and item.earlier is None:
+            yield "no lead of the session before is on record: a hub's first lead is that of its first minute"
+        late = sum(one.late for one in found)
+        if late:
+            left = "no hub runs that could say how many it left out"
+            if self.record.late is not None:
+                left = f"the hub has left out {self.record.late} since its start"
+            yield f"{late} values can be due to late trades, the known exception; {left}"
+
+
+def session_on(day: date, rule: SessionRule) -> Period | None:
+    """Return the session whose last moment is on a day, UTC; nothing if none ends then, such as on a Sunday."""
+    at = parse_time(day.isoformat())
+    end = at + NS_PER_DAY
+    while at < end:
+        found = session(at, rule)
+        if to_datetime(found.end - 1).date() == day:
+            return found
+        at = found.end
+    return None
+
+
+def compare(timeframe: Timeframe, held: Held, vendor: Sequence[Bar], contract: str) -> tuple[Count, list[Mismatch]]:
+    """Compare bars of one length.
+
+    Parameters
+    ----------
+    timeframe, held
+        What was recorded; where it is not covered a bar that is not there is ``not recorded``, else ``missing``.
+    vendor
+        What there was, in order.
+    contract
+        Of which all bars should be.
+    """
+    mine, theirs = ({bar.start: bar for bar in bars} for bars in (held.bars, vendor))
+    found: list[Mismatch] = []
+    equal = quiet = 0
+    for start in sorted({*mine, *theirs}):
+        one, other = mine.get(start), theirs.get(start)
+        if one == other:
+            equal += 1
+            quiet += timeframe is Timeframe.MINUTE and one is not None and one.volume == 0
+        else:
+            found += _wrong(timeframe, start, one, other, contract, known=_is_in(start, held.covered))
+    flat = sum(bar.volume == 0 for bar in vendor) if timeframe is Timeframe.MINUTE else 0
+    return Count(len(mine), len(theirs) - flat, equal, quiet), found
+
+
+def _wrong(
+    timeframe: Timeframe, start: int, one: Bar | None, other: Bar | None, contract: str, *, known: bool
+) -> Iterator[Mismatch]:
+    if one is None:
+        assert other is not None
+        yield Mismatch(timeframe, start, "missing" if known else "not recorded", "bar", None, other.volume, known)
+        return
+    if other is None:
+        yield Mismatch(timeframe, start, "extra", "bar", one.volume, None)
+        return
+    kind: Kind = "different" if known or timeframe is Timeframe.MINUTE else "not recorded"
+    if one.contract_symbol != contract:
+        kind = "contract"
+    late = kind == "different" and is_part(one, other)
+    for name in FIELDS:
+        a, b = getattr(one, name), getattr(other, name)
+        if a != b:
+            yield Mismatch(timeframe, start, kind, name, a, b, late)
+
+
+def is_part(one: Bar, other: Bar) -> bool:
+    """Tell whether a bar can be that of some of the trades of another: what late trades leave of it."""
+    return (
+        one.contract_symbol == other.contract_symbol
+        and one.volume < other.volume
+        and other.low <= one.low
+        and one.high <= other.high
+    )
+
+
+def with_quiet(vendor: Sequence[Bar], recorded: Sequence[Bar]) -> list[Bar]:
+    """Return the vendor's minutes with a flat one wherever the record has one without volume and the vendor has none.
+
+    It stands at the vendor's own last close before: a recorded one that stands elsewhere is different.
+    """
+    starts = [bar.start for bar in vendor]
+    there = set(starts)
+    flat = []
+    for bar in recorded:
+        if bar.volume or bar.start in there:
+            continue
+        at = bisect_right(starts, bar.start) - 1
+        last = vendor[at] if at >= 0 else bar
+        price = last.close
+        flat.append(evolve(last, start=bar.start, open=price, high=price, low=price, close=price, volume=0))
+    return sorted([*vendor, *flat], key=lambda bar: bar.start)
+
+
+def folded(minutes: Sequence[Bar], timeframe: Timeframe, rule: SessionRule) -> list[Bar]:
+    """Return the hours or days of minutes."""
+    of: dict[int, list[Bar]] = {}
+    for bar in minutes:
+        of.setdefault(period(timeframe, bar.start, rule).start, []).append(bar)
+    return [fold(bars, timeframe, start) for start, bars in sorted(of.items())]
+
+
+def _lead_at(leads: Mapping[int, str], start: int) -> str | None:
+    """Return the lead of a session: its own, or, where nothing was traded in between, the latest before it."""
+    decided = max((at for at in leads if at <= start), default=None)
+    return None if decided is None else leads[decided]
+
+
+def _most_recorded(bars: Sequence[Bar]) -> str:
+    names = [bar.contract_symbol for bar in bars]
+    return max(names, key=names.count, default="")
+
+
+def _contract(symbol: str, raw: str | None, at: int) -> Contract | None:
+    return None if raw is None else parse_contract(raw, to_datetime(at).date(), [symbol])
+
+
+def _not_available(span: Interval, available: Interval | None) -> str:
+    if available is None:
+        return "Databento has no minutes in this dataset"
+    if available[1] < span[1]:
+        return f"Databento has minutes until {isoformat(available[1])}, not yet until the session's end"
+    if available[0] > span[0]:
+        return f"Databento has minutes from {isoformat(available[0])} on only"
+    return ""
+
+
+def _no_session(symbol: str, day: date, rule: SessionRule) -> str:
+    """Say that there is no such session, and which are near."""
+    near = []
+    for step in (-1, 1):
+        for n in range(1, 8):
+            other = day + step * timedelta(days=n)
+            found = session_on(other, rule)
+            if found is not None and scheduled_hours(rule.group, *found):
+                near.append(str(other))
+                break
+    return f"no session of {symbol} with scheduled trading ends on {day}; the nearest end on {' and '.join(near)}"
+
+
+def _is_in(ts: int, intervals: Sequence[Interval]) -> bool:
+    return any(begin <= ts < end for begin, end in intervals)
