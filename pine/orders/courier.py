@@ -234,19 +234,16 @@ class Courier:
         if not intent.is_entry and self._deliveries.state(intent.entry or "") in NEVER_POSTED:
             self._record(intent, "skipped", text="its entry was never posted")
             return None
-        if intent.is_entry:
-            if self._too_old(intent):
-                self._give_up(intent, "expired", Answer(Verdict.REFUSED, text="too old"))
-                return None
-            if reason := self._killswitch.reason():
-                self._give_up(intent, "blocked", Answer(Verdict.REFUSED, text=reason))
-                return None
-            if self._is_stale(intent):
-                return STALE_PAUSE
+        if self._barred(intent):
+            return None
+        if intent.is_entry and self._is_stale(intent):
+            return STALE_PAUSE
         self.lease.check()
         self._record(intent, "attempt")
         self._limit.took(self.clock())
         pause(self.lease.role, "attempted")
+        if self._barred(intent):  # again: the machine may have slept since
+            return None
         answer = self._web.post(payload(self.strategy, intent))
         pause(self.lease.role, "answered")
         return self._settle(intent, answer)
@@ -291,9 +288,18 @@ class Courier:
             self._record(intent, "unknown", text=text)
         logger.error("outcome unknown, not posted again", extra={"fields": {"intent": intent.id, "text": text}})
 
-    def _too_old(self, intent: Intent) -> bool:
+    def _barred(self, intent: Intent) -> bool:
+        """Give an entry up that is too old, or that the kill switch blocks; return whether it was. Exits always go."""
+        if not intent.is_entry:
+            return False
         limit = self.config.orders.entry_max_age_s
-        return limit is not None and self.clock() - intent.step > from_seconds(limit)
+        if limit is not None and self.clock() - intent.step > from_seconds(limit):
+            self._give_up(intent, "expired", Answer(Verdict.REFUSED, text="too old"))
+            return True
+        if reason := self._killswitch.reason():
+            self._give_up(intent, "blocked", Answer(Verdict.REFUSED, text=reason))
+            return True
+        return False
 
     def _is_stale(self, intent: Intent) -> bool:
         """Tell whether an entry must wait for fresh data; the desk is told once."""

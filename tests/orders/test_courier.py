@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
@@ -9,6 +10,7 @@ import pytest
 import redis
 from attrs import evolve
 from setback import go_back, size_of
+from waiting import until
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
@@ -17,6 +19,8 @@ from pine.bus.lease import Lease
 from pine.bus.writer import Writer
 from pine.core.config import Config, load_config
 from pine.core.errors import Fenced
+from pine.core.times import Clock
+from pine.orders import courier as courier_module
 from pine.orders.courier import GROUP, Courier, role
 from pine.orders.entries import Entry, Fill, Intent, Origin, encode
 from pine.orders.ledger import Deliveries
@@ -58,27 +62,38 @@ def owe(client: Client, *entries: Entry) -> None:
     writer.commit()
 
 
-def work(client: Client, config: Config, now: int = STEP + 1_000_000_000) -> Courier:
-    """Run a courier until nothing is owed."""
+def engaged(client: Client, config: Config, clock: Clock = lambda: STEP) -> Courier:
+    """Return a courier that has the role and has not begun."""
     lease = Lease.try_acquire(client, role("a"), "test")
     assert isinstance(lease, Lease)
-    stop = threading.Event()
-    courier = Courier(config, "a", client, lease, stop, clock=lambda: now)
+    return Courier(config, "a", client, lease, threading.Event(), clock=clock)
+
+
+def work(client: Client, config: Config, now: int = STEP + 1_000_000_000) -> Courier:
+    """Run a courier until nothing is owed."""
+    courier = engaged(client, config, lambda: now)
+    newest = streams.last_id(client, keys.ledger("a"))
+
+    def done() -> bool:
+        groups = [g for g in client.xinfo_groups(keys.ledger("a")) if g["name"] == GROUP.encode()]
+        return bool(groups) and not groups[0]["pending"] and groups[0]["last-delivered-id"].decode() == newest
+
+    with running(courier):
+        until(done, "nothing is owed")
+    return courier
+
+
+@contextmanager
+def running(courier: Courier) -> Iterator[None]:
+    """Let a courier work as long as the block lasts; its lease is free afterwards."""
     thread = threading.Thread(target=courier.run)
     thread.start()
-    newest = streams.last_id(client, keys.ledger("a"))
-    deadline = threading.Event()
-    for _ in range(1500):
-        groups = [g for g in client.xinfo_groups(keys.ledger("a")) if g["name"] == GROUP.encode()]
-        if groups and not groups[0]["pending"] and groups[0]["last-delivered-id"].decode() == newest:
-            break
-        deadline.wait(0.01)
-    else:
-        pytest.fail("the courier does not come to an end")
-    stop.set()
-    thread.join()
-    lease.release()
-    return courier
+    try:
+        yield
+    finally:
+        courier.stop.set()
+        thread.join()
+        courier.lease.release()
 
 
 def states(client: Client) -> list[tuple[str, str]]:
@@ -268,6 +283,52 @@ def test_an_old_entry_expires_and_an_old_exit_goes(client: Client, config: Confi
     assert Deliveries.read(client, "a").state("a-3") == "expired"
 
 
+@pytest.mark.parametrize(
+    ("intent", "found", "taken"),
+    [(OTHER, ["attempt", "expired"], []), (EXIT, ["attempt", "posted"], ["a-2"])],
+    ids=["entry", "exit"],
+)
+def test_a_courier_that_slept_between_attempt_and_post_sends_no_entry_that_is_too_old_by_then(
+    intent: Intent,
+    found: list[str],
+    taken: list[str],
+    client: Client,
+    config: Config,
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [intent.step]
+
+    def sleep(_: str, point: str) -> None:
+        """Stop where the attempt is on record and nothing is sent, for longer than an entry may be old."""
+        now[0] += 121_000_000_000 if point == "attempted" else 0
+
+    monkeypatch.setattr(courier_module, "pause", sleep)
+    courier = engaged(client, config, lambda: now[0])
+    courier._take_over()
+    owe(client, intent)
+    courier._round()
+    assert [state for _, state in states(client)] == found
+    assert posted(broker) == taken
+    voids = [orjson.loads(f[b"request"])["intent"] for _, f in streams.read_range(client, keys.control("a"))]
+    assert voids == ([intent.id] if intent.is_entry else [])
+    courier.lease.release()
+
+
+def test_the_kill_switch_thrown_while_an_attempt_is_recorded_still_blocks_the_entry(
+    client: Client, config: Config, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throw(_: str, point: str) -> None:
+        if point == "attempted":
+            config.path.with_name(".env").write_text("POLICY_KILLSWITCH=1\n")
+
+    monkeypatch.setattr(courier_module, "pause", throw)
+    owe(client, ENTRY)
+    work(client, config)
+    assert [state for _, state in states(client)] == ["attempt", "blocked"]
+    assert broker.requests == []
+
+
 def test_a_courier_that_was_replaced_records_and_posts_nothing(client: Client, config: Config, broker: Broker) -> None:
     lease = Lease.try_acquire(client, role("a"), "old")
     assert isinstance(lease, Lease)
@@ -296,9 +357,7 @@ def test_no_record_or_log_holds_the_webhook(
 def test_what_a_stopped_and_awakened_predecessor_was_served_is_taken_back(
     client: Client, config: Config, broker: Broker
 ) -> None:
-    lease = Lease.try_acquire(client, role("a"), "test")
-    assert isinstance(lease, Lease)
-    courier = Courier(config, "a", client, lease, threading.Event(), clock=lambda: STEP)
+    courier = engaged(client, config)
     streams.ensure_group(client, keys.ledger("a"), GROUP)
     courier._take_over()
     owe(client, ENTRY, EXIT)
@@ -307,16 +366,14 @@ def test_what_a_stopped_and_awakened_predecessor_was_served_is_taken_back(
     courier._round()
     courier._round()
     assert posted(broker) == ["a-1", "a-2"]
-    lease.release()
+    courier.lease.release()
 
 
 def test_what_a_server_lost_of_the_deliveries_is_not_posted_again(
     server: EmbeddedServer, client: Client, config: Config, broker: Broker
 ) -> None:
     """The worker decides the same again, and its intents have the same ids."""
-    lease = Lease.try_acquire(client, role("a"), "test")
-    assert isinstance(lease, Lease)
-    courier = Courier(config, "a", client, lease, threading.Event(), clock=lambda: STEP)
+    courier = engaged(client, config)
     courier._take_over()
     owe(client, ENTRY)
     courier._round()
@@ -326,20 +383,10 @@ def test_what_a_server_lost_of_the_deliveries_is_not_posted_again(
     before = states(client)
     assert posted(broker) == ["a-1", "a-2"]
     go_back(server, size)
-    thread = threading.Thread(target=courier.run)
-    thread.start()
-    for _ in range(1000):
-        if ("a-2", "posted") in (states(client) if reachable(client) else []):
-            break
-        threading.Event().wait(0.01)
-    owe(client, FILL, EXIT, OTHER)
-    for _ in range(1000):
-        if ("a-3", "posted") in states(client):
-            break
-        threading.Event().wait(0.01)
-    courier.stop.set()
-    thread.join()
-    lease.release()
+    with running(courier):
+        until(lambda: reachable(client) and ("a-2", "posted") in states(client), "the exit is on record again")
+        owe(client, FILL, EXIT, OTHER)
+        until(lambda: ("a-3", "posted") in states(client), "the other entry is posted")
     assert posted(broker) == ["a-1", "a-2", "a-3"]
     assert set(before) - set(states(client)) == {("a-2", "attempt")}
 
@@ -348,9 +395,7 @@ def test_what_a_server_lost_of_the_deliveries_is_not_posted_again(
 def test_a_courier_whose_cursor_is_gone_makes_it_anew_and_posts_nothing_twice(
     gone: str, client: Client, config: Config, broker: Broker
 ) -> None:
-    lease = Lease.try_acquire(client, role("a"), "test")
-    assert isinstance(lease, Lease)
-    courier = Courier(config, "a", client, lease, threading.Event(), clock=lambda: STEP)
+    courier = engaged(client, config)
     owe(client, ENTRY)
     courier._take_over()
     courier._round()
@@ -359,15 +404,8 @@ def test_a_courier_whose_cursor_is_gone_makes_it_anew_and_posts_nothing_twice(
     else:
         client.delete(keys.lease(role("a")), keys.fence(role("a")))  # type: ignore[attr-defined]
     owe(client, FILL, EXIT)
-    thread = threading.Thread(target=courier.run)
-    thread.start()
-    for _ in range(1000):
-        if ("a-2", "posted") in states(client):
-            break
-        threading.Event().wait(0.01)
-    courier.stop.set()
-    thread.join()
-    lease.release()
+    with running(courier):
+        until(lambda: ("a-2", "posted") in states(client), "the exit is posted")
     assert posted(broker) == ["a-1", "a-2"]
 
 
