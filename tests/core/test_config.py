@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pine.core.config import Config, load_config
+from pine.core.config.secret import masked
 from pine.core.errors import ConfigError, SecretMissing
 from pine.core.period import SessionClose, SessionRule
 from pine.strategies.breakout_rules import BreakoutParams
@@ -689,6 +690,42 @@ def test_secret_is_in_no_listing_of_mistakes(tmp_path_factory: pytest.TempPathFa
         load_config(_write(tmp_path_factory.getbasetemp(), wrong.format(secret)), PARAMS, {})
     assert secret not in str(caught.value)
     assert secret not in repr(caught.value)
+
+
+KEY = "db-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wX"
+HOOK = "https://webhooks.traderspost.io/trading/webhook/5f3c-uuid/9d2e-password"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"databento: {{dataset: {KEY}}}", ["1: databento.dataset: found 'db-********', expected the code of a"]),
+        (f"databento: {{gateway: {KEY}}}", ["1: databento.gateway: found 'db-********', expected HOST:PORT"]),
+        (f"databento: {{{KEY}: }}", ["1: databento.db-********: unknown setting, allowed: api_key"]),
+        (f"data_dir: [{KEY}]", ["1: data_dir: found ['db-********'], expected text"]),
+        (f"instruments: {{ES: {{parent: {KEY}}}}}", ["1: instruments.ES.parent: "]),
+        (f"hub: {{clock: '{HOOK}'}}", ["1: hub.clock: found 'https://webhooks.traderspost.io/********', expected one"]),
+        (
+            f"instruments: {{ES: }}\nstrategies: {{'{HOOK}': {{type: ibs, instruments: [ES]}}}}",
+            [
+                "2: strategies.https://webhooks.traderspost.io/********: found 'https://webhooks.traderspost.io/********'"
+            ],
+        ),
+        ("bus: {fsync: 'redis://u:9d2e-password@host:1/0'}", ["1: bus.fsync: found 'redis://********@host:1/0'"]),
+    ],
+    ids=["dataset", "gateway", "name", "list", "parent", "webhook", "strategy", "password"],
+)
+def test_a_secret_that_was_pasted_into_another_setting_is_not_shown(
+    mistakes: Callable[..., list[str]], text: str, shown: list[str]
+) -> None:
+    told = mistakes(text)
+    assert [line[: len(start)] for line, start in zip(told, shown, strict=True)] == shown
+    assert not any(part in line for line in told for part in (KEY[3:], "5f3c", "9d2e"))
+
+
+@pytest.mark.parametrize("text", ["'db-sandbox'", "https://127.0.0.1:13443", "s3://bucket/pine", "strategies.a-b.c"])
+def test_what_holds_no_secret_is_shown_as_it_is(text: str) -> None:
+    assert masked(text) == text
 
 
 def test_password_of_the_bus_is_not_shown(load: Load) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pine.core.config.document import Document
 from pine.core.config.document import Path as Where
+from pine.core.config.secret import masked
 from pine.core.errors import ConfigError
 
 
@@ -34,7 +35,10 @@ class Problems:
         """Raise `ConfigError` with every mistake noted so far, in the order of the file."""
         if self._found:
             ordered = sorted(self._found.items(), key=lambda item: item[1])
-            raise ConfigError([f"{self._file}:{line}: {dotted(where)}: {text}" for (where, text), line in ordered])
+            # A secret may have been pasted anywhere, also as the name of a setting.
+            raise ConfigError(
+                [f"{self._file}:{line}: {masked(dotted(where))}: {masked(text)}" for (where, text), line in ordered]
+            )
 
 
 def dotted(where: Where) -> str:

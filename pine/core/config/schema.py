@@ -1,6 +1,7 @@
 """What can be configured, with types, defaults and bounds."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -15,6 +16,7 @@ from pine.core.period import SessionClose, SessionRule
 RETENTION: Final = Duration.parse("30d")
 RETENTION_MAX: Final = Duration.parse("90d")
 
+_DATASET: Final = re.compile(r"[A-Z0-9]+\.[A-Z0-9]+")
 _POSITIVE: Any = validators.gt(0)
 _POSITIVE_FINITE: Any = [validators.gt(0), validators.lt(math.inf)]
 _AMOUNT: Any = [validators.ge(0), validators.lt(math.inf)]
@@ -28,6 +30,11 @@ def _known_root(_instance: object, _attribute: Any, value: str) -> None:
 
 def _session_close(_instance: object, _attribute: Any, value: str) -> None:
     SessionClose.parse(value)
+
+
+def _dataset(_instance: object, _attribute: Any, value: str) -> None:
+    if not _DATASET.fullmatch(value):
+        raise ValueError(f"found {value!r}, expected the code of a dataset such as GLBX.MDP3")
 
 
 def _gateway(_instance: object, _attribute: Any, value: str | None) -> None:
@@ -68,7 +75,7 @@ class DatabentoConfig:
     """
 
     api_key: Secret = field(factory=lambda: Secret(where="databento.api_key"))
-    dataset: str = "GLBX.MDP3"
+    dataset: str = field(default="GLBX.MDP3", validator=_dataset)
     gateway: str | None = field(default=None, validator=_gateway)
     heartbeat_interval_s: int = field(default=5, validator=[validators.ge(5), validators.le(1800)])
     historical_gateway: str | None = field(default=None, validator=_https_gateway)

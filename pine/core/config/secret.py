@@ -1,8 +1,21 @@
-"""A value that must never be shown."""
+"""Values that must never be shown, in their own settings and in any other."""
+
+import re
+from typing import Final
 
 from attrs import field, frozen
 
 from pine.core.errors import SecretMissing
+
+MASK: Final = "********"
+_KEY: Final = re.compile(r"\bdb-[A-Za-z0-9_-]{8,}")
+_USER: Final = re.compile(r"(?<=://)[^/\s'\"@]+(?=@)")
+_TOKEN: Final = re.compile(r"(?P<host>https?://[^/?#\s'\"]*[/?#])[^\s'\"]+")
+
+
+def masked(text: str) -> str:
+    """Return a text without what looks like a Databento key, a password in a URL, or the token of a webhook."""
+    return _TOKEN.sub(rf"\g<host>{MASK}", _USER.sub(MASK, _KEY.sub(f"db-{MASK}", text)))
 
 
 @frozen
@@ -43,4 +56,4 @@ class Secret:
         return self._value
 
     def __str__(self) -> str:
-        return "********" if self._value else ""
+        return MASK if self._value else ""
