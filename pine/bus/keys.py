@@ -50,6 +50,11 @@ def flight(strategy: str) -> str:
     return f"flight:{strategy}"
 
 
+def warm_up(strategy: str) -> str:
+    """Stream of the bars that a strategy was fed before its first live step."""
+    return f"warmup:{strategy}"
+
+
 def lease(role: str) -> str:
     """Holder of a role, such as ``hub`` or ``worker:ibs_a``; expires."""
     return f"lease:{role}"
@@ -72,7 +77,7 @@ _DECLARED: Final = re.compile(
     "|".join(
         (
             rf"market:(?:clock|events|symbols)|market:{_SYMBOL}:(?:1min|hourly|daily|volume|lead)",
-            rf"(?:ledger|control|deliveries|flight):{_NAME}",
+            rf"(?:ledger|control|deliveries|flight|warmup):{_NAME}",
             rf"(?:lease|fence|heartbeat):{_ROLE}",
             r"log:hub",
         )

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 import click
 
 from pine.bus.client import Client
-from pine.core.errors import ArchiveDiffers, BusError, ConfigError, Conflict, DataError, Fenced, PineError
+from pine.core.errors import (
+    ArchiveDiffers,
+    BusError,
+    ConfigError,
+    Conflict,
+    DataError,
+    Fenced,
+    PineError,
+    WarmUpMissing,
+)
 
 if TYPE_CHECKING:
     from pine.bus.client import Client
@@ -78,7 +87,7 @@ def exits(command: Callable[P, R]) -> Callable[P, R]:
             for problem in error.problems:
                 click.echo(f"  {problem}", err=True)
             sys.exit(COULD_NOT_RUN)
-        except (ArchiveDiffers, Fenced, Conflict, DataError) as error:
+        except (ArchiveDiffers, Fenced, Conflict, DataError, WarmUpMissing) as error:
             click.echo(f"Stopped: {error}", err=True)
             sys.exit(WRONG)
         except PineError as error:

@@ -37,14 +37,20 @@ def worker(ctx: click.Context, name: str) -> None:
 
     Runs until SIGINT or SIGTERM: the step under way is finished and acknowledged first. Starts the strategy's
     courier if a webhook is configured; without one the strategy trades on paper only.
+
+    A strategy's first start warms it up with the history that warm_up asks for, from streams, archive and, where it
+    may buy, Databento Historical; exit code 1 if some of that cannot be had. Later starts need the server only.
     """
     from pine.cli import logs
 
     logs.set_up()
     config = configuration(ctx)
+    from pine.cli.warmup_view import progress
     from pine.worker.run import run_worker
 
-    sys.exit(run_worker(config, name))
+    with progress() as on_progress:
+        code = run_worker(config, name, on_progress)
+    sys.exit(code)
 
 
 @click.command()

@@ -19,6 +19,7 @@ PineError
 ├── ArchiveError         the archive's location cannot be used
 │   └── ArchiveDiffers   the archive already holds something else
 ├── UnknownSymbol        no hub has registered the symbol
+├── WarmUpMissing        history that a strategy needs before its first step cannot be had
 └── SandboxError         a stand-in of the outside world was asked for something impossible
 """
 
@@ -109,6 +110,10 @@ class ArchiveDiffers(ArchiveError):
 
 class UnknownSymbol(PineError):
     """A symbol that no hub has registered."""
+
+
+class WarmUpMissing(PineError):
+    """History that a strategy needs before its first step cannot be had."""
 
 
 class SandboxError(PineError):

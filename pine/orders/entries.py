@@ -5,6 +5,7 @@ from typing import Any, Final, Literal, get_args
 import cattrs
 import orjson
 from attrs import field, frozen
+from cattrs.gen import make_dict_unstructure_fn, override
 
 from pine.core.errors import DataError
 
@@ -14,19 +15,47 @@ ORDERS: Final[tuple[Order, ...]] = get_args(Order)
 
 
 @frozen
+class WarmedUp:
+    """What a strategy was fed before its first live step, as it stands in its stream ``warmup:…``.
+
+    Attributes
+    ----------
+    daily, hourly, minute
+        How many sessions the bars of each timeframe went back; they hold whenever it is warmed up again.
+    first, last
+        Ids of the stream's entries.
+    bars
+        How many there are.
+    digest
+        Of the bars in the order of the stream, see `pine.history.refill.digest`.
+    """
+
+    daily: int
+    hourly: int
+    minute: int
+    first: str
+    last: str
+    bars: int
+    digest: str
+
+
+@frozen
 class Origin:
     """First entry of every ledger: where the strategy's life began.
 
     Attributes
     ----------
     origin
-        First clock entry, in ms, that its features were fed from.
+        First clock entry, in ms, that its features were fed from; with `warm_up`, the one after which they were.
     live_after
         Clock entry, in ms, after which it could decide; 0 if there was none yet.
+    warm_up
+        The history that it was fed first; nothing if it was fed what the streams held.
     """
 
     origin: int
     live_after: int
+    warm_up: WarmedUp | None = None
 
 
 @frozen
@@ -134,6 +163,9 @@ _KINDS: Final[dict[str, type[Any]]] = {
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 _CONVERTER: Final = cattrs.Converter(forbid_extra_keys=True)
+_CONVERTER.register_unstructure_hook(
+    Origin, make_dict_unstructure_fn(Origin, _CONVERTER, warm_up=override(omit_if_default=True))
+)
 
 
 def encode(entry: Entry) -> bytes:

@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import backtrader as bt
@@ -10,12 +11,16 @@ import orjson
 from attrs import define, field, frozen
 
 from pine.core.bar import Bar
-from pine.core.config import TradedInstrument
-from pine.core.period import SessionRule
-from pine.core.timeframe import Timeframe
+from pine.core.config import Adjust, TradedInstrument, WarmUpConfig
+from pine.core.period import SessionRule, period
+from pine.core.timeframe import NS_PER_MINUTE, Timeframe
 from pine.feeds.backtrader import BarFeed, ClockFeed, make_feed
 from pine.feeds.builder import BarBuilder, differences
+from pine.feeds.past import LONGER, Past, WarmStep
 from pine.feeds.steps import MarketEvent, Step
+from pine.feeds.warmup import WarmUp
+from pine.history import refill
+from pine.history.refill import Refill
 from pine.orders.desk import Desk
 from pine.orders.entries import Control, Entry, Intent, encode
 from pine.orders.portfolio import Portfolio
@@ -52,6 +57,18 @@ class StepSource(Protocol):
         """Make an outcome durable."""
         ...
 
+    def warm_up(self) -> WarmUp | None:
+        """Return what comes before the first step; nothing if the steps begin with the strategy's life."""
+        ...
+
+    def refilled(self, told: Refill) -> Sequence[Bar] | None:
+        """Return the minutes of a hole that was filled, waiting if need be; nothing when it is time to stop."""
+        ...
+
+    def alive(self) -> bool:
+        """Show a sign of life between steps that the source knows nothing of; return whether to go on."""
+        ...
+
 
 @define(eq=False)
 class Engine:
@@ -70,6 +87,10 @@ class Engine:
     skip
         Whether steps at which no declared timeframe closes stay away from the engine; off only to prove that it
         makes no difference.
+    reach
+        How many sessions the strategy is fed when it is warmed up.
+    adjust
+        How it sees bars of earlier contracts.
 
     Attributes
     ----------
@@ -82,10 +103,20 @@ class Engine:
     rules: Mapping[str, SessionRule]
     source: StepSource
     skip: bool = True
+    reach: WarmUpConfig = field(factory=WarmUpConfig)
+    adjust: Adjust = "none"
     alerts: list[str] = field(factory=list)
     steps: int = 0
     engine_steps: int = 0
     _builder: BarBuilder = field(init=False)
+    _past: Past = field(init=False)
+    _rank: dict[tuple[Timeframe, str], int] = field(init=False)
+    _feeding: deque[WarmStep] = field(factory=deque)
+    _held: Step | None = None
+    _again: bool = False
+    _first: bool = False
+    _warmed: dict[str, Any] | None = None
+    _uncompared: set[tuple[str, Timeframe, int]] = field(factory=set)
     _feeds: dict[tuple[str, Timeframe], BarFeed] = field(factory=dict)
     _timeframes: tuple[Timeframe, ...] = ()
     _fresh: list[Bar] = field(factory=list)
@@ -94,6 +125,8 @@ class Engine:
 
     def __attrs_post_init__(self) -> None:
         self._builder = BarBuilder(self.rules)
+        ranked = ((timeframe, symbol) for timeframe in (*LONGER, Timeframe.MINUTE) for symbol in self.rules)
+        self._rank = {place: n for n, place in enumerate(ranked)}
 
     @property
     def traded(self) -> Mapping[str, TradedInstrument]:
@@ -106,9 +139,19 @@ class Engine:
         return self.desk.portfolio
 
     def run(self) -> None:
-        """Run until the source has no more steps."""
-        strategy = strategy_class(self.kind)
-        self._timeframes = strategy.timeframes
+        """Run until the source has no more steps; with a strategy made anew each time it is warmed up again."""
+        self._timeframes = strategy_class(self.kind).timeframes
+        reach = {timeframe: self.reach.sessions(timeframe) for timeframe in self._timeframes}
+        self._past = Past(self.rules, reach, self.adjust)
+        warm_up = self.source.warm_up()
+        if warm_up is not None:
+            self._begin(warm_up)
+        self._again = True
+        while self._again:
+            self._again = False
+            self._make_cerebro().run()
+
+    def _make_cerebro(self) -> Any:
         cerebro = bt.Cerebro(stdstats=False, preload=False, runonce=False, maxcpus=1)
         cerebro.adddata(ClockFeed(name="clock", dataname="clock", pull=self._pull))
         for timeframe in Timeframe:
@@ -118,8 +161,8 @@ class Engine:
                     self._feeds[(symbol, timeframe)] = feed
                     cerebro.adddata(feed)
         cerebro.setbroker(LedgerBroker(self.desk))
-        cerebro.addstrategy(strategy, surroundings=self)
-        cerebro.run()
+        cerebro.addstrategy(strategy_class(self.kind), surroundings=self)
+        return cerebro
 
     def fresh(self) -> list[Bar]:
         """Return the bars of this step, days before hours before minutes, symbols in the strategy's order."""
@@ -149,13 +192,28 @@ class Engine:
             self.desk.entries.append(halt)
             self.desk.portfolio.apply(halt)
 
+    def _begin(self, warm_up: WarmUp) -> None:
+        """Take up the history that comes before the first step."""
+        for bar in warm_up.bars:
+            self._past.add(bar)
+        self._feed_again(warm_up.until)
+        self._first = True
+        for symbol in self.rules:
+            self._leave_uncompared(symbol, warm_up.until - NS_PER_MINUTE)
+
     def _pull(self) -> int | None:
         """Finish the step before, and return the next one that must reach the strategy."""
         if self._current is not None:
             step, self._current = self._current, None
             self._finish(step, reached=True)
-        while (step_or_none := self.source.next()) is not None:
-            self.steps += 1
+        while self._feeding:
+            if not self.source.alive():
+                break
+            warm = self._feeding.popleft()
+            if self._warm(warm):
+                return warm.ts
+        while not self._feeding and (step_or_none := self._next()) is not None:
+            self._first = False
             if self._prepare(step_or_none):
                 self._current = step_or_none
                 self.engine_steps += 1
@@ -165,25 +223,115 @@ class Engine:
             feed.end()
         return None
 
+    def _next(self) -> Step | None:
+        """Return the next step; nothing if there is none, or if the strategy must be warmed up again before it.
+
+        A step that was held back for that comes again when the strategy has been fed.
+        """
+        if self._held is not None:
+            step, self._held = self._held, None
+            return step
+        step_or_none = self.source.next()
+        if step_or_none is None:
+            return None
+        self.steps += 1
+        changed = self._change_past(step_or_none)
+        if changed is None:
+            return None
+        if changed:
+            self._held, self._again = step_or_none, True
+            self._feed_again(step_or_none.ts - NS_PER_MINUTE, {bar.symbol: bar for bar in step_or_none.minutes})
+            return None
+        return step_or_none
+
+    def _change_past(self, step: Step) -> bool | None:
+        """Tell whether a step changes what the strategy was fed; nothing if it is time to stop."""
+        changed = False
+        for event in step.events:
+            if event.kind in ("reset", "gap"):
+                lost = event.details["first_minute"], event.details["last_minute"]
+                self._builder.reset(event.symbol, *lost)
+                self._past.lose(event.symbol, *lost)
+            elif event.kind == refill.KIND:
+                mended = self._mend(
+                    step, Refill.from_event({"kind": event.kind, "symbol": event.symbol, **event.details})
+                )
+                if mended is None:
+                    return None
+                changed |= mended
+        return changed or (self.adjust != "none" and any(map(self._rolls, step.minutes)))
+
+    def _mend(self, step: Step, told: Refill) -> bool | None:
+        """Put the minutes of a hole in their places; tell whether any were missing, nothing if it is time to stop."""
+        lost, until = (told.first_minute, told.last_minute + NS_PER_MINUTE), step.ts - NS_PER_MINUTE
+        if not self._past.lacks(told.symbol, lost, until):
+            return False
+        minutes = self.source.refilled(told)
+        if minutes is None:
+            return None
+        self._past.mend(told.symbol, lost, minutes, until)
+        self._leave_uncompared(told.symbol, told.last_minute)
+        return True
+
+    def _leave_uncompared(self, symbol: str, ts: int) -> None:
+        """Know that hour and day of an instant are built of more than the hub has seen, or publishes."""
+        rule = self.rules[symbol]
+        self._uncompared |= {(symbol, longer, period(longer, ts, rule).start) for longer in LONGER}
+
+    def _rolls(self, minute: Bar) -> bool:
+        """Tell whether a minute is of another contract than what the strategy was fed."""
+        newest = self._past.newest(minute.symbol)
+        return newest is not None and newest.contract_symbol != minute.contract_symbol
+
+    def _feed_again(self, until: int, coming: Mapping[str, Bar] | None = None) -> None:
+        """Have the strategy fed everything up to an instant, with hours and days under way built anew."""
+        self._feeding = deque(self._past.steps(until, coming))
+        self._builder = BarBuilder(self.rules)
+        for symbol in self.rules:
+            for first, end in self._past.holes(symbol, until):
+                self._builder.reset(symbol, first, end - NS_PER_MINUTE)
+        digest = refill.digest(bar for step in self._feeding for bar in (*step.bars, *step.minutes))
+        self._warmed = {"steps": len(self._feeding), "digest": digest}
+
+    def _warm(self, warm: WarmStep) -> bool:
+        """Put the bars of an instant of the past before the strategy; no order can come of it."""
+        self.desk.live = False
+        self.desk.decisions = []
+        self._observed = []
+        for bar in warm.minutes:
+            if self._first:
+                self.desk.see(bar)
+            self._builder.add(bar)
+        built = self._builder.close(warm.ts)
+        for bar in built:
+            self._past.add(bar)
+        return self._show([*warm.bars, *warm.minutes, *built])
+
     def _prepare(self, step: Step) -> bool:
         self.desk.live = step.live
         self.desk.begin(step.ts)
         self._observed = []
-        for event in step.events:
-            if event.kind in ("reset", "gap"):
-                self._builder.reset(event.symbol, event.details["first_minute"], event.details["last_minute"])
         for bar in step.minutes:
             self.desk.see(bar)
             self._builder.add(bar)
+            self._past.add(bar)
         self._roll([event for event in step.events if event.kind == "roll"])
         built = self._builder.close(step.ts)
-        for line in differences(built, list(step.longer)):
-            self._alert(f"bars disagree: {line}")
-        by_timeframe = {Timeframe.MINUTE: list(step.minutes), Timeframe.HOUR: [], Timeframe.DAY: []}
         for bar in built:
-            by_timeframe[bar.timeframe].append(bar)
-        order = (Timeframe.DAY, Timeframe.HOUR, Timeframe.MINUTE)
-        self._fresh = [bar for timeframe in order if timeframe in self._timeframes for bar in by_timeframe[timeframe]]
+            self._past.add(bar)
+        for line in differences(self._comparable(built), self._comparable(step.longer)):
+            self._alert(f"bars disagree: {line}")
+        return self._show([*step.minutes, *built])
+
+    def _comparable(self, longer: Iterable[Bar]) -> list[Bar]:
+        """Return the hours and days that worker and hub must have alike."""
+        return [bar for bar in longer if (bar.symbol, bar.timeframe, bar.start) not in self._uncompared]
+
+    def _show(self, bars: Sequence[Bar]) -> bool:
+        """Put bars that close together before the strategy; tell whether it must look."""
+        self._fresh = [bar for bar in bars if bar.timeframe in self._timeframes]
+        if len(self._fresh) > 1:
+            self._fresh.sort(key=lambda bar: self._rank[(bar.timeframe, bar.symbol)])
         for bar in self._fresh:
             self._feeds[(bar.symbol, bar.timeframe)].push(bar)
         return bool(self._fresh) or not self.skip
@@ -205,9 +353,12 @@ class Engine:
             "decisions": self.desk.decisions,
             "entries": [encode(entry).decode() for entry in entries],
         }
+        if self._warmed is not None:
+            seen["warmed_up"], self._warmed = self._warmed, None
         digest = hashlib.blake2b(orjson.dumps(seen), digest_size=16).hexdigest()
         return {
             "digest": digest,
+            **({"warmed_up": seen["warmed_up"]} if "warmed_up" in seen else {}),
             "bars": len(self._fresh),
             "observed": self._observed,
             "decisions": self.desk.decisions,

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -18,14 +18,17 @@ from pine.bus.connection import is_away, revive
 from pine.bus.lease import Lease
 from pine.bus.pauses import pause
 from pine.bus.writer import Writer
-from pine.core.config import Config
-from pine.core.errors import DataError, WentBack
+from pine.core.bar import Bar
+from pine.core.config import Config, WarmUpConfig
+from pine.core.errors import DataError, PineError, WentBack
 from pine.core.period import session
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat, to_ms
 from pine.feeds.steps import Step, StepReader, parse_clock
+from pine.feeds.warmup import WarmUp, chunks, read_bars
+from pine.history.refill import Refill, digest
 from pine.orders.desk import Desk
-from pine.orders.entries import ORDERS, Control, Entry, Fill, Intent, Origin, Void, encode
+from pine.orders.entries import ORDERS, Control, Entry, Fill, Intent, Origin, Void, WarmedUp, encode
 from pine.orders.ledger import read_ledger
 from pine.worker.engine import Outcome
 
@@ -35,6 +38,9 @@ CONTROL_SECONDS: Final = 0.25
 HEARTBEAT_SECONDS: Final = 1.0
 HEARTBEAT_TTL_MS: Final = 15_000
 SERVER_PAUSE: Final = 0.2
+REFILL_SECONDS: Final = 1.0
+CHUNKS_AT_ONCE: Final = 20
+"""Entries of the warm-up's stream in one write: some 2.5 MB."""
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -74,6 +80,7 @@ class LiveSource:
     _reader: StepReader = field(init=False)
     _writer: Writer = field(init=False)
     _warmup: streams.Rereading | None = None
+    _history: WarmUp | None = None
     _pending: deque[streams.Entry] = field(factory=deque)
     _recheck: bool = True
     _previous: int = 0
@@ -94,16 +101,36 @@ class LiveSource:
         """Name in the consumer group: the fencing token, so that predecessors are told apart."""
         return str(self.lease.token)
 
-    def open(self) -> None:
+    @property
+    def reach(self) -> WarmUpConfig:
+        """How many sessions the strategy is fed when it is warmed up: as at its origin, else the defaults."""
+        known = self.origin.warm_up if self.origin is not None else None
+        return WarmUpConfig() if known is None else WarmUpConfig(known.daily, known.hourly, known.minute)
+
+    def is_new(self) -> bool:
+        """Tell whether the strategy has no ledger yet."""
+        return next(read_ledger(self.client, self.strategy), None) is None
+
+    def open(self, history: WarmUp | None = None) -> None:
         """Take up the cursor: create the groups and record the origin, or restore the account from the ledger.
 
         A cursor that is gone is made anew after the newest step that left a record: what came later left none, so
         running it again adds nothing twice.
+
+        Parameters
+        ----------
+        history
+            What a new strategy is fed first; without it, what the streams hold.
+
+        Raises
+        ------
+        DataError
+            If the warm-up's bars on the server are not those that the ledger names.
         """
         self.desk.portfolio.clear()
         entries = list(read_ledger(self.client, self.strategy))
         if not entries:
-            entries = [self._begin()]
+            entries = [self._begin() if history is None else self._begin_after(history)]
         for identifier, entry in entries:
             self._next_entry = _after(identifier)
             self._restore(entry)
@@ -123,9 +150,11 @@ class LiveSource:
         pending = streams.claim_predecessors(self.client, keys.CLOCK, self.strategy, self.consumer)
         delivered = streams.ms_of(streams.group_info(self.client, keys.CLOCK, self.strategy)["last-delivered-id"])
         self._acked = parse_clock(pending[0])[1] if pending else delivered
-        self._warmup = streams.Rereading(
-            self.client, keys.CLOCK, streams.entry_id(self.origin.origin), f"{self._acked}-{(1 << 64) - 1}"
-        )
+        first = streams.entry_id(self.origin.origin)
+        if self.origin.warm_up is not None:
+            self._history = self._read_history(self.origin.warm_up)
+            first, self._previous = f"({first}", self.origin.origin
+        self._warmup = streams.Rereading(self.client, keys.CLOCK, first, f"{self._acked}-{(1 << 64) - 1}")
         logger.info(
             "worker ready",
             extra={
@@ -137,6 +166,36 @@ class LiveSource:
                 }
             },
         )
+
+    def warm_up(self) -> WarmUp | None:
+        """Return the history that the strategy is fed before the first step, once; nothing if it has none."""
+        history, self._history = self._history, None
+        return history
+
+    def alive(self) -> bool:
+        """Show a sign of life while history is fed; return whether to go on."""
+        self.lease.check()
+        self._resilient(lambda: self.sign("warming up"))
+        return not self.stop.is_set()
+
+    def refilled(self, told: Refill) -> Sequence[Bar] | None:
+        """Return the minutes of a hole from the archive, as soon as it has those that the hub named.
+
+        Nothing is decided on others; nothing is returned when it is time to stop.
+        """
+        trouble = ""
+        while not self.stop.is_set():
+            bars, reason = _archived(self.config, told)
+            if not reason:
+                return bars
+            if reason != trouble:
+                fields = {"symbol": told.symbol, "from": isoformat(told.first_minute), "reason": reason}
+                logger.error("a refill cannot be read, no step is taken before it can", extra={"fields": fields})
+                trouble = reason
+            self.lease.check()
+            self._resilient(lambda: self.sign("waiting for a refill"))
+            self.stop.wait(REFILL_SECONDS)
+        return None
 
     def next(self) -> Step | None:
         """Return the next step: warm-up first, then what a predecessor left pending, then live."""
@@ -188,6 +247,42 @@ class LiveSource:
         self._writer.commit()
         return identifier, origin
 
+    def _begin_after(self, history: WarmUp) -> tuple[str, Entry]:
+        """Record the bars that come first, and that life begins after them: the bars never without the origin."""
+        stream, until = keys.warm_up(self.strategy), to_ms(history.until)
+        newest = streams.last_id(self.client, stream)
+        first = n = streams.id_pair(newest)[1] + 1 if newest and streams.ms_of(newest) == until else 0
+        for n, chunk in enumerate(chunks(history.bars), first):
+            self._writer.append(stream, streams.entry_id(until, n), {"bars": chunk})
+            if n % CHUNKS_AT_ONCE == CHUNKS_AT_ONCE - 1:
+                self._writer.commit()
+        reach = self.config.warm_up_of(self.strategy) or WarmUpConfig()
+        ids = streams.entry_id(until, first), streams.entry_id(until, n)
+        fed = WarmedUp(reach.daily, reach.hourly, reach.minute, *ids, len(history.bars), digest(history.bars))
+        origin = Origin(until, until, fed)
+        identifier = streams.entry_id(until)
+        self._writer.append(keys.ledger(self.strategy), identifier, {"entry": encode(origin)})
+        self._writer.commit()
+        return identifier, origin
+
+    def _read_history(self, fed: WarmedUp) -> WarmUp:
+        """Return the bars that the strategy was fed at its origin.
+
+        Raises
+        ------
+        DataError
+            If the stream holds others.
+        """
+        assert self.origin is not None
+        bars = read_bars(self.client, self.strategy, fed.first, fed.last)
+        found = (len(bars), digest(bars))
+        if found != (fed.bars, fed.digest):
+            raise DataError(
+                f"{keys.warm_up(self.strategy)} {fed.first} to {fed.last}: found {found[0]} bars with digest "
+                f"{found[1]}, expected {fed.bars} with digest {fed.digest} as in {keys.ledger(self.strategy)}"
+            )
+        return WarmUp(self.origin.origin * NS_PER_MS, bars)
+
     def _restore(self, entry: Entry) -> None:
         if isinstance(entry, Origin):
             self.origin = entry
@@ -222,7 +317,7 @@ class LiveSource:
         return closed
 
     def _try_next(self) -> Step | None:
-        self._beat()
+        self.sign("running")
         past = None if self._warmup is None else self._warmup.next()
         if past is not None:
             return self._warm(past)
@@ -336,11 +431,12 @@ class LiveSource:
         for entry in entries:
             _tell(entry)
 
-    def _beat(self) -> None:
+    def sign(self, status: str) -> None:
+        """Write the heartbeat if a second has gone since the last one."""
         if time.monotonic() - self._beat_at < HEARTBEAT_SECONDS:
             return
         self._beat_at = time.monotonic()
-        self.heartbeat("running")
+        self.heartbeat(status)
 
     def heartbeat(self, status: str) -> None:
         """Write the heartbeat."""
@@ -363,6 +459,25 @@ class LiveSource:
         name = keys.heartbeat(f"worker:{self.strategy}")
         self.client.hset(name, mapping=facts)
         self.client.pexpire(name, HEARTBEAT_TTL_MS)
+
+
+def _archived(config: Config, told: Refill) -> tuple[Sequence[Bar], str]:
+    """Return the minutes of a hole from the archive, and why they are not those that a hub named."""
+    from polars.exceptions import PolarsError
+
+    from pine.history.archive import Archive
+
+    try:
+        archive = Archive.of(config)
+        bars = archive.bars(told.symbol, Timeframe.MINUTE, told.first_minute, told.last_minute + NS_PER_MINUTE)
+    except (PineError, PolarsError, OSError) as error:
+        return (), str(error)
+    if told.matches(bars):
+        return bars, ""
+    return (), (
+        f"archive {archive.store.shown}: found {len(bars)} minutes with digest {digest(bars)}, "
+        f"expected {told.minutes} with digest {told.digest}"
+    )
 
 
 def _tell(entry: Entry) -> None:

@@ -11,7 +11,7 @@ from attrs import asdict
 import pine
 from pine.core.config import Config
 
-_ROOMS: Final = ("core", "feeds", "orders", "strategies", "worker")
+_ROOMS: Final = ("core", "feeds", "history", "orders", "strategies", "worker")
 
 
 def config_hash(config: Config, strategy: str) -> str:
@@ -23,6 +23,7 @@ def config_hash(config: Config, strategy: str) -> str:
         "max_positions": setting.max_positions,
         "daily_stop_loss": setting.daily_stop_loss,
         "instruments": {symbol: asdict(traded) for symbol, traded in config.traded[strategy].items()},
+        "adjust": setting.adjust,
         "sessions": {symbol: str(config.session_rule(symbol)) for symbol in config.traded[strategy]},
     }
     return _short(orjson.dumps(relevant, option=orjson.OPT_SORT_KEYS))

@@ -20,9 +20,11 @@ from pine.bus.ending import stop_on_end
 from pine.bus.lease import Lease
 from pine.core.config import Config
 from pine.core.errors import PineError, UnknownSymbol, WentBack
+from pine.feeds.warmup import WarmUp
 from pine.orders.desk import Desk
 from pine.orders.portfolio import Portfolio
 from pine.strategies.risk import RiskRules
+from pine.worker.coldstart import ColdStart, Progress
 from pine.worker.live import LiveSource
 from pine.worker.provenance import code_hash, config_hash
 
@@ -40,11 +42,20 @@ def make_desk(config: Config, strategy: str) -> Desk:
     return Desk(strategy, portfolio, traded, RiskRules(setting.max_positions, setting.daily_stop_loss))
 
 
-def run_worker(config: Config, strategy: str) -> int:
+def run_worker(config: Config, strategy: str, on_progress: Callable[[Progress], None] | None = None) -> int:
     """Run a strategy until SIGINT or SIGTERM; return the exit code.
+
+    Parameters
+    ----------
+    config, strategy
+        What to run.
+    on_progress
+        Told how far the history of a first start has come; without it that is in the log.
 
     Raises
     ------
+    WarmUpMissing
+        If history that the strategy is to be fed before its first step cannot be had.
     PineError
         If the strategy is unknown or disabled, a symbol is not registered by any hub, or the streams contradict.
     """
@@ -66,7 +77,7 @@ def run_worker(config: Config, strategy: str) -> int:
     try:
         while not stop.is_set():
             try:
-                _work(config, strategy, client, lease, stop, attendant.look)
+                _work(config, strategy, client, lease, stop, attendant.look, on_progress)
             except WentBack as error:
                 logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
                 stop.wait(RESTART_PAUSE)
@@ -107,6 +118,7 @@ def _work(
     lease: Lease,
     stop: threading.Event,
     on_beat: Callable[[], dict[str, Any]],
+    on_progress: Callable[[Progress], None] | None,
 ) -> None:
     desk = make_desk(config, strategy)
     source = LiveSource(
@@ -119,7 +131,11 @@ def _work(
         provenance={"config": config_hash(config, strategy), "code": code_hash()},
         on_beat=on_beat,
     )
-    patiently(source.open, config, stop)
+    new = config.warm_up_of(strategy) is not None and patiently(source.is_new, config, stop)
+    history = _warm_up(source, on_progress) if new else None
+    if stop.is_set():
+        return
+    patiently(lambda: source.open(history), config, stop)
     if stop.is_set():
         return
     if not config.strategies[strategy].webhook:
@@ -129,7 +145,8 @@ def _work(
     from pine.worker.engine import Engine  # imports Backtrader, after everything that can be refused without it
 
     rules = {symbol: config.session_rule(symbol) for symbol in config.traded[strategy]}
-    engine = Engine(config.strategies[strategy].type, desk, rules, source)
+    setting = config.strategies[strategy]
+    engine = Engine(setting.type, desk, rules, source, reach=source.reach, adjust=setting.adjust)
     engine.run()
     with contextlib.suppress(redis.RedisError):  # everything is written; the server may be gone first
         source.heartbeat("stopped")
@@ -137,6 +154,24 @@ def _work(
         "worker stopped",
         extra={"fields": {"steps": engine.steps, "decided": engine.engine_steps, "alerts": len(engine.alerts)}},
     )
+
+
+def _warm_up(source: LiveSource, on_progress: Callable[[Progress], None] | None) -> WarmUp | None:
+    """Return what a new strategy is fed first; nothing if it is time to stop."""
+    from pine.strategies.catalog import strategy_class  # imports Backtrader
+
+    config, strategy, stop = source.config, source.strategy, source.stop
+    symbols = list(config.traded[strategy])
+    patiently(lambda: await_symbols(source.client, symbols, stop, source), config, stop)
+    timeframes = strategy_class(config.strategies[strategy].type).timeframes
+
+    def beat(status: str) -> None:
+        source.lease.check()
+        with contextlib.suppress(redis.RedisError):  # the answers will show whether the server is gone
+            source.sign(status)
+
+    start = ColdStart(config, strategy, source.client, timeframes, stop, beat, on_progress)
+    return patiently(start.run, config, stop)
 
 
 def await_symbols(client: Client, symbols: list[str], stop: threading.Event, source: LiveSource) -> None:

@@ -9,7 +9,7 @@ from pine.core.instruments import SPECS
 from pine.core.timeframe import Timeframe
 
 STRATEGIES = st.from_regex(r"[a-z][a-z0-9_]{0,31}", fullmatch=True)
-PER_STRATEGY = (keys.ledger, keys.control, keys.deliveries, keys.flight)
+PER_STRATEGY = (keys.ledger, keys.control, keys.deliveries, keys.flight, keys.warm_up)
 PER_ROLE = (keys.lease, keys.fence, keys.heartbeat)
 
 
@@ -67,6 +67,8 @@ def test_a_key_comes_apart_into_what_it_was_made_of(name: str) -> None:
         "market:ES:1min:extra",
         "market:ES.FUT:1min",
         "ledger:",
+        "warmup:",
+        "warmup:IBS",
         "ledger:IBS",
         "ledger:1bs",
         "ledger:ibs a",

@@ -1,7 +1,7 @@
 """Steps through the engine and Backtrader: one call per step, lines at their close, nothing of another step."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +18,8 @@ from pine.core.period import SessionRule
 from pine.core.timeframe import Timeframe
 from pine.core.times import to_datetime
 from pine.feeds.steps import MarketEvent, Step
+from pine.feeds.warmup import WarmUp
+from pine.history.refill import Refill
 from pine.orders.entries import Control, Fill, Intent, encode
 from pine.strategies.base import BaseStrategy
 from pine.strategies.ibs_rules import IbsParams
@@ -47,6 +49,15 @@ class Tape:
 
     def done(self, step: Step, outcome: Outcome) -> None:
         self.outcomes.append((step.ts, outcome))
+
+    def warm_up(self) -> WarmUp | None:
+        return None
+
+    def refilled(self, told: Refill) -> Sequence[Bar] | None:
+        raise AssertionError(told)
+
+    def alive(self) -> bool:
+        return True
 
 
 def make_engine(

@@ -59,6 +59,7 @@ databento: {{api_key: db-sandbox, gateway: "127.0.0.1:{port}"}}
 bus: {{fsync: {fsync}}}
 hub: {{clock: {clock}}}
 orders: {{{orders}}}
+warm_up: off
 instruments: {{ES: {{}}, GC: {{}}}}
 strategies:
   one: {{type: ibs, webhook: "{webhook}", instruments: [ES, GC], params: {rules}}}

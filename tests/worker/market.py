@@ -10,9 +10,12 @@ from attrs import define
 from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.lease import Lease
+from pine.core.bar import Bar
 from pine.core.config import Config, load_config
 from pine.core.timeframe import NS_PER_HOUR
 from pine.feeds.steps import Step
+from pine.feeds.warmup import WarmUp
+from pine.history.refill import Refill
 from pine.hub.aggregator import Aggregator, Closed
 from pine.hub.clock import TapeClock
 from pine.hub.publisher import Publisher
@@ -24,6 +27,7 @@ from pine.worker.run import make_desk
 
 CONFIG = """
 data_dir: data
+warm_up: off
 instruments: {ES: {}, GC: {}, 6E: {}}
 strategies:
   one: {type: ibs, max_positions: 2, instruments: [ES, GC], params: {entry_setting: none, stop_percent: 0.3}}
@@ -87,6 +91,15 @@ class Watched:
     def done(self, step: Step, outcome: Outcome) -> None:
         self.source.done(step, outcome)
         self.after(step)
+
+    def warm_up(self) -> WarmUp | None:
+        return self.source.warm_up()
+
+    def refilled(self, told: Refill) -> Sequence[Bar] | None:
+        return self.source.refilled(told)
+
+    def alive(self) -> bool:
+        return self.source.alive()
 
 
 @define

@@ -3,6 +3,7 @@
 from pine.core.config.duration import Duration
 from pine.core.config.loader import load_config
 from pine.core.config.schema import (
+    Adjust,
     BusConfig,
     Config,
     DatabentoConfig,
@@ -14,10 +15,12 @@ from pine.core.config.schema import (
     StrategyConfig,
     StrategyInstrument,
     TradedInstrument,
+    WarmUpConfig,
 )
 from pine.core.config.secret import Secret
 
 __all__ = [
+    "Adjust",
     "BusConfig",
     "Config",
     "DatabentoConfig",
@@ -31,5 +34,6 @@ __all__ = [
     "StrategyConfig",
     "StrategyInstrument",
     "TradedInstrument",
+    "WarmUpConfig",
     "load_config",
 ]

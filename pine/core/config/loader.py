@@ -29,6 +29,7 @@ from pine.core.config.schema import (
     StrategyConfig,
     StrategyInstrument,
     TradedInstrument,
+    WarmUpConfig,
 )
 from pine.core.config.secret import Secret
 from pine.core.config.structure import Mistakes, make_converter, structure
@@ -47,6 +48,7 @@ _SECTIONS: Final[Mapping[str, Any]] = {
     "strategies": dict[str, StrategyConfig],
     "retention": Duration,
     "retention_max": Duration,
+    "warm_up": WarmUpConfig | None,
 }
 _SECRET_PLACES: Final = (("databento", "api_key"), ("bus", "url"), ("archive", "location"))
 SHORTEST_RETENTION: Final = Duration.parse("1d")

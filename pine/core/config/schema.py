@@ -5,13 +5,14 @@ import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from attrs import field, frozen, validators
+from attrs import asdict, evolve, field, frozen, validators
 
 from pine.core.config.duration import Duration
 from pine.core.config.secret import Secret
 from pine.core.contract import root_of_parent
 from pine.core.instruments import SPECS, spec
 from pine.core.period import SessionClose, SessionRule
+from pine.core.timeframe import Timeframe
 
 RETENTION: Final = Duration.parse("30d")
 RETENTION_MAX: Final = Duration.parse("90d")
@@ -200,6 +201,48 @@ class StrategyInstrument:
     params: dict[str, Any] = field(factory=dict)
 
 
+_SESSIONS: Any = [validators.ge(0), validators.le(5_000)]
+
+
+@frozen
+class WarmUpConfig:
+    """The history that a strategy is fed before its first live step.
+
+    Attributes
+    ----------
+    daily, hourly, minute
+        How many finished sessions, those with scheduled trading, the bars of each timeframe go back; the session
+        under way comes on top. Only timeframes that the strategy reads are loaded.
+    buy
+        Whether minutes that neither streams nor archive have may be bought from Databento Historical.
+    """
+
+    daily: int = field(default=252, validator=_SESSIONS)
+    hourly: int = field(default=15, validator=_SESSIONS)
+    minute: int = field(default=1, validator=_SESSIONS)
+    buy: bool = True
+
+    def sessions(self, timeframe: Timeframe) -> int:
+        """Return how many finished sessions the bars of a timeframe go back."""
+        return {Timeframe.DAY: self.daily, Timeframe.HOUR: self.hourly, Timeframe.MINUTE: self.minute}[timeframe]
+
+
+_OPTIONAL_SESSIONS: Any = validators.optional(validators.and_(*_SESSIONS))
+
+
+@frozen
+class StrategyWarmUp:
+    """What one strategy sets differently of ``warm_up``; left out means as there."""
+
+    daily: int | None = field(default=None, validator=_OPTIONAL_SESSIONS)
+    hourly: int | None = field(default=None, validator=_OPTIONAL_SESSIONS)
+    minute: int | None = field(default=None, validator=_OPTIONAL_SESSIONS)
+    buy: bool | None = None
+
+
+Adjust = Literal["none", "difference", "ratio"]
+
+
 @frozen
 class StrategyConfig:
     """One strategy with its money, limits and webhook.
@@ -214,6 +257,10 @@ class StrategyConfig:
         Realised loss of one session, in dollars, after which nothing new is entered until the next.
     params
         Parameters of the strategy type, for all its instruments.
+    warm_up
+        What it sets differently of the general ``warm_up``; nothing for ``off``.
+    adjust
+        How bars of earlier contracts are shifted at a roll, for what the strategy sees.
     """
 
     type: str
@@ -224,6 +271,8 @@ class StrategyConfig:
     daily_stop_loss: float = field(default=2_500.0, validator=_POSITIVE_FINITE)
     params: dict[str, Any] = field(factory=dict)
     instruments: dict[str, StrategyInstrument] = field(factory=dict, validator=validators.min_len(1))
+    warm_up: StrategyWarmUp | None = field(factory=StrategyWarmUp)
+    adjust: Adjust = "none"
 
 
 @frozen
@@ -319,6 +368,8 @@ class Config:
         How much event time of market data and flight records stays on the streams at least.
     retention_max
         How far, in event time, a strategy that is not enabled may be behind before it holds nothing back any more.
+    warm_up
+        What strategies are fed before their first live step; nothing for ``off``.
     """
 
     path: Path
@@ -334,6 +385,18 @@ class Config:
     traded: dict[str, dict[str, TradedInstrument]] = field(factory=dict)
     retention: Duration = RETENTION
     retention_max: Duration = RETENTION_MAX
+    warm_up: WarmUpConfig | None = field(factory=WarmUpConfig)
+
+    def warm_up_of(self, strategy: str) -> WarmUpConfig | None:
+        """Return what a strategy is fed before its first live step; nothing if that is off.
+
+        What the strategy sets goes over the general setting, or over the defaults where that is off.
+        """
+        own = self.strategies[strategy].warm_up
+        if own is None or (own == StrategyWarmUp() and self.warm_up is None):
+            return None
+        changes = {name: value for name, value in asdict(own).items() if value is not None}
+        return evolve(self.warm_up or WarmUpConfig(), **changes)
 
     @property
     def archive_location(self) -> str:

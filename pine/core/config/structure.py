@@ -12,7 +12,7 @@ from pine.core.config.document import Path as Where
 from pine.core.config.document import Unset
 from pine.core.config.duration import Duration
 from pine.core.config.problems import unknown
-from pine.core.config.schema import StrategyConfig, TapeConfig
+from pine.core.config.schema import StrategyConfig, StrategyWarmUp, TapeConfig, WarmUpConfig
 from pine.core.config.secret import Secret
 from pine.core.errors import PineError
 
@@ -91,7 +91,9 @@ def make_converter() -> cattrs.Converter:
     converter.register_structure_hook_func(
         lambda kind: get_origin(kind) is not None and "Literal" in str(kind)[:15], literal
     )
-    _hook_tape(converter)
+    _hook_off(converter, TapeConfig, "{keep: 30d}")
+    _hook_off(converter, WarmUpConfig, "{daily: 252}")
+    _hook_off(converter, StrategyWarmUp, "{daily: 252}")
     default_strategy = converter.gen_structure_attrs_fromdict(StrategyConfig)
 
     def strategy(value: Any, kind: Any) -> Any:
@@ -103,19 +105,20 @@ def make_converter() -> cattrs.Converter:
     return converter
 
 
-def _hook_tape(converter: cattrs.Converter) -> None:
-    default = converter.gen_structure_attrs_fromdict(TapeConfig)
+def _hook_off(converter: cattrs.Converter, settings: Any, example: str) -> None:
+    """Read settings that may be ``off`` instead, which is nothing."""
+    default = converter.gen_structure_attrs_fromdict(settings)
 
-    def tape(value: Any, _type: Any) -> TapeConfig | None:
+    def hook(value: Any, _type: Any) -> Any:
         if isinstance(value, Unset) or value is None:
-            return TapeConfig()  # complained about already, or nothing set
+            return settings()  # complained about already, or nothing set
         if value is False or value == "off":  # without quotes, YAML reads off as false
             return None
         if not isinstance(value, dict):
-            raise TypeError(f"found {value!r}, expected off, or settings such as {{keep: 30d}}")
-        return default(value, TapeConfig)
+            raise TypeError(f"found {value!r}, expected off, or settings such as {example}")
+        return default(value, settings)
 
-    converter.register_structure_hook(TapeConfig | None, tape)
+    converter.register_structure_hook(settings | None, hook)
 
 
 def _duration(value: Any, _type: Any) -> Duration:

@@ -28,6 +28,8 @@ bus:
 hub:
   clock: tape              # the present is what the tape says
 
+warm_up: off               # a tape has no history before it: workers start on what the streams hold
+
 orders:
   entry_max_age_s: null    # a tape's orders are old by nature, and come faster than a real day's
   stale_after_s: null

@@ -1,0 +1,278 @@
+"""The first start of a strategy: the history that it is fed, or a refusal that says what is missing."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import redis
+from attrs import define, field, frozen
+
+from pine.bus import keys, streams
+from pine.bus.client import Client
+from pine.core.bar import Bar
+from pine.core.calendar import scheduled_hours
+from pine.core.config import Config, WarmUpConfig
+from pine.core.errors import (
+    ArchiveError,
+    HistoryError,
+    KeyRefused,
+    PineError,
+    SecretMissing,
+    SourcesDiffer,
+    WarmUpMissing,
+)
+from pine.core.period import SessionRule, period, session_begin
+from pine.core.timeframe import NS_PER_MS, Timeframe
+from pine.core.times import isoformat
+from pine.feeds.warmup import Question, WarmUp, questions
+from pine.history.answer import History
+from pine.history.manifest import Interval, clipped
+
+if TYPE_CHECKING:
+    from pine.history.historical import HistoricalSource, Price
+
+BEAT_SECONDS: Final = 0.25
+ENDING_SECONDS: Final = 5.0
+"""How long an answer under way is waited for when the worker is to end."""
+TOLD: Final = 3
+
+logger = logging.getLogger(__name__)
+
+
+@frozen
+class Progress:
+    """How far a warm-up has come.
+
+    Attributes
+    ----------
+    what
+        Symbol and timeframe that are being asked for; empty at the end.
+    done, of
+        Questions answered, and all of them.
+    bars
+        Bars so far.
+    """
+
+    what: str
+    done: int
+    of: int
+    bars: int
+
+
+class _Ended(Exception):
+    """The worker is to end."""
+
+
+@define(eq=False)
+class ColdStart:
+    """Gathers what a new strategy is fed.
+
+    Parameters
+    ----------
+    config, strategy
+        What to start.
+    client
+        Connection to the stream server.
+    timeframes
+        What the strategy reads.
+    stop
+        Ends it.
+    on_beat
+        Called some times a second with what is being done, for the heartbeat.
+    on_progress
+        Told how far the history has come, by this thread; without it each answer is a line in the log.
+    """
+
+    config: Config
+    strategy: str
+    client: Client
+    timeframes: Sequence[Timeframe]
+    stop: threading.Event
+    on_beat: Callable[[str], None]
+    on_progress: Callable[[Progress], None] | None = None
+    _at: Progress = field(factory=lambda: Progress("", 0, 0, 0))
+
+    @property
+    def settings(self) -> WarmUpConfig:
+        """How far back, and whether to buy."""
+        return self.config.warm_up_of(self.strategy) or WarmUpConfig()
+
+    @property
+    def rules(self) -> Mapping[str, SessionRule]:
+        """Session rule of each symbol, in the strategy's order."""
+        return {symbol: self.config.session_rule(symbol) for symbol in self.config.traded[self.strategy]}
+
+    def run(self) -> WarmUp | None:
+        """Return the history up to the newest step; nothing if it is time to stop.
+
+        Waits for the first step if there is none yet. Nothing is written but what is bought, into the archive.
+
+        Raises
+        ------
+        WarmUpMissing
+            If some of it cannot be had: it is named, with what each source covers and what can be done.
+        """
+        until = self._newest_step()
+        if until is None:
+            return None
+        asked = questions(self.rules, self.timeframes, self.settings, until)
+        fields = {"until": isoformat(until), "questions": len(asked), "from": isoformat(min(q.begin for q in asked))}
+        logger.info("warming up", extra={"fields": fields})
+        found: list[tuple[Bar, ...]] = []
+        errors: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                found.append(self._gather(asked))
+            except BaseException as error:  # noqa: BLE001  # raised again by the thread that waits
+                errors.append(error)
+
+        asking = threading.Thread(target=work, name="warm-up", daemon=True)
+        asking.start()
+        self._attend(asking)
+        if self.stop.is_set() or any(isinstance(error, _Ended) for error in errors):
+            return None
+        if errors:
+            raise errors[0]
+        logger.info("history gathered", extra={"fields": {"bars": len(found[0])}})
+        return WarmUp(until, found[0])
+
+    def _newest_step(self) -> int | None:
+        """Return the newest step in ns, as soon as there is one."""
+        told = False
+        while not self.stop.is_set():
+            newest = streams.last_id(self.client, keys.CLOCK)
+            if newest is not None:
+                return streams.ms_of(newest) * NS_PER_MS
+            if not told:
+                logger.info("waiting for the first step of a hub", extra={"fields": {"strategy": self.strategy}})
+                told = True
+            self.on_beat("waiting for the first step")
+            self.stop.wait(BEAT_SECONDS)
+        return None
+
+    def _attend(self, asking: threading.Thread) -> None:
+        """Show signs of life until the answers are there, or it is time to stop."""
+        shown = None
+        while asking.is_alive() and not self.stop.is_set():
+            self.on_beat("warming up")
+            if self.on_progress is not None and self._at is not shown:
+                shown = self._at
+                self.on_progress(shown)
+            asking.join(BEAT_SECONDS)
+        if self.on_progress is not None:
+            self.on_progress(Progress("", self._at.of, self._at.of, self._at.bars))
+        asking.join(ENDING_SECONDS)
+
+    def _gather(self, asked: Sequence[Question]) -> tuple[Bar, ...]:
+        vendor, why_not = self._vendor()
+        history = History.of(self.config, self.client, vendor)
+        bars: list[Bar] = []
+        missing: list[tuple[Question, tuple[Interval, ...]]] = []
+        for n, question in enumerate(asked):
+            if self.stop.is_set():
+                raise _Ended
+            what = f"{question.symbol} {question.timeframe.value}"
+            self._at = Progress(what, n, len(asked), len(bars))
+            found, holes = self._answer(history, question, buy=vendor is not None)
+            bars += found
+            if holes:
+                missing.append((question, holes))
+            if self.on_progress is None:
+                fields = {"of": what, "bars": len(found), "question": f"{n + 1}/{len(asked)}"}
+                logger.info("history", extra={"fields": fields})
+        self._at = Progress("", len(asked), len(asked), len(bars))
+        if missing:
+            raise WarmUpMissing(self._refusal(history, missing, why_not))
+        return tuple(bars)
+
+    def _answer(self, history: History, question: Question, *, buy: bool) -> tuple[list[Bar], tuple[Interval, ...]]:
+        """Return the bars of a question, and what is missing of it."""
+
+        def say(price: "Price") -> None:
+            fields = {"symbol": question.symbol, "bars": question.timeframe.value, "price": str(price)}
+            logger.info("buying history", extra={"fields": fields})
+
+        place = (question.symbol, question.timeframe, question.begin, question.end)
+        try:
+            answer = history.bars(*place, buy=buy, on_price=say)
+        except (ArchiveError, HistoryError, KeyRefused, SecretMissing, SourcesDiffer) as error:
+            raise WarmUpMissing(
+                f"warm-up of {self.strategy}: {_named(question)}: {error}\n{self._remedies()}"
+            ) from error
+        rule = self.rules[question.symbol]
+        holes = tuple(hole for hole in answer.holes if _is_scheduled(question.timeframe, hole, rule))
+        whole = [bar for bar in answer.bars if not any(begin <= bar.start < end for begin, end in answer.holes)]
+        return whole, holes
+
+    def _vendor(self) -> "tuple[HistoricalSource | None, str]":
+        """Return who sells what is missing, or why nobody is asked."""
+        if not self.settings.buy:
+            return None, "not asked: warm_up.buy is false"
+        try:
+            self.config.databento.api_key.reveal()
+        except SecretMissing as error:
+            logger.warning("no history is bought", extra={"fields": {"reason": str(error)}})
+            return None, f"not asked: {error}"
+        from pine.history.historical import HistoricalSource
+        from pine.history.vendor import Patience
+        from pine.hub.lead import choose_lead
+
+        return HistoricalSource(self.config, choose_lead, Patience(), self._sleep), ""
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait before the vendor is asked again; end at once if the worker is to end."""
+        if self.stop.wait(seconds):
+            raise _Ended
+
+    def _refusal(self, history: History, missing: Sequence[tuple[Question, tuple[Interval, ...]]], why_not: str) -> str:
+        lines = [f"warm-up of {self.strategy}: history is missing, and nothing is decided without it"]
+        for question, holes in missing:
+            more = f" and {len(holes) - TOLD} more" if len(holes) > TOLD else ""
+            lines.append(f"  {_named(question)}: missing {', '.join(map(_span, holes[:TOLD]))}{more}")
+        for symbol in dict.fromkeys(question.symbol for question, _ in missing):
+            lines += [f"  {symbol} 1min: {line}" for line in _covers(history, symbol, why_not)]
+        return "\n".join([*lines, self._remedies()])
+
+    def _remedies(self) -> str:
+        buy = "" if self.settings.buy else "let it buy (warm_up.buy: true), "
+        return (
+            "fill the archive (pine backfill from Databento Historical, pine import from DBN files), "
+            f"{buy}or set strategies.{self.strategy}.warm_up to fewer sessions or to off"
+        )
+
+
+def _is_scheduled(timeframe: Timeframe, hole: Interval, rule: SessionRule) -> bool:
+    """Tell whether trading is scheduled in a hole, which is told by the starts of bars."""
+    begin, end = hole
+    if timeframe is Timeframe.DAY:
+        begin, end = session_begin(begin, rule), period(timeframe, end - 1, rule).end
+    return scheduled_hours(rule.group, begin, end) > 0
+
+
+def _covers(history: History, symbol: str, why_not: str) -> list[str]:
+    """Return a line for each source: of which time it has everything."""
+    told = []
+    sources = {"streams": history.streams, "archive": history.archive, "Databento Historical": history.historical}
+    for name, source in sources.items():
+        if source is None:
+            told.append(f"{name} {why_not}" if why_not else f"{name}: none")
+            continue
+        try:
+            spans = clipped(source.covered(symbol, Timeframe.MINUTE), 0, 1 << 62)
+        except (PineError, redis.RedisError) as error:
+            told.append(f"{name}: {error}")
+            continue
+        more = f", {len(spans) - TOLD} pieces left out" if len(spans) > TOLD else ""
+        told.append(f"{name} cover {', '.join(map(_span, spans[:TOLD]))}{more}" if spans else f"{name} cover nothing")
+    return told
+
+
+def _named(question: Question) -> str:
+    return f"{question.symbol} {question.timeframe.value} from {_span((question.begin, question.end))}"
+
+
+def _span(interval: Interval) -> str:
+    begin, end = (isoformat(ts)[:16].replace("T", " ") for ts in interval)
+    return f"{begin} to {end}"
