@@ -53,6 +53,15 @@ class Piece:
 
 
 @frozen
+class Part:
+    """A request, and the time in ns of which its records are wanted."""
+
+    request: Request
+    begin: int
+    end: int
+
+
+@frozen
 class Fetched:
     """The answer to one question.
 
@@ -161,10 +170,10 @@ class HistoricalSource:
         earlier = self._cost(self._hour_parts(symbol, look_back(first, LOOK_BACK, rule), first, ranges), rule)
         until = last if earlier else max(session(missing[0], rule).end, last)
         cost = earlier + self._cost(self._hour_parts(symbol, first, until, ranges), rule)
-        cost += self._cost(_parts(pieces, "parent", parent, begin, end, ranges), rule)
+        cost += self._cost(parts_of(pieces, "parent", parent, begin, end, ranges), rule)
         return Price(cost, exact=False)
 
-    def _cost(self, parts: Iterable["_Part"], rule: SessionRule) -> float:
+    def _cost(self, parts: Iterable[Part], rule: SessionRule) -> float:
         return sum(quote.cost for _, quote in self._quoted(parts, rule))
 
     def minutes(
@@ -325,11 +334,9 @@ class HistoricalSource:
                     by[contract] = by.get(contract, 0) + int(total)
         return volumes
 
-    def _hour_parts(
-        self, symbol: str, begin: int, end: int, ranges: Mapping[str, tuple[int, int]]
-    ) -> Iterator["_Part"]:
+    def _hour_parts(self, symbol: str, begin: int, end: int, ranges: Mapping[str, tuple[int, int]]) -> Iterator[Part]:
         pieces = cover(VOLUME_SCHEMAS, ranges, begin, end) if begin < end else []
-        return _parts(pieces, "parent", self._config.parent(symbol), begin, end, ranges)
+        return parts_of(pieces, "parent", self._config.parent(symbol), begin, end, ranges)
 
     def _decide(
         self,
@@ -347,7 +354,7 @@ class HistoricalSource:
                 leads[opening] = lead
         return decide_leads(_by_session(volumes, rule), leads, rule, self._choose)
 
-    def _buy(self, parts: Sequence["_Part"], budget: Budget, rule: SessionRule) -> Iterator[tuple["_Part", Bought]]:
+    def _buy(self, parts: Sequence[Part], budget: Budget, rule: SessionRule) -> Iterator[tuple[Part, Bought]]:
         """Ask for the price of everything first, then buy one by one; what an earlier try has paid for is kept."""
         quoted = self._quoted(parts, rule)
         if quoted:
@@ -356,7 +363,7 @@ class HistoricalSource:
             self._kept[part.request] = self._vendor.fetch(quote, budget)
         yield from ((part, self._kept[part.request]) for part in parts if part.request in self._kept)
 
-    def _quoted(self, parts: Iterable["_Part"], rule: SessionRule) -> list[tuple["_Part", Quote]]:
+    def _quoted(self, parts: Iterable[Part], rule: SessionRule) -> list[tuple[Part, Quote]]:
         quoted = []
         for part in parts:
             if part.request in self._kept:
@@ -368,15 +375,6 @@ class HistoricalSource:
                 if scheduled_hours(rule.group, part.request.begin, part.request.end):
                     raise
         return quoted
-
-
-@frozen
-class _Part:
-    """A request, and the time in ns of which its records are wanted."""
-
-    request: Request
-    begin: int
-    end: int
 
 
 def cover(schemas: Sequence[str], ranges: Mapping[str, tuple[int, int]], begin: int, end: int) -> list[Piece]:
@@ -421,14 +419,14 @@ def cover(schemas: Sequence[str], ranges: Mapping[str, tuple[int, int]], begin: 
     return whole
 
 
-def _parts(
+def parts_of(
     pieces: Iterable[Piece],
     stype: str,
     symbol: str,
     begin: int,
     end: int,
     ranges: Mapping[str, tuple[int, int]],
-) -> Iterator[_Part]:
+) -> Iterator[Part]:
     """Cut a stretch into what is asked for at once, widened to where the vendor's counts are exact if it has that."""
     for piece in pieces:
         low, high = ranges[piece.schema]
@@ -437,7 +435,7 @@ def _parts(
         while at < last:
             until = min(last, (at // span + 1) * span)
             first, beyond = at // COUNT_GRID * COUNT_GRID, -(-until // COUNT_GRID) * COUNT_GRID
-            yield _Part(Request(piece.schema, stype, symbol, max(first, low), min(beyond, high)), at, until)
+            yield Part(Request(piece.schema, stype, symbol, max(first, low), min(beyond, high)), at, until)
             at = until
 
 
@@ -463,7 +461,7 @@ def _lead_parts(
     end: int,
     rule: SessionRule,
     ranges: Mapping[str, tuple[int, int]],
-) -> Iterator[_Part]:
+) -> Iterator[Part]:
     """Ask for each lead contract over the sessions that it leads on end."""
     runs: list[tuple[Contract, int, int]] = []
     at = begin
@@ -477,7 +475,7 @@ def _lead_parts(
             runs.append((lead, at, until))
         at = until
     for lead, low, high in runs:
-        yield from _parts(pieces, "raw_symbol", lead.symbol, low, high, ranges)
+        yield from parts_of(pieces, "raw_symbol", lead.symbol, low, high, ranges)
 
 
 def _by_session(volumes: Mapping[int, Mapping[Contract, int]], rule: SessionRule) -> dict[int, dict[Contract, int]]:

@@ -125,11 +125,15 @@ class Quote:
 
 @frozen(eq=False)
 class Bought:
-    """Checked records of one request, and which instrument ids its labels stand for on which UTC days."""
+    """Checked records of one request, and which instrument ids its labels stand for on which UTC days.
+
+    `body` is what came: a DBN file.
+    """
 
     request: Request
     records: NDArray[np.void]
     labels: Mapping[str, Sequence[tuple[date, date, int]]]
+    body: bytes
 
 
 @frozen
@@ -266,7 +270,7 @@ class Vendor:
             budget.spent += quote.cost
             try:
                 data = self._ask(str(request), lambda client: self._download(client, request))
-                bought = _decode(request, data)
+                bought = decode(request, data)
                 _check(quote, bought.records)
             except Incomplete as error:
                 reason = str(error)
@@ -395,11 +399,11 @@ def _cost(form: Mapping[str, Any], client: Any) -> Any:
     return client.metadata.get_cost(**form)
 
 
-def _decode(request: Request, data: bytes) -> Bought:
+def decode(request: Request, body: bytes) -> Bought:
     """Read a body; raise `Incomplete` if it is not whole."""
     import databento_dbn as dbn
 
-    data = _decompress(data)
+    data = _decompress(body)
     header = 8 + int.from_bytes(data[4:8], "little")
     if data[:3] != b"DBN" or len(data) < header:
         raise Incomplete(f"{len(data)} bytes without a whole DBN header")
@@ -420,7 +424,7 @@ def _decode(request: Request, data: bytes) -> Bought:
             row: Any = interval
             if str(row["symbol"]).isdecimal():
                 labels.setdefault(label, []).append((row["start_date"], row["end_date"], int(row["symbol"])))
-    return Bought(request, records, labels)
+    return Bought(request, records, labels, body)
 
 
 def _decompress(data: bytes) -> bytes:

@@ -50,6 +50,7 @@ class Outbox:
     on_room: Callable[[], None] = lambda: None
     _closed: list[Closed] = field(factory=list)
     _work: asyncio.Event = field(factory=asyncio.Event)
+    _room: asyncio.Event = field(factory=asyncio.Event)
     _server: threading.Lock = field(factory=threading.Lock)
 
     def __len__(self) -> int:
@@ -65,6 +66,12 @@ class Outbox:
         self._closed += closed
         if self._closed:
             self._work.set()
+
+    async def room(self) -> None:
+        """Wait until more may be put in."""
+        while self.is_full:
+            self._room.clear()
+            await self._room.wait()
 
     async def publish_forever(self) -> None:
         """Publish what closed; while the server is away, wait and try the same again: repeats do no harm."""
@@ -88,6 +95,7 @@ class Outbox:
             waiting = False
             _tell(batch)
             del self._closed[: len(batch)]
+            self._room.set()
             self.on_room()
 
     async def beat(self, facts: Mapping[str, str | int]) -> None:
@@ -98,7 +106,7 @@ class Outbox:
         except redis.RedisError as error:
             if not is_away(error):
                 raise
-            await asyncio.to_thread(revive, self.config)  # with nothing to publish nobody else would
+            await asyncio.to_thread(revive, self.config)
 
     def finish(self, facts: Mapping[str, str | int], **log: str | int) -> None:
         """Publish what is left, and say that this was the end."""
@@ -110,6 +118,7 @@ class Outbox:
     def _beat_locked(self, facts: Mapping[str, str | int]) -> bool:
         """Write the heartbeat; return whether the server must be given again what it lost."""
         with self._server:
+            self.lease.check()  # with nothing to publish nobody else would
             self.publisher.heartbeat(facts)
             return self.publisher.is_behind()
 

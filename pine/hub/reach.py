@@ -1,6 +1,5 @@
 """From when on the gateway must replay, and how far back it can."""
 
-import logging
 from typing import Final
 
 from attrs import frozen
@@ -8,13 +7,10 @@ from attrs import frozen
 from pine.core.config import Config
 from pine.core.period import session_begin
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE
-from pine.core.times import isoformat
 from pine.hub.aggregator import Aggregator
 from pine.hub.clock import HubClock
 
 REPLAY_WINDOW: Final = 24 * NS_PER_HOUR
-
-logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -35,21 +31,8 @@ class Reach:
     clock: HubClock
     aggregator: Aggregator
 
-    def floor(self) -> int:
-        """Return the first minute to build from a replay, in ns; 0 is the beginning of what there is.
-
-        What lies further back than the gateway replays is lost: hours and sessions over it are never published.
-        """
-        needed, reach = self.needed(), self.earliest()
-        if not needed or reach <= needed:
-            return needed
-        self.aggregator.lose(needed, reach - NS_PER_MINUTE)
-        lost = {"from": isoformat(needed), "to": isoformat(reach)}
-        logger.error("gap: longer away than the gateway replays", extra={"fields": lost})
-        return reach
-
     def needed(self) -> int:
-        """Return the first minute, in ns, that is not closed, at first that of the sessions under way."""
+        """Return the first minute, in ns, that is not closed, at first that of the sessions under way; 0 if unknown."""
         if self.aggregator.closed_until:
             return self.aggregator.closed_until
         now = self.clock.now()

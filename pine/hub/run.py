@@ -31,7 +31,7 @@ from pine.hub.tape import Tape
 HEARTBEAT_SECONDS: Final = 1.0
 
 USUAL: Final = frozenset(
-    {"trades", "spread", "user_defined", "option", "root_not_configured", "gateway_error", "gap", "reset"}
+    {"trades", "bars", "spread", "user_defined", "option", "root_not_configured", "gateway_error", "gap", "reset"}
 )
 """Counts that belong to any day, or are told where they arise."""
 
@@ -154,7 +154,7 @@ class Hub:
     async def _beat(self) -> None:
         while True:
             self._tell_counts()
-            await self.outbox.beat(self._facts("running"))
+            await self.outbox.beat(self._facts("running" if self.supervisor.filler.filling is None else "filling"))
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     def _tell_counts(self) -> None:
@@ -167,6 +167,7 @@ class Hub:
     def _facts(self, status: str) -> dict[str, str | int]:
         watermark = self.aggregator.watermark
         groups = {self.config.session_rule(symbol).group for symbol in self.config.instruments}
+        filling = self.supervisor.filler.filling
         return {
             "status": status,
             "pid": os.getpid(),
@@ -180,6 +181,7 @@ class Hub:
             "market_open": int(bool(watermark) and any(is_open(group, watermark) for group in groups)),
             "bars": self.publisher.bars,
             "tape": self.tape.state,
+            "filling": "" if filling is None else f"{isoformat(filling[0])} to {isoformat(filling[1])}",
             "counts": orjson.dumps(dict(self.aggregator.counts)).decode(),
             "updated_at": isoformat(time.time_ns()),
         }

@@ -15,6 +15,7 @@ from pine.core.timeframe import NS_PER_MINUTE
 from pine.core.times import isoformat
 from pine.hub.aggregator import Aggregator
 from pine.hub.clock import HubClock
+from pine.hub.filler import Filler
 from pine.hub.freshness import FrozenData
 from pine.hub.outbox import Outbox
 from pine.hub.reach import Reach
@@ -53,6 +54,8 @@ class Supervisor:
     ----------
     connections
         How often a connection came to be.
+    filler
+        Fills, before a connection, what the gateway does not replay.
     """
 
     config: Config
@@ -61,6 +64,7 @@ class Supervisor:
     outbox: Outbox
     tape: Tape
     connections: int = 0
+    filler: Filler = field(init=False)
     _reach: Reach = field(init=False)
     _frozen: FrozenData = field(init=False)
     _session: HubSession | None = None
@@ -72,6 +76,7 @@ class Supervisor:
         groups = sorted({self.config.session_rule(symbol).group for symbol in self.config.instruments})
         self._frozen = FrozenData(hub.frozen_after_s if hub.clock == "wall" else None, groups, is_open)
         self._reach = Reach(self.config, self.clock, self.aggregator)
+        self.filler = Filler(self.config, self.aggregator, self.outbox, self._reach)
         self.outbox.on_room = self._read_on
 
     async def run(self) -> None:
@@ -119,7 +124,7 @@ class Supervisor:
             session.transport.abort()
 
     async def _connect_once(self) -> None:
-        floor = self._reach.floor()
+        floor = await self.filler.floor()
         self.aggregator.begin_session(replaying=True, floor=floor)
         taped = self.tape.since(floor, self._reach.earliest())
         # Asked for is a minute more than needed.

@@ -148,7 +148,11 @@ class House:
         arguments = [str(ts - time.time_ns()), "-c", str(self.config.path), *command.split()]
         with path.open("a") as sink:
             process = subprocess.Popen(
-                [sys.executable, "-c", ANOTHER_CLOCK, *arguments], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
+                [sys.executable, "-c", ANOTHER_CLOCK, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                env=os.environ | self.pauses.environment,
             )
         child = Child(name, process, path)
         self.children.append(child)

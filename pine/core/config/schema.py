@@ -138,6 +138,11 @@ class HubConfig:
         ``null`` never does that.
     tape
         What is kept of what was received; nothing for ``off``.
+    fill_gaps
+        Whether minutes that the gateway does not replay any more are bought from Databento Historical.
+    gap_wait_s
+        Seconds for which the hub publishes nothing newer while it asks for them; after that they are named as a
+        gap, and filled in the archive later. 0 does not wait.
     """
 
     lateness_ms: int = field(default=250, validator=[validators.ge(0), validators.le(60_000)])
@@ -146,6 +151,8 @@ class HubConfig:
     clock: Literal["wall", "tape"] = "wall"
     frozen_after_s: int | None = field(default=300, validator=_OPTIONAL_POSITIVE)
     tape: TapeConfig | None = field(factory=TapeConfig)
+    fill_gaps: bool = True
+    gap_wait_s: int = field(default=120, validator=validators.ge(0))
 
 
 @frozen

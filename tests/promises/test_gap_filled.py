@@ -1,0 +1,135 @@
+"""Away for longer than the gateway replays, with Databento Historical at hand: as if the hub had never been away."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from house import House, at, house, kill, log, until
+
+from pine.bus import keys
+from pine.core.timeframe import NS_PER_MINUTE
+from pine.sandbox.demo.record import Record, differences, read_record
+from pine.sandbox.history import HistoryServer
+from pine.sandbox.history_data import HistoryData
+from pine.sandbox.history_faults import HistoryFault
+from pine.sandbox.tape import Tape
+
+LEFT, BACK, LATER = at("2024-03-04T15:20"), at("2024-03-05T20:10"), at("2024-03-05T23:01")
+Serve = Callable[..., HistoryServer]
+
+
+@pytest.fixture
+def serve(tape: Tape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Start the Historical stand-in."""
+    running: list[HistoryServer] = []
+
+    def start(*faults: str) -> HistoryServer:
+        server = HistoryServer(HistoryData(tape), tmp_path, faults=[HistoryFault.parse(text) for text in faults])
+        server.start()
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca))
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def unbroken(tape: Tape, tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """What a hub that was never away leaves on the streams."""
+    with house(tmp_path_factory.mktemp("unbroken"), tape, webhooks=False) as desk:
+        desk.hub()
+        desk.play(LATER)
+        desk.published(LATER)
+        return market(desk)
+
+
+def market(desk: House) -> Record:
+    """Return everything that a hub publishes."""
+    record = read_record(desk.client, desk.config, LATER + NS_PER_MINUTE)
+    return {name: entries for name, entries in record.items() if name.startswith("market:")}
+
+
+def leave(desk: House, gateway: str) -> None:
+    """Let a hub follow the market until it goes."""
+    hub = desk.hub()
+    desk.play(LEFT)
+    desk.published(LEFT)
+    assert hub.stop() == 0
+    desk.configure("clock: tape", "clock: wall")
+    desk.configure("databento: {", f'databento: {{historical_gateway: "{gateway}", ')
+
+
+def go_on(desk: House) -> str:
+    """Let a hub come back, and follow the market to its end; return what it logged."""
+    hub = desk.start_at("hub", BACK + NS_PER_MINUTE)
+    desk.play(BACK)
+    desk.published(BACK)
+    assert hub.stop() == 0
+    text = log(hub)
+    hub = desk.start_at("hub", LATER + NS_PER_MINUTE)
+    desk.play(LATER)
+    desk.published(LATER)
+    assert hub.stop() == 0
+    return text
+
+
+def paid(server: HistoryServer) -> list[str]:
+    """Return what was bought."""
+    return [str(r["fields"]) for r in server.requests if r["endpoint"] == "timeseries.get_range" and r["status"] == 200]
+
+
+def test_the_streams_are_those_of_a_hub_that_was_never_away(
+    tape: Tape, tmp_path: Path, serve: Serve, unbroken: Record
+) -> None:
+    server = serve()
+    with house(tmp_path, tape, webhooks=False) as desk:
+        leave(desk, server.gateway)
+        text = go_on(desk)
+        assert "gap bought" in text
+        assert "gap: " not in text
+        assert differences(unbroken, market(desk)) == []
+    assert len(paid(server)) == 2
+
+
+@pytest.mark.parametrize("point", ["facts-written", "clock-written"])
+def test_a_hub_that_is_killed_while_it_publishes_what_it_bought_leaves_the_same_and_buys_nothing_twice(
+    tape: Tape, tmp_path: Path, serve: Serve, unbroken: Record, point: str
+) -> None:
+    server = serve()
+    with house(tmp_path, tape, webhooks=False) as desk:
+        leave(desk, server.gateway)
+        desk.pauses.ask("hub", point)
+        hub = desk.start_at("hub", BACK + NS_PER_MINUTE)
+        desk.caught("hub", point)
+        assert desk.client.hget(keys.heartbeat("hub"), "status") in (b"filling", b"running")
+        kill(hub)
+        desk.pauses.release("hub", point)
+        assert "gap: " not in go_on(desk)
+        assert differences(unbroken, market(desk)) == []
+    assert max(Counter(paid(server)).values()) == 1
+
+
+def test_a_hub_that_is_killed_while_it_buys_leaves_the_same_and_one_that_is_told_to_end_does(
+    tape: Tape, tmp_path: Path, serve: Serve, unbroken: Record
+) -> None:
+    server = serve("sound@get_range", "timeout@get_range", "timeout:300@get_range")
+    with house(tmp_path, tape, webhooks=False) as desk:
+        leave(desk, server.gateway)
+        for end in (kill, lambda hub: hub.stop()):
+            asked = len(server.requests)
+            hub = desk.start_at("hub", BACK + NS_PER_MINUTE)
+            until(lambda n=asked: silent(server, n), "the vendor does not answer")
+            until(lambda: desk.client.hget(keys.heartbeat("hub"), "status") == b"filling", "the hub says it is filling")
+            end(hub)
+        assert hub.process.returncode == 0
+        assert "gap: " not in go_on(desk)
+        assert differences(unbroken, market(desk)) == []
+    assert max(Counter(paid(server)).values()) == 1
+
+
+def silent(server: HistoryServer, after: int) -> bool:
+    """Tell whether the vendor keeps somebody waiting."""
+    return any(request["fault"] == "timeout" for request in server.requests[after:])
