@@ -16,6 +16,10 @@ from pine.bus import keys
 from pine.bus.connection import client_for
 from pine.bus.embedded import EmbeddedServer
 from pine.cli.main import cli
+from pine.sandbox.history import HistoryServer
+from pine.sandbox.history_data import HistoryData
+from pine.sandbox.market import GeneratedMarket, generate_market
+from pine.sandbox.tape import Tape
 
 KEY: Final = "db-HIDDENKEY0123456789abcdefghijk"
 HOOK: Final = "https://hooks.example/trading/webhook/HIDDENHOOK-1/HIDDENTOKEN-2"
@@ -118,6 +122,25 @@ def server(pine: Shell) -> EmbeddedServer:
     embedded = EmbeddedServer(pine.folder / "data")
     embedded.ensure()
     return embedded
+
+
+@pytest.fixture(scope="module")
+def market() -> GeneratedMarket:
+    """ES and GC over four sessions of March 2024."""
+    return generate_market(["ES", "GC"], 4, seed=5, trades_per_day=300)
+
+
+@pytest.fixture
+def gateway(pine: Shell, tmp_path: Path, market: GeneratedMarket) -> Iterator[HistoryServer]:
+    """Databento Historical over that market, which the folder's configuration names."""
+    server = HistoryServer(HistoryData(Tape.of_trades(market.trades, market.symbols)), tmp_path / "ca")
+    server.start()
+    pine.environment["REQUESTS_CA_BUNDLE"] = str(server.ca)  # type: ignore[index]
+    pine.config(
+        CONFIG.replace("api_key: ${DATABENTO_API_KEY}", f"api_key: {KEY}\n  historical_gateway: {server.gateway}")
+    )
+    yield server
+    server.stop()
 
 
 def undeclared(server: EmbeddedServer) -> list[str]:
