@@ -15,7 +15,7 @@ from redis.retry import Retry
 from pine.bus import embedded
 from pine.bus.client import Client
 from pine.core.config import Config
-from pine.core.errors import BusError, ServerUnfit
+from pine.core.errors import BusError, NoServer, ServerUnfit
 
 MIN_REDIS: Final = (7, 0)
 MIN_VALKEY: Final = (8, 0)
@@ -42,7 +42,7 @@ def connect(config: Config, *, start: bool = True) -> Client:
     Raises
     ------
     BusError
-        If the server cannot be reached.
+        If the server cannot be reached; `NoServer` if it is an embedded one that does not run.
     ServerUnfit
         If its settings would lose data.
     """
@@ -66,7 +66,7 @@ def _connect_embedded(server: embedded.EmbeddedServer, *, start: bool) -> Client
         if start:
             server.ensure()
         elif not server.is_running():
-            raise BusError(f"no server runs in {server.data_dir}; start the hub, or pine server start")
+            raise NoServer(server.data_dir)
         client = client_for(server.url)
         try:
             assert_fit(client)

@@ -19,6 +19,7 @@ from pine.core.errors import (
     Conflict,
     DataError,
     Fenced,
+    NoServer,
     PineError,
     WarmUpMissing,
 )
@@ -50,6 +51,11 @@ def config_suffix(ctx: click.Context) -> str:
     """Return what a suggested command needs at its end to find the same configuration; nothing if none was named."""
     named = _named(ctx)
     return f" -c {shlex.quote(str(named))}" if named else ""
+
+
+def explained(ctx: click.Context, error: Exception) -> str:
+    """Return the text of an error, with the command that it suggests finding the same configuration."""
+    return f"{error}{config_suffix(ctx)}" if isinstance(error, NoServer) else str(error)
 
 
 def _named(ctx: click.Context) -> "Path | str | None":

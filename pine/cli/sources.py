@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pine.cli.context import explained
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -25,7 +27,7 @@ def running_streams(config: "Config") -> "tuple[Client | None, str]":
     except ServerUnfit:
         raise
     except BusError as error:
-        return None, str(error)
+        return None, explained(click.get_current_context(), error)
 
 
 @contextlib.contextmanager

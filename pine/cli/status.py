@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from pine.cli.context import FINE, WRONG, config_suffix, configuration, exits, print_json
+from pine.cli.context import FINE, WRONG, config_suffix, configuration, exits, explained, print_json
 from pine.cli.options import config_option
 
 if TYPE_CHECKING:
@@ -34,18 +34,15 @@ def status(ctx: click.Context, as_json: bool, watch: bool) -> None:
     from pine.core.errors import BusError
     from pine.ops.status import Observer, without_server
 
-    option = config_suffix(ctx)
     if watch:
-        sys.exit(_watch(config, option))
+        sys.exit(_watch(ctx, config))
     try:
         client = connect(config, start=False)
     except BusError as error:
-        facts = without_server(
-            config, time.time_ns(), str(error).replace("pine server start", f"pine server start{option}")
-        )
+        facts = without_server(config, time.time_ns(), explained(ctx, error))
     else:
         try:
-            facts = Observer(config, client, option).look(time.time_ns())
+            facts = Observer(config, client, config_suffix(ctx)).look(time.time_ns())
         finally:
             client.close()
     if as_json:
@@ -58,7 +55,7 @@ def status(ctx: click.Context, as_json: bool, watch: bool) -> None:
     sys.exit(WRONG if facts["problems"] else FINE)
 
 
-def _watch(config: "Config", option: str) -> int:
+def _watch(ctx: click.Context, config: "Config") -> int:
     """Draw once a second until Ctrl-C, also while the server is away; return the exit code of the last look."""
     import redis
     from rich.live import Live
@@ -75,13 +72,13 @@ def _watch(config: "Config", option: str) -> int:
             while True:
                 try:
                     if observer is None:
-                        observer = Observer(config, connect(config, start=False), option)
+                        observer = Observer(config, connect(config, start=False), config_suffix(ctx))
                     facts = observer.look(time.time_ns())
                     code = WRONG if facts["problems"] else FINE
                     live.update(picture(facts, live.console.width), refresh=True)
                 except (redis.RedisError, BusError) as error:
                     observer, code = None, WRONG
-                    live.update(away(str(error)), refresh=True)
+                    live.update(away(explained(ctx, error)), refresh=True)
                 time.sleep(EVERY_SECONDS)  # the pace of the picture; Ctrl-C ends it
         except KeyboardInterrupt:
             return code

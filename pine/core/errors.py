@@ -12,6 +12,7 @@ PineError
 ├── DataError            bytes, records or files that cannot be what they claim
 │   └── SourcesDiffer    two sources of history hold different bars
 ├── BusError             the server refuses, or holds something that contradicts us
+│   ├── NoServer         no embedded server runs, and none was to be started
 │   ├── ServerUnfit      the server's settings would break a promise
 │   ├── Conflict         a stream already holds another entry under this id
 │   ├── Fenced           somebody with a newer token took over
@@ -24,6 +25,7 @@ PineError
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class PineError(Exception):
@@ -82,6 +84,21 @@ class SourcesDiffer(DataError):
 
 class BusError(PineError):
     """The stream server refused, or holds something unexpected."""
+
+
+class NoServer(BusError):
+    """No embedded server runs, and none was to be started.
+
+    The message ends with a command that starts one, so that options may follow it.
+
+    Parameters
+    ----------
+    data_dir
+        Where none runs.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(f"no server runs in {data_dir}; start the hub, or pine server start")
 
 
 class ServerUnfit(BusError):

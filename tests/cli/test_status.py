@@ -50,6 +50,10 @@ def test_suggested_commands_find_the_same_configuration(pine: Shell, server: Emb
     problems = json.loads(pine.quick("status", "--json", "-c", "pine.yaml").out)["problems"]
     assert "the hub is not running: pine hub -c pine.yaml" in problems
     assert "worker ibs_a is not running: pine worker ibs_a -c pine.yaml" in problems
+    server.stop()
+    (problem,) = json.loads(pine.quick("status", "--json", "-c", "pine.yaml").out)["problems"]
+    assert problem.endswith(f"no server runs in {server.data_dir}; start the hub, or pine server start -c pine.yaml")
+    assert pine.quick("bars", "ES", "-c", "pine.yaml").err.endswith("pine server start -c pine.yaml\n")
 
 
 def test_a_kill_switch_is_told_with_and_without_a_server(pine: Shell) -> None:
