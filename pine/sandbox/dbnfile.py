@@ -56,6 +56,11 @@ class DbnContent:
     trades: TradeArray | None = None
     records: list[bytes] = field(factory=list)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no record."""
+        return not self.records and (self.trades is None or not len(self.trades))
+
 
 def read_dbn(path: Path) -> DbnContent:
     """Read a DBN file.

@@ -1,5 +1,6 @@
 """Recorded market data in the order in which a gateway sent it."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -231,7 +232,7 @@ class Tape:
         Raises
         ------
         DataError
-            If a file is no complete DBN file, or the files are of different datasets.
+            If a file is no complete DBN file, the files are of different datasets, or two hold the same records.
         """
         names = list(paths)
         contents = [read_dbn(path) for path in names]
@@ -241,6 +242,7 @@ class Tape:
         for path, content in zip(names, contents, strict=True):
             if content.dataset != dataset:
                 raise DataError(f"{path}: found dataset {content.dataset}, expected {dataset} as in {names[0]}")
+        _refuse_twice(names, contents)
         columns, store = _merge(contents)
         return cls(
             columns,
@@ -300,6 +302,17 @@ def _merge(contents: Sequence[DbnContent]) -> tuple[Columns, Store]:
         return _trade_columns(trades), TradeStore(trades)
     records = list(chain.from_iterable(_records(content) for content in contents))
     return _record_columns(records), RecordStore(records)
+
+
+def _refuse_twice(names: Sequence[Path], contents: Sequence[DbnContent]) -> None:
+    """Raise `DataError` if a file was given twice, under whatever name: every trade would count double."""
+    first: dict[bytes, Path] = {}
+    for path, content in zip(names, contents, strict=True):
+        records = b"".join(content.records) if content.trades is None else content.trades.data
+        digest = hashlib.blake2b(records).digest()
+        if digest in first and not content.is_empty:
+            raise DataError(f"{path}: found the same records as in {first[digest]}, expected each file once")
+        first[digest] = path
 
 
 def _records(content: DbnContent) -> Iterable[bytes]:

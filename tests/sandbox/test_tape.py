@@ -236,6 +236,28 @@ def test_files_of_two_datasets_do_not_mix(tmp_path: Path) -> None:
         Tape.load([tmp_path / "a", tmp_path / "b"])
 
 
+@pytest.mark.parametrize("second", ["a.dbn", "./a.dbn", "copy.dbn.zst"])
+def test_a_file_that_is_given_twice_is_refused(second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under another name or compressed too; each trade would count double."""
+    monkeypatch.chdir(tmp_path)
+    content = header() + trades((0, ES), (1, GC)).tobytes()
+    Path("a.dbn").write_bytes(content)
+    Path("copy.dbn.zst").write_bytes(zstandard.compress(content))
+    Path("b.dbn").write_bytes(header() + trades((2, ES)).tobytes())
+    assert len(Tape.load([Path("a.dbn"), Path("b.dbn")])) == 3
+    with pytest.raises(DataError, match=r"a\.dbn: found the same"):
+        Tape.load([Path("a.dbn")] * 2)
+    with pytest.raises(DataError, match=rf"{Path(second)}: found the same records as in a\.dbn"):
+        Tape.load([Path("a.dbn"), Path("b.dbn"), Path(second)])
+
+
+def test_files_without_a_record_may_be_many(tmp_path: Path) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        path.write_bytes(header())
+    assert len(Tape.load(paths)) == 0
+
+
 @pytest.mark.parametrize(
     ("symbol", "asset", "root"),
     [
