@@ -3,13 +3,12 @@
 import asyncio
 import threading
 from collections.abc import Coroutine
-from types import TracebackType
-from typing import Self
 
 from pine.sandbox.gateway import Gateway
+from pine.sandbox.standin import StandIn
 
 
-class GatewayThread:
+class GatewayThread(StandIn):
     """Runs a gateway while a ``with`` block lasts.
 
     Parameters
@@ -41,15 +40,6 @@ class GatewayThread:
         """Drop every session and end the thread."""
         self._call(self.gateway.stop())
         self._end_loop()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _call(self, work: Coroutine[object, object, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()

@@ -1,19 +1,16 @@
 """A receiver of TradersPost webhooks that keeps what it was sent, and misbehaves when told to."""
 
-import json
-import signal
-import threading
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self, TextIO, cast
+from typing import Any, Final, cast
 from uuid import uuid4
 
+from pine.bus.ending import stop_on_end
 from pine.core.errors import DataError, PineError, SandboxError
 from pine.core.times import Clock
 from pine.sandbox.behaviour import Behaviour
 from pine.sandbox.events import print_event
-from pine.sandbox.httpserver import MAX_BODY, DroppingServer, JsonHandler
+from pine.sandbox.httpserver import MAX_BODY, DroppingServer, HttpStandIn, JsonHandler
 from pine.sandbox.payload import read_payload, strict_json
 
 BEHAVIOUR_PATH: Final = "/_sandbox/behaviour"
@@ -22,7 +19,7 @@ REQUESTS_PATH: Final = "/_sandbox/requests"
 _KEPT_HEADERS: Final = ("content-type", "user-agent")
 
 
-class Broker:
+class Broker(HttpStandIn):
     """The receiver, on a thread of its own.
 
     Parameters
@@ -37,6 +34,8 @@ class Broker:
         Time of arrival, in ns.
     """
 
+    name = "broker"
+
     def __init__(
         self,
         *,
@@ -46,80 +45,16 @@ class Broker:
         behaviour: Behaviour | None = None,
         clock: Clock = time.time_ns,
     ) -> None:
-        self._host = host
-        self._port = port
-        self._out = out
+        super().__init__(host, port, out)
         self._behaviour = behaviour or Behaviour()
         self._clock = clock
-        self._lock = threading.Lock()
-        self._requests: list[dict[str, Any]] = []
-        self._file: TextIO | None = None
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
-        self.stopping = threading.Event()
 
-    def start(self) -> None:
-        """Listen, and return at once.
-
-        Raises
-        ------
-        SandboxError
-            If the port is taken or the file cannot be written.
-        """
-        try:
-            self._file = None if self._out is None else self._out.open("a", encoding="utf-8")
-            self._server = _Server(self, self._host, self._port)
-        except OSError as error:
-            raise SandboxError(f"broker on {self._host}:{self._port}, file {self._out}: {error}") from error
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name="sandbox-broker", daemon=True
-        )
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop listening and drop every connection."""
-        self.stopping.set()
-        if self._server is not None and self._thread is not None:
-            self._server.shutdown()
-            self._thread.join()
-            self._server.server_close()
-            self._server.drop_connections()
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def port(self) -> int:
-        """The port that the receiver listens on.
-
-        Raises
-        ------
-        SandboxError
-            If it is not started.
-        """
-        if self._server is None:
-            raise SandboxError("broker: not started, call start() first")
-        return int(self._server.server_address[1])
+    def _make_server(self, address: tuple[str, int]) -> DroppingServer:
+        return _Server(self, address)
 
     def url(self, name: str) -> str:
         """Return a webhook address; the name can be found again in the path of what is sent there."""
         return f"http://{self._host}:{self.port}/trading/webhook/{name}/sandbox"
-
-    @property
-    def requests(self) -> list[dict[str, Any]]:
-        """Every webhook request so far, as in the file."""
-        with self._lock:
-            return list(self._requests)
 
     def behave(self, behaviour: Behaviour) -> None:
         """Change how valid requests are treated from the next one on."""
@@ -132,23 +67,15 @@ class Broker:
             mine, self._behaviour = self._behaviour.after_one()
             return mine
 
-    def record(self, request: dict[str, Any]) -> None:
-        """Keep a request, on disk if there is a file."""
-        with self._lock:
-            self._requests.append(request)
-            if self._file is not None:
-                self._file.write(json.dumps(request) + "\n")
-                self._file.flush()
-
     def now(self) -> int:
         """Return the time of arrival of a request, in ns."""
         return self._clock()
 
 
 class _Server(DroppingServer):
-    def __init__(self, broker: Broker, host: str, port: int) -> None:
+    def __init__(self, broker: Broker, address: tuple[str, int]) -> None:
         self.broker = broker
-        super().__init__((host, port), _Handler)
+        super().__init__(address, _Handler)
 
 
 class _Handler(JsonHandler):
@@ -227,7 +154,7 @@ class _Handler(JsonHandler):
             self.answer(status, {"success": False, "message": f"The sandbox was told to answer {status}"}, after)
 
     def _record(self, request: dict[str, Any], status: int | None, *, accepted: bool) -> None:
-        self.broker.record({**request, "status": status, "accepted": accepted})
+        self.broker.keep({**request, "status": status, "accepted": accepted})
 
 
 def _readable(body: bytes) -> object:
@@ -260,9 +187,7 @@ def run_broker(host: str, port: int, out: Path, behaviour: Behaviour | None = No
     SandboxError
         If the port is taken or the file cannot be written.
     """
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped = stop_on_end()
     with Broker(host=host, port=port, out=out, behaviour=behaviour) as broker:
         print_event("listening", {"port": broker.port})
         stopped.wait()

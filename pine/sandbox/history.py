@@ -3,28 +3,26 @@
 import base64
 import binascii
 import json
-import signal
 import socket
 import ssl
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self, TextIO, cast
+from typing import Any, Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import zstandard
 from attrs import define
 
+from pine.bus.ending import stop_on_end
 from pine.core.errors import PineError, SandboxError
 from pine.core.times import isoformat
 from pine.sandbox.events import print_event
 from pine.sandbox.history_data import UNIT_PRICES, HistoryData, Selection, price_of
 from pine.sandbox.history_faults import HistoryFault, HistoryFaults
 from pine.sandbox.history_query import Refusal, parse_query, parse_resolution
-from pine.sandbox.httpserver import DroppingServer, JsonHandler
+from pine.sandbox.httpserver import DroppingServer, HttpStandIn, JsonHandler
 from pine.sandbox.tape import Tape
 
 FAULTS_PATH: Final = "/_sandbox/faults"
@@ -59,7 +57,7 @@ class Asked:
     fault: str | None = None
 
 
-class HistoryServer:
+class HistoryServer(HttpStandIn):
     """The Historical API on a thread of its own, over TLS with a certificate of its own making.
 
     Parameters
@@ -78,6 +76,8 @@ class HistoryServer:
         What goes wrong, each with one request.
     """
 
+    name = "history"
+
     def __init__(
         self,
         data: HistoryData,
@@ -89,96 +89,24 @@ class HistoryServer:
         out: Path | None = None,
         faults: Sequence[HistoryFault] = (),
     ) -> None:
+        super().__init__(host, port, out)
         self.data = data
         self.ca = cert_dir / "ca.pem"
         self.key = key
         self.faults = HistoryFaults(faults)
-        self.stopping = threading.Event()
-        self._host = host
-        self._port = port
-        self._out = out
-        self._lock = threading.Lock()
-        self._requests: list[dict[str, Any]] = []
-        self._file: TextIO | None = None
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Make a certificate, listen, and return at once.
-
-        Raises
-        ------
-        SandboxError
-            If the port is taken or a file cannot be written.
-        """
-        try:
-            context = _make_certificate(self._host, self.ca)
-            self._file = None if self._out is None else self._out.open("a", encoding="utf-8")
-            self._server = _Server(self, self._host, self._port, context)
-        except OSError as error:
-            raise SandboxError(
-                f"history on {self._host}:{self._port}, certificate {self.ca}, file {self._out}: {error}"
-            ) from error
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name="sandbox-history", daemon=True
-        )
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop listening and drop every connection."""
-        self.stopping.set()
-        if self._server is not None and self._thread is not None:
-            self._server.shutdown()
-            self._thread.join()
-            self._server.server_close()
-            self._server.drop_connections()
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on.
-
-        Raises
-        ------
-        SandboxError
-            If it is not started.
-        """
-        if self._server is None:
-            raise SandboxError("history: not started, call start() first")
-        return int(self._server.server_address[1])
+    def _make_server(self, address: tuple[str, int]) -> DroppingServer:
+        return _Server(self, address, _make_certificate(address[0], self.ca))
 
     @property
     def gateway(self) -> str:
         """What to give the client as ``gateway``."""
         return f"https://{self._host}:{self.port}"
 
-    @property
-    def requests(self) -> list[dict[str, Any]]:
-        """Every API request so far, as in the file: endpoint, fields, status, records, bytes, cost, fault."""
-        with self._lock:
-            return list(self._requests)
-
     def record(self, asked: Asked) -> None:
-        """Keep a request, on disk if there is a file."""
+        """Keep a request: endpoint, fields, status, records, bytes, cost, fault."""
         names = ("endpoint", "fields", "status", "records", "bytes", "cost", "fault")
-        request = {name: getattr(asked, name) for name in names}
-        with self._lock:
-            self._requests.append(request)
-            if self._file is not None:
-                self._file.write(json.dumps(request) + "\n")
-                self._file.flush()
+        self.keep({name: getattr(asked, name) for name in names})
 
 
 def _make_certificate(host: str, ca_file: Path) -> ssl.SSLContext:
@@ -193,10 +121,10 @@ def _make_certificate(host: str, ca_file: Path) -> ssl.SSLContext:
 
 
 class _Server(DroppingServer):
-    def __init__(self, history: HistoryServer, host: str, port: int, context: ssl.SSLContext) -> None:
+    def __init__(self, history: HistoryServer, address: tuple[str, int], context: ssl.SSLContext) -> None:
         self.history = history
         self._context = context
-        super().__init__((host, port), _Handler)
+        super().__init__(address, _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection; its thread shakes hands, so that a slow client holds up nobody."""
@@ -405,9 +333,7 @@ def run_history(
     SandboxError
         If the port is taken or a file cannot be written.
     """
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped = stop_on_end()
     data = HistoryData(Tape.load(tapes), until=until)
     with tempfile.TemporaryDirectory(prefix="pine-history-") as folder:
         certificates = Path(folder) if cert_dir is None else cert_dir.absolute()
