@@ -1,7 +1,9 @@
 """``pine sandbox``: stand-ins of the outside world for a machine without accounts."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -9,6 +11,40 @@ from pine.cli.context import exits
 from pine.cli.options import Speed, Time
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_key = click.option("--key", envvar="PINE_SANDBOX_KEY", help="The only API key to accept; any if left out.")
+
+
+def _tapes(command: Command) -> Command:
+    """Give a command the options ``tapes`` and ``more``: files behind ``--dbn``, however many."""
+    more = click.argument("more", nargs=-1, type=FILE, metavar="[FILE…]")
+    return click.option(
+        "--dbn",
+        "tapes",
+        type=FILE,
+        multiple=True,
+        required=True,
+        metavar="FILE…",
+        help="DBN trade files; repeat, or list after it.",
+    )(more(command))
+
+
+def _address(port: int) -> Callable[[Command], Command]:
+    """Give a command the options ``host`` and ``port``."""
+
+    def decorate(command: Command) -> Command:
+        listen = click.option(
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=port,
+            show_default=True,
+            help="Port to listen on; 0 takes a free one.",
+        )
+        host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+        return host(listen(command))
+
+    return decorate
 
 
 @click.group()
@@ -17,24 +53,8 @@ def sandbox() -> None:
 
 
 @sandbox.command()
-@click.option(
-    "--dbn",
-    "tapes",
-    type=FILE,
-    multiple=True,
-    required=True,
-    metavar="FILE…",
-    help="DBN trade files; repeat, or list after it.",
-)
-@click.argument("more", nargs=-1, type=FILE, metavar="[FILE…]")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=13000,
-    show_default=True,
-    help="Port to listen on; 0 takes a free one.",
-)
+@_tapes
+@_address(13000)
 @click.option("--speed", type=Speed(), default="1", show_default=True, metavar="X|max", help="Times real time, or max.")
 @click.option(
     "--then",
@@ -43,7 +63,7 @@ def sandbox() -> None:
     show_default=True,
     help="What follows the end of the tape.",
 )
-@click.option("--key", envvar="PINE_SANDBOX_KEY", help="The only API key to accept; any if left out.")
+@_key
 @click.option(
     "--fault",
     "faults",
@@ -90,15 +110,8 @@ def gateway(
 
 
 @sandbox.command()
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=18000,
-    show_default=True,
-    help="Port to listen on; 0 takes a free one.",
-)
+@_address(18000)
 @click.option("--out", type=FILE, required=True, help="File to which every request is appended as a JSON line.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--answer",
     type=click.Choice(["ok", "slow", "429", "500", "400", "drop", "drop_before", "drop_after"]),
@@ -149,30 +162,14 @@ def market(out: Path, symbols: str, days: int, seed: int, start: int, trades_per
 
 
 @sandbox.command()
-@click.option(
-    "--dbn",
-    "tapes",
-    type=FILE,
-    multiple=True,
-    required=True,
-    metavar="FILE…",
-    help="DBN trade files; repeat, or list after it.",
-)
-@click.argument("more", nargs=-1, type=FILE, metavar="[FILE…]")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=13443,
-    show_default=True,
-    help="Port to listen on; 0 takes a free one.",
-)
+@_tapes
+@_address(13443)
 @click.option(
     "--cert-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for ca.pem, which clients name in REQUESTS_CA_BUNDLE; a temporary one if left out.",
 )
-@click.option("--key", envvar="PINE_SANDBOX_KEY", help="The only API key to accept; any if left out.")
+@_key
 @click.option("--out", type=FILE, help="File to which every request is appended as a JSON line, with its cost.")
 @click.option("--until", type=Time(), help="End of what is available; else the end of the files.")
 @click.option(
