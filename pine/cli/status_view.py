@@ -114,8 +114,10 @@ def _strategies(strategies: dict[str, Any], *, narrow: bool) -> Table:
 def _worker(strategy: dict[str, Any]) -> Text:
     if not strategy["enabled"] and not strategy["worker"]["running"]:
         return Text("disabled", style="dim")
-    waits = strategy["worker"]["running"] and (strategy["worker"]["status"] or "").startswith("waiting")
-    text = Text("waiting", style="yellow") if waits else _runs(strategy["worker"]["running"])
+    status = strategy["worker"]["status"] or ""
+    word = next((word for word in ("waiting", "warming up") if status.startswith(word)), None)
+    shown = strategy["worker"]["running"] and word is not None
+    text = Text(str(word), style="yellow") if shown else _runs(strategy["worker"]["running"])
     if strategy["halted"] is not None:
         text += Text(" halted", style="bold yellow")
     return text

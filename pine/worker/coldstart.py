@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import redis
@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
-from pine.core.bar import Bar
+from pine.core.bar import Bar, fold
 from pine.core.calendar import scheduled_hours
 from pine.core.config import Config, WarmUpConfig
 from pine.core.errors import (
@@ -26,8 +26,8 @@ from pine.core.period import SessionRule, period, session_begin
 from pine.core.timeframe import NS_PER_MS, Timeframe
 from pine.core.times import isoformat
 from pine.feeds.warmup import Question, WarmUp, questions
-from pine.history.answer import History
-from pine.history.manifest import Interval, clipped
+from pine.history.answer import Answer, History
+from pine.history.manifest import Interval, clipped, common, joined
 
 if TYPE_CHECKING:
     from pine.history.historical import HistoricalSource, Price
@@ -124,7 +124,7 @@ class ColdStart:
 
         def work() -> None:
             try:
-                found.append(self._gather(asked))
+                found.append(self._ask(asked))
             except BaseException as error:  # noqa: BLE001  # raised again by the thread that waits
                 errors.append(error)
 
@@ -165,9 +165,26 @@ class ColdStart:
             self.on_progress(Progress("", self._at.of, self._at.of, self._at.bars))
         asking.join(ENDING_SECONDS)
 
-    def _gather(self, asked: Sequence[Question]) -> tuple[Bar, ...]:
+    def _ask(self, asked: Sequence[Question]) -> tuple[Bar, ...]:
         vendor, why_not = self._vendor()
-        history = History.of(self.config, self.client, vendor)
+        try:
+            history = History.of(self.config, self.client, vendor)
+        except ArchiveError as error:
+            raise WarmUpMissing(f"warm-up of {self.strategy}: {error}\n{self._remedies()}") from error
+        return self.gather(history, asked, why_not)
+
+    def gather(self, history: History, asked: Sequence[Question], why_not: str = "") -> tuple[Bar, ...]:
+        """Return the answers to some questions, in their order; raises as `run`.
+
+        Parameters
+        ----------
+        history
+            Is asked; buys if it can.
+        asked
+            The questions.
+        why_not
+            Why it cannot, for the message.
+        """
         bars: list[Bar] = []
         missing: list[tuple[Question, tuple[Interval, ...]]] = []
         for n, question in enumerate(asked):
@@ -175,7 +192,7 @@ class ColdStart:
                 raise _Ended
             what = f"{question.symbol} {question.timeframe.value}"
             self._at = Progress(what, n, len(asked), len(bars))
-            found, holes = self._answer(history, question, buy=vendor is not None)
+            found, holes = self._answer(history, question)
             bars += found
             if holes:
                 missing.append((question, holes))
@@ -187,7 +204,7 @@ class ColdStart:
             raise WarmUpMissing(self._refusal(history, missing, why_not))
         return tuple(bars)
 
-    def _answer(self, history: History, question: Question, *, buy: bool) -> tuple[list[Bar], tuple[Interval, ...]]:
+    def _answer(self, history: History, question: Question) -> tuple[list[Bar], tuple[Interval, ...]]:
         """Return the bars of a question, and what is missing of it."""
 
         def say(price: "Price") -> None:
@@ -196,15 +213,17 @@ class ColdStart:
 
         place = (question.symbol, question.timeframe, question.begin, question.end)
         try:
-            answer = history.bars(*place, buy=buy, on_price=say)
+            answer = history.bars(*place, buy=history.historical is not None, on_price=say)
         except (ArchiveError, HistoryError, KeyRefused, SecretMissing, SourcesDiffer) as error:
             raise WarmUpMissing(
                 f"warm-up of {self.strategy}: {_named(question)}: {error}\n{self._remedies()}"
             ) from error
-        rule = self.rules[question.symbol]
-        holes = tuple(hole for hole in answer.holes if _is_scheduled(question.timeframe, hole, rule))
-        whole = [bar for bar in answer.bars if not any(begin <= bar.start < end for begin, end in answer.holes)]
-        return whole, holes
+        rule = self.config.session_rule(question.symbol)
+        whole = [bar for bar in answer.bars if not _is_in(bar.start, answer.holes)]
+        if question.timeframe is Timeframe.MINUTE:
+            return whole, tuple(hole for hole in answer.holes if scheduled_hours(rule.group, *hole))
+        made, holes = _made(history, answer, rule)
+        return sorted([*whole, *made], key=lambda bar: bar.start), holes
 
     def _vendor(self) -> "tuple[HistoricalSource | None, str]":
         """Return who sells what is missing, or why nobody is asked."""
@@ -243,12 +262,38 @@ class ColdStart:
         )
 
 
-def _is_scheduled(timeframe: Timeframe, hole: Interval, rule: SessionRule) -> bool:
-    """Tell whether trading is scheduled in a hole, which is told by the starts of bars."""
-    begin, end = hole
-    if timeframe is Timeframe.DAY:
-        begin, end = session_begin(begin, rule), period(timeframe, end - 1, rule).end
-    return scheduled_hours(rule.group, begin, end) > 0
+def _made(history: History, answer: Answer, rule: SessionRule) -> tuple[list[Bar], tuple[Interval, ...]]:
+    """Return the hours or days in an answer's holes of which only minutes without scheduled trading are unknown.
+
+    Whatever else is missing is returned too. Files of single days leave the nights of weekends out.
+    """
+    made, missing = [], []
+    for begin, end in answer.holes:
+        spans = list(_periods(answer.timeframe, begin, end, rule))
+        minutes = history.bars(answer.symbol, Timeframe.MINUTE, spans[0][1][0], spans[-1][1][1])
+        unknown = [hole for hole in minutes.holes if scheduled_hours(rule.group, *hole)]
+        for start, whole in spans:
+            inside = [bar for bar in minutes.bars if whole[0] <= bar.start < whole[1]]
+            if common(unknown, [whole]):
+                missing.append((start, whole[1]))
+            elif inside:
+                made.append(fold(inside, answer.timeframe, start))
+    return made, joined(missing)
+
+
+def _periods(timeframe: Timeframe, begin: int, end: int, rule: SessionRule) -> Iterator[tuple[int, Interval]]:
+    """Yield start and extent of the periods that start in an interval."""
+    at = begin
+    while at < end:
+        found = period(timeframe, at, rule)
+        whole = session_begin(at, rule) if timeframe is Timeframe.DAY else found.start
+        if begin <= found.start < end:
+            yield found.start, (whole, found.end)
+        at = found.end
+
+
+def _is_in(ts: int, intervals: Iterable[Interval]) -> bool:
+    return any(begin <= ts < end for begin, end in intervals)
 
 
 def _covers(history: History, symbol: str, why_not: str) -> list[str]:
