@@ -123,6 +123,7 @@ class Aggregator:
     _roots: dict[str, RootBars] = field(init=False)
     _groups: tuple[str, ...] = field(init=False)
     _resets: list[tuple[int, Event]] = field(factory=list)
+    _announced: list[tuple[int, Event]] = field(factory=list)
     _unresolved: list[tuple[int, str]] = field(factory=list)
     _holding: bool = False
     _floor: int = 0
@@ -176,6 +177,13 @@ class Aggregator:
             details = {"first_minute": first_minute, "last_minute": last_minute}
             self._resets.append((last_minute + 2 * NS_PER_MINUTE, Event("gap", symbol, details)))
         self.counts["gap"] += 1
+
+    def announce(self, event: Event, after: int) -> None:
+        """Have an event take effect at the first boundary later than `after` (ns) in its root's open market.
+
+        It comes last there: events that follow from the trades keep their ids if the hub is killed in between.
+        """
+        self._announced.append((after, event))
 
     def end_replay(self) -> None:
         """Let minutes close again: the gateway has caught up."""
@@ -381,10 +389,21 @@ class Aggregator:
                 leads.append(lead)
             if roll is not None:
                 events.append(_roll_event(roll))
+        events += self._due(boundary)
         bars = tuple(bar for timeframe in Timeframe for bar in by_timeframe[timeframe])
         if not (bars or volumes or events or leads or any(is_open(group, minute) for group in self._groups)):
             return None
         return Closed(boundary, volumes, bars, tuple(events), tuple(leads))
+
+    def _due(self, boundary: int) -> list[Event]:
+        """Return what was announced and takes effect at a boundary."""
+        due = [
+            (after, event)
+            for after, event in self._announced
+            if boundary > after and is_open(self.rules[event.symbol].group, boundary - NS_PER_MINUTE)
+        ]
+        self._announced = [item for item in self._announced if item not in due]
+        return [event for _, event in due]
 
 
 def _roll_event(roll: Roll) -> Event:

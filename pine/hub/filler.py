@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-import threading
 import time
-from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 from attrs import define, field
@@ -17,6 +15,7 @@ from pine.core.times import isoformat
 from pine.history.outrights import Outrights, days, names_on
 from pine.history.vendor import COUNT_GRID
 from pine.hub.aggregator import HEARTBEAT_DOUBT, Aggregator
+from pine.hub.off_loop import off_loop
 from pine.hub.outbox import Outbox
 from pine.hub.reach import Reach
 
@@ -24,8 +23,6 @@ FIRST_PAUSE: Final = 2.0
 LONGEST_PAUSE: Final = 30.0
 MARGIN: Final = 5 * NS_PER_MINUTE
 """Bought beyond what the gateway lacks, since it lacks more with every minute that the buying takes."""
-
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -164,29 +161,3 @@ class Filler:
         self.aggregator.heartbeat(end + self.aggregator.lateness + HEARTBEAT_DOUBT)
         self.outbox.put(self.aggregator.advance())
         await self.outbox.room()
-
-
-async def off_loop(work: Callable[[], T]) -> T:
-    """Do something that blocks, in a thread that nobody waits for: neither the end of the loop nor of the process."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)  # type: ignore[arg-type]
-        else:
-            future.set_exception(error)
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001  # told to who waits
-            failure = error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=run, name="off loop", daemon=True).start()
-    return await future

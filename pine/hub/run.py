@@ -22,8 +22,10 @@ from pine.core.timeframe import NS_PER_MS
 from pine.core.times import isoformat
 from pine.hub.aggregator import Aggregator
 from pine.hub.clock import HubClock, TapeClock, WallClock
+from pine.hub.filler import may_fill
 from pine.hub.outbox import Outbox
 from pine.hub.publisher import Publisher, read_leads
+from pine.hub.refiller import Refiller
 from pine.hub.resume import take_up
 from pine.hub.supervisor import Supervisor
 from pine.hub.tape import Tape
@@ -96,6 +98,7 @@ class Hub:
     tape: Tape = field(init=False)
     outbox: Outbox = field(init=False)
     supervisor: Supervisor = field(init=False)
+    refiller: Refiller = field(init=False)
     _stop: asyncio.Event = field(factory=asyncio.Event)
     _told: set[str] = field(factory=set)
     _started: float = field(factory=time.monotonic)
@@ -116,6 +119,7 @@ class Hub:
         late = take_up(self.config, self.client, self.aggregator, self.publisher.last_clock * NS_PER_MS)
         self.outbox = Outbox(self.config, self.lease, self.publisher, late)
         self.supervisor = Supervisor(self.config, self.clock, self.aggregator, self.outbox, self.tape)
+        self.refiller = Refiller(self.config, self.aggregator, may_fill(self.config))
 
     @classmethod
     def prepared(cls, config: Config, client: Client, lease: Lease) -> "Hub":
@@ -137,6 +141,7 @@ class Hub:
             asyncio.create_task(self.supervisor.run(), name="supervise"),
             asyncio.create_task(self.outbox.publish_forever(), name="publish"),
             asyncio.create_task(self._beat(), name="beat"),
+            asyncio.create_task(self.refiller.run(), name="refill"),
             asyncio.create_task(self._stop.wait(), name="stop"),
         ]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -181,6 +186,7 @@ class Hub:
             "market_open": int(bool(watermark) and any(is_open(group, watermark) for group in groups)),
             "bars": self.publisher.bars,
             "tape": self.tape.state,
+            "unfilled": len(self.refiller.holes),
             "filling": "" if filling is None else f"{isoformat(filling[0])} to {isoformat(filling[1])}",
             "counts": orjson.dumps(dict(self.aggregator.counts)).decode(),
             "updated_at": isoformat(time.time_ns()),

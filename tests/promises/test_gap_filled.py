@@ -3,12 +3,18 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 from house import House, at, house, kill, log, until
 
-from pine.bus import keys
-from pine.core.timeframe import NS_PER_MINUTE
+from pine.bus import keys, streams
+from pine.core.bar import Bar
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND, Timeframe
+from pine.history.answer import History
+from pine.history.archive import Archive
+from pine.history.refill import Refill
 from pine.sandbox.demo.record import Record, differences, read_record
 from pine.sandbox.history import HistoryServer
 from pine.sandbox.history_data import HistoryData
@@ -133,3 +139,66 @@ def test_a_hub_that_is_killed_while_it_buys_leaves_the_same_and_one_that_is_told
 def silent(server: HistoryServer, after: int) -> bool:
     """Tell whether the vendor keeps somebody waiting."""
     return any(request["fault"] == "timeout" for request in server.requests[after:])
+
+
+@pytest.mark.parametrize("sealed", ["before", "after"])
+def test_what_could_not_be_filled_in_time_is_named_and_refilled_later_also_by_the_next_hub(
+    tape: Tape, tmp_path: Path, serve: Serve, unbroken: Record, sealed: str
+) -> None:
+    server = serve()
+    server.faults.plan([HistoryFault.parse("503")] * 1000)
+    with house(tmp_path, tape, webhooks=False) as desk:
+        leave(desk, server.gateway)
+        desk.configure("hub: {", "hub: {gap_wait_s: 1, ")
+        text = go_on(desk)
+        assert "gap not filled in time" in text
+        gaps = events(desk, "gap")
+        assert {gap["symbol"] for gap in gaps} == {"ES", "GC"}
+        assert {gap["first_minute"] for gap in gaps} == {LEFT}
+        assert events(desk, "refill") == []
+        if sealed == "before":
+            assert desk.run("archive", "--once").returncode == 0
+        server.faults.plan([])
+        hub = desk.start_at("hub", LATER + 10 * NS_PER_HOUR)
+        until(lambda: goes_on(desk) and len(events(desk, "refill")) == len(gaps), "the holes are refilled")
+        kill(hub)
+        if sealed == "after":
+            assert desk.run("archive", "--once").returncode == 0
+        assert desk.run("archive", "verify").returncode == 0
+        spans = {(gap["symbol"], gap["first_minute"], gap["last_minute"]) for gap in gaps}
+        refills = [Refill.from_event(event) for event in events(desk, "refill")]
+        assert {(r.symbol, r.first_minute, r.last_minute) for r in refills} == spans
+        archive = Archive.of(desk.config)
+        for refill in refills:
+            bars = archive.bars(refill.symbol, Timeframe.MINUTE, refill.first_minute, refill.last_minute + 1)
+            assert refill.matches(bars)
+            assert len(bars) > 100
+        history = History.of(desk.config, desk.client)
+        for symbol in ("ES", "GC"):
+            for timeframe in Timeframe:
+                answer = history.bars(symbol, timeframe, at("2024-03-03T23:00"), at("2024-03-05T23:00"))
+                assert answer.holes == ()
+                whole = unbroken[keys.bars(symbol, timeframe)]
+                expected = [Bar.from_json(fields[b"bar"]) for _, fields in whole]
+                assert list(answer.bars) == [bar for bar in expected if bar.start < at("2024-03-05T23:00")]
+        # A hub that comes later finds that nothing is left to do.
+        asked = len(server.requests)
+        hub = desk.start_at("hub", LATER + 20 * NS_PER_HOUR)
+        later = desk.last(keys.CLOCK) + 30 * NS_PER_MINUTE
+        until(lambda: goes_on(desk) and desk.last(keys.CLOCK) > later, "the market goes on")
+        until(lambda: desk.client.hget(keys.heartbeat("hub"), "unfilled") == b"0", "no hole is left")
+        assert hub.stop() == 0
+        assert len(events(desk, "refill")) == len(gaps)
+        assert len(server.requests) == asked
+
+
+def goes_on(desk: House) -> bool:
+    """Let another half minute of the market pass."""
+    desk.hold.ts += 30 * NS_PER_SECOND
+    return True
+
+
+def events(desk: House, kind: str) -> list[dict[str, Any]]:
+    """Return the events of a kind."""
+    found = [orjson.loads(fields[b"event"]) for _, fields in streams.read_range(desk.client, keys.EVENTS)]
+    return [event for event in found if event["kind"] == kind]
