@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from pine.cli.columns import fits
+from pine.cli.columns import columns, fits
 from pine.cli.status_view import console
 from pine.core.timeframe import Timeframe
 from pine.core.times import to_datetime
@@ -29,7 +29,8 @@ def show(day: date, reports: Sequence[Report]) -> None:
                 _line(screen, f"{report.symbol}: {text}")
     found = [(report.symbol, mismatch) for report in reports for mismatch in report.mismatches]
     if found:
-        screen.print(_differences(found[:TOLD], screen.width))
+        for text in ["", *_differences(found[:TOLD])]:
+            _line(screen, text)
     if len(found) > TOLD:
         _line(screen, f"{len(found) - TOLD:,} more of {len(found):,} differences: --csv FILE or --json has all")
     cost = sum(report.cost for report in reports)
@@ -71,23 +72,16 @@ def _verdict_table(day: date, reports: Sequence[Report], *, short: bool) -> Tabl
     return table
 
 
-def _differences(found: Sequence[tuple[str, Mismatch]], width: int) -> Table:
-    table = Table(box=SIMPLE, padding=(0, 1))
-    for name in ("root", "bars", "time (UTC)", "what", "field"):
-        table.add_column(name, no_wrap=width >= 80)  # narrower terminals break words
-    table.add_column("recorded", justify="right")
-    table.add_column("vendor", justify="right")
+def _differences(found: Sequence[tuple[str, Mismatch]]) -> list[str]:
+    rows = [("root", "bars", "time (UTC)", "what", "field", "recorded", "vendor", "")]
     for symbol, one in found:
-        table.add_row(
-            symbol,
-            one.timeframe.value,
-            f"{to_datetime(one.start):%m-%d %H:%M}",
-            one.kind + (" (late?)" if one.late else ""),
-            "volume" if one.field == "bar" else one.field,
-            _value(one.recorded),
-            _value(one.vendor),
+        field = {"bar": "volume", "contract_symbol": "contract", "instrument_id": "instrument"}.get(
+            one.field, one.field
         )
-    return table
+        time = f"{to_datetime(one.start):%m-%d %H:%M}"
+        values = (_value(one.recorded), _value(one.vendor), "late?" if one.late else "")
+        rows.append((symbol, one.timeframe.value, time, one.kind, field, *values))
+    return columns(rows, frozenset({5, 6}))
 
 
 def _value(value: float | str | None) -> str:

@@ -33,6 +33,8 @@ OPTIONS = {
     "archive": ["--once", "--json", "--config", "verify"],
     "archive verify": ["--json", "--config"],
     "import": ["FILE", "--from", "--to", "--replace", "--json", "--config"],
+    "backfill": ["SYMBOL", "--all", "--from", "--to", "--dry-run", "--json", "--config"],
+    "audit": ["--session", "--symbols", "--price", "--json", "--csv", "--config"],
     "orders": ["--strategy", "--json", "--config", "resolve"],
     "orders resolve": ["--posted", "--not-posted", "--who", "--config"],
     "status": ["--json", "--watch", "--config"],
