@@ -12,14 +12,18 @@ import pytest
 from attrs import field, frozen
 from click.testing import CliRunner
 
-from pine.bus import keys
+from pine.bus import keys, streams
 from pine.bus.connection import client_for
 from pine.bus.embedded import EmbeddedServer
+from pine.bus.writer import Writer
 from pine.cli.main import cli
+from pine.core.times import to_ms
 from pine.sandbox.history import HistoryServer
 from pine.sandbox.history_data import HistoryData
 from pine.sandbox.market import GeneratedMarket, generate_market
 from pine.sandbox.tape import Tape
+
+from .written import BARS, HOUR
 
 KEY: Final = "db-HIDDENKEY0123456789abcdefghijk"
 HOOK: Final = "https://hooks.example/trading/webhook/HIDDENHOOK-1/HIDDENTOKEN-2"
@@ -151,3 +155,21 @@ def undeclared(server: EmbeddedServer) -> list[str]:
     found = [key.decode() for key in client.keys("*")]  # type: ignore[attr-defined]
     client.close()
     return [key for key in found if not keys.is_declared(key)]
+
+
+@pytest.fixture
+def written(server: EmbeddedServer) -> EmbeddedServer:
+    """A server that holds five minutes and an hour of ES, and nothing of two other registered roots."""
+    client = client_for(server.url)
+    client.hset(keys.SYMBOLS, mapping=dict.fromkeys(("ES", "GC", "6E"), "{}"))
+    writer = Writer(client, keys.HUB, 1)
+    for bar in [*BARS, HOUR]:
+        writer.append(keys.bars("ES", bar.timeframe), streams.entry_id(to_ms(bar.start)), {"bar": bar.to_json()})
+    for n in range(1, 6):
+        boundary = to_ms(BARS[0].start) + n * 60_000
+        writer.append(
+            keys.CLOCK, streams.entry_id(boundary), {"prev": streams.entry_id(boundary - 60_000) if n > 1 else ""}
+        )
+    writer.commit()
+    client.close()
+    return server
