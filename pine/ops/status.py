@@ -33,8 +33,10 @@ STALE_SECONDS: Final = 120
 LATE_STEPS: Final = 5
 """A running worker this many steps behind is worth a word."""
 
-_NUMBERS: Final = {"pid", "token", "uptime_s", "unpublished", "connections", "bars", "steps", "intents"}
-_NUMBERS_OF_COURIERS: Final = {"posted", "failed"}
+_NUMBERS: Final = frozenset(
+    ["pid", "token", "uptime_s", "unpublished", "connections", "bars", "steps", "intents", "posted", "failed"]
+)
+"""Facts of heartbeats that are whole numbers."""
 
 
 @define
@@ -149,8 +151,7 @@ class Observer:
         found = {
             name.decode(): value.decode() for name, value in self.client.hgetall(keys.heartbeat(role_name)).items()
         }
-        numbers = _NUMBERS | _NUMBERS_OF_COURIERS
-        beat: dict[str, Any] = {name: int(value) if name in numbers else value for name, value in found.items()}
+        beat: dict[str, Any] = {name: int(value) if name in _NUMBERS else value for name, value in found.items()}
         return {
             "running": holder is not None,
             "holder": None if holder is None else holder.decode().rsplit("#", 1)[0],
@@ -175,9 +176,6 @@ class Observer:
         lag = None if cursor is None else behind(self.client, keys.CLOCK, cursor)
         clock = streams.last_id(self.client, keys.CLOCK)  # after the cursor, which moves meanwhile
         newest = streams.ms_of(clock) * NS_PER_MS if clock else None
-        seconds = None
-        if lag is not None and newest is not None:
-            seconds = max(newest - last_step, 0) // NS_PER_SECOND if lag and last_step else 0 if not lag else None
         book = self._book(name)
         return {
             "enabled": setting.enabled,
@@ -185,7 +183,7 @@ class Observer:
             | {"status": worker["heartbeat"].get("status")},
             "last_step": None if last_step is None else isoformat(last_step),
             "lag": lag,
-            "lag_s": seconds,
+            "lag_s": _seconds_behind(lag, last_step, newest),
             "bar_lag": self._bar_lag(name),
             "positions": [
                 {"contract": p.contract, "quantity": p.quantity, "price": p.price}
@@ -293,6 +291,15 @@ def _notes(facts: dict[str, Any]) -> Iterator[str]:
             yield f"{name} is halted: {strategy['halted']}"
     for name, lag in facts["unconfigured"].items():
         yield f"{name} reads the clock, {lag} steps behind, and is not in the configuration"
+
+
+def _seconds_behind(lag: int | None, last_step: int | None, newest: int | None) -> int | None:
+    """Return how much event time lies between a strategy's last step and the newest; nothing if it has none yet."""
+    if lag is None or newest is None:
+        return None
+    if lag == 0:
+        return 0
+    return max(newest - last_step, 0) // NS_PER_SECOND if last_step else None
 
 
 def _lag(strategy: dict[str, Any]) -> str:

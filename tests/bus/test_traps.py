@@ -37,6 +37,15 @@ def consumers(client: Redis) -> dict[str, int]:
     return {about["name"].decode(): about["pending"] for about in client.xinfo_consumers(keys.CLOCK, GROUP)}
 
 
+def lost_role(client: Redis) -> Lease:
+    """Return the lease of a hub whose role and number the server does not know any more."""
+    lease = Lease.try_acquire(client, keys.HUB, "one")
+    assert isinstance(lease, Lease)
+    client.delete(keys.lease(keys.HUB))
+    client.set(keys.fence(keys.HUB), lease.token - 1)
+    return lease
+
+
 @pytest.fixture
 def writer(client: Redis) -> Writer:
     lease = Lease.try_acquire(client, keys.HUB)
@@ -226,10 +235,7 @@ def test_went_back_an_emptied_stream_is_not_taken_for_a_lost_one(client: Redis, 
 
 
 def test_went_back_a_role_whose_number_the_server_lost_is_kept_if_nobody_has_it(client: Redis) -> None:
-    lease = Lease.try_acquire(client, keys.HUB, "one")
-    assert isinstance(lease, Lease)
-    client.delete(keys.lease(keys.HUB))
-    client.set(keys.fence(keys.HUB), lease.token - 1)
+    lease = lost_role(client)
     writer = Writer(client, keys.HUB, lease.token)
     writer.append(keys.CLOCK, "1-0", {"prev": ""})
     with pytest.raises(WentBack, match=keys.fence(keys.HUB)):
@@ -240,10 +246,7 @@ def test_went_back_a_role_whose_number_the_server_lost_is_kept_if_nobody_has_it(
 
 
 def test_went_back_a_role_that_was_given_to_another_meanwhile_is_lost(client: Redis) -> None:
-    lease = Lease.try_acquire(client, keys.HUB, "one")
-    assert isinstance(lease, Lease)
-    client.delete(keys.lease(keys.HUB))
-    client.set(keys.fence(keys.HUB), lease.token - 1)
+    lease = lost_role(client)
     assert isinstance(Lease.try_acquire(client, keys.HUB, "two"), Lease)
     assert not lease.renew()
 

@@ -167,12 +167,15 @@ def _clock_says_open(group: str, local: datetime) -> bool:
     return evening or (minute < 16 * 60 and day <= 4)
 
 
-@relaxed
-@given(
+_any_second = given(
     group=st.sampled_from(["equity", "metals", "energy", "fx", "rates", "grains"]),
     monday=_QUIET_WEEKS,
     second=st.integers(0, 7 * 86400 - 1),
 )
+
+
+@relaxed
+@_any_second
 def test_open_is_what_the_clock_in_chicago_says(group: str, monday: str, second: int) -> None:
     at = datetime.fromisoformat(monday).replace(tzinfo=UTC) + timedelta(seconds=second)
     ts = int(at.timestamp()) * SECOND
@@ -180,11 +183,7 @@ def test_open_is_what_the_clock_in_chicago_says(group: str, monday: str, second:
 
 
 @relaxed
-@given(
-    group=st.sampled_from(["equity", "metals", "energy", "fx", "rates", "grains"]),
-    monday=_QUIET_WEEKS,
-    second=st.integers(0, 7 * 86400 - 1),
-)
+@_any_second
 def test_without_holidays_weekly_hours_are_the_same(group: str, monday: str, second: int) -> None:
     ts = int((datetime.fromisoformat(monday).replace(tzinfo=UTC) + timedelta(seconds=second)).timestamp()) * SECOND
     assert is_scheduled(group, ts) is is_open(group, ts)

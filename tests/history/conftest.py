@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 from attrs import frozen
+from market import configure
 
+from pine.bus.client import Client
+from pine.bus.connection import client_for
+from pine.bus.embedded import EmbeddedServer
 from pine.core.bar import Bar
 from pine.core.config import Config, DatabentoConfig, InstrumentConfig, Secret
 from pine.core.period import SessionRule
@@ -102,3 +106,15 @@ def source(
     return HistoricalSource(
         configured(gateway, **databento), choose_lead, Patience(timeout_s=timeout_s), noted.append, lambda: 1.0
     )
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, Config]]:
+    """A server and a configuration for a test of many examples."""
+    folder = tmp_path_factory.mktemp("kept")
+    server = EmbeddedServer(folder / "data", "everysec")
+    server.ensure()
+    client = client_for(server.url)
+    yield client, configure(folder)
+    client.close()
+    server.stop()

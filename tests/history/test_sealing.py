@@ -1,6 +1,5 @@
 """Whatever was on the streams is in the archive, once, and however often and whenever it was sealed."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,8 +13,6 @@ from market import CONFIG, begin, closed_bars, configure, publish, record
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
-from pine.bus.connection import client_for
-from pine.bus.embedded import EmbeddedServer
 from pine.core.bar import Bar
 from pine.core.config import Config
 from pine.core.errors import ArchiveDiffers
@@ -291,17 +288,6 @@ def test_an_archive_behind_a_url_holds_the_same_bytes(client: Client, tmp_path: 
 
 
 # Any number of runs at any moments
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, Config]]:
-    folder = tmp_path_factory.mktemp("kept")
-    server = EmbeddedServer(folder / "data", "everysec")
-    server.ensure()
-    client = client_for(server.url)
-    yield client, configure(folder)
-    client.close()
-    server.stop()
 
 
 MOVES = st.one_of(

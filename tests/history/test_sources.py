@@ -1,6 +1,6 @@
 """What real streams, a real archive and a vendor's stand-in cover and hold, and one answer over all three."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,8 +14,6 @@ from market import CONFIG, closed_bars, configure, publish
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
-from pine.bus.connection import client_for
-from pine.bus.embedded import EmbeddedServer
 from pine.core.bar import Bar
 from pine.core.config import Config
 from pine.core.errors import DataError, SourcesDiffer, TooDear
@@ -158,17 +156,6 @@ def test_an_entry_that_stands_under_another_time_is_refused(client: Client, tmp_
 
 
 # Any split over real streams and a real archive
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, Config]]:
-    folder = tmp_path_factory.mktemp("kept")
-    server = EmbeddedServer(folder / "data", "everysec")
-    server.ensure()
-    client = client_for(server.url)
-    yield client, configure(folder)
-    client.close()
-    server.stop()
 
 
 def times(most: int) -> st.SearchStrategy[int]:
