@@ -127,7 +127,8 @@ class RootBars:
             self._last_price[minutes[-1].contract_symbol] = round(minutes[-1].close * PRICE_SCALE)
 
     def lose(self, oldest: int, newest: int) -> None:
-        """Note that minutes from `oldest` to `newest` will never come: their hours and sessions make no bar."""
+        """Note that minutes from `oldest` to `newest` are lost: they, their hours and sessions make no bar."""
+        self._broken_until = max(self._broken_until, newest)
         for timeframe, starts in broken_periods(oldest, newest, self.rule).items():
             self._broken[timeframe] = self._broken.get(timeframe, frozenset()) | starts
         self._hour = [bar for bar in self._hour if not self._is_broken(Timeframe.HOUR, bar)]
@@ -144,7 +145,6 @@ class RootBars:
     def reset(self, oldest: int, newest: int) -> None:
         """Discard the open minutes, from `oldest` to `newest`, and the hours and sessions around them."""
         self._minutes.clear()
-        self._broken_until = newest
         self.lose(oldest, newest)
 
     def close_minute(self, minute: int) -> tuple[dict[str, int], list[Lead]]:
@@ -248,6 +248,8 @@ class RootBars:
     def _fill(self, minute: int) -> None:
         """Make a flat bar if the minute before had one, in the same session and the same stretch of open market."""
         last = self._last
+        if minute <= self._broken_until:  # what was traded in a hole nobody knows
+            return
         if last is None or last.start != minute - NS_PER_MINUTE or not is_open(self.rule.group, minute):
             return
         if self._session is None or session(minute, self.rule) != self._session:

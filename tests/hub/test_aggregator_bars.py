@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tapes import ESH4, ESM4, GCJ4, MINUTE, SECOND, SPREAD, STRANGER, at, fresh, lines, play, trades
@@ -172,3 +173,22 @@ def test_bars_that_close_together_come_in_one_piece_minutes_before_hours_before_
     closed = play(fresh(), trades(sorted(rows)), until=evening + 2 * MINUTE)
     last = [item for item in closed if item.boundary == at("2024-03-05T23:00")]
     assert [(b.symbol, b.timeframe.value) for b in last[0].bars] == [("ES", "daily"), ("GC", "daily")]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_no_flat_minute_is_made_inside_a_hole_or_behind_it(restarted: bool) -> None:
+    start = at("2024-03-05T14:00")
+    aggregator = fresh(fill_quiet=True)
+    published = play(aggregator, trades([(start, ESH4, 10, 1)]), until=start + 2 * MINUTE)
+    aggregator.heartbeat(start + 5 * MINUTE)
+    aggregator.reset("ES")
+    hole = (start + 2 * MINUTE, start + 4 * MINUTE)
+    if restarted:
+        aggregator = fresh(fill_quiet=True, leads={"ES": {lead.session_start: lead for lead in published[0].leads}})
+        minutes = [bar for item in published for bar in item.bars if bar.timeframe is Timeframe.MINUTE]
+        aggregator.seed("ES", minutes, {"ESH4": 1}, [hole], hole[0])
+        aggregator.begin_session(replaying=False, floor=hole[0])
+        aggregator.table.add(ESH4, "ESH4", start)
+    closed = play(aggregator, trades([(start + 8 * MINUTE, ESH4, 11, 1)]), until=start + 10 * MINUTE)
+    assert [bar[1] for bar in lines(published)] == [start, start + MINUTE]
+    assert [bar[1] for bar in lines(closed)] == [start + 8 * MINUTE, start + 9 * MINUTE]
