@@ -12,7 +12,7 @@ from pine.core.bar import Bar, price
 from pine.core.calendar import is_open
 from pine.core.period import SessionRule
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_SECOND, Timeframe
-from pine.hub.clock import HubClock
+from pine.hub.clock import NEVER, HubClock
 from pine.hub.instruments import REASONS, InstrumentTable
 from pine.hub.root import Cell, Lead, Roll, RootBars
 
@@ -20,6 +20,8 @@ UNDEF_PRICE: Final = (1 << 63) - 1
 UNDEF_TIMESTAMP: Final = (1 << 64) - 1
 UNDEF_SIZE: Final = (1 << 32) - 1
 F_BAD_TS_RECV: Final = 8
+SEVERAL: Final = 3
+"""Records in a row that are too far ahead for all of them to be wild: the hub's own clock may be behind."""
 HEARTBEAT_DOUBT: Final = NS_PER_SECOND
 """A heartbeat proves event time only up to one second before it."""
 
@@ -107,6 +109,9 @@ class Aggregator:
         Event time in ns up to which all trades are held to be in.
     last_trade
         When, in ns, the newest sound trade was received; 0 before the first.
+    missed
+        Whether records were left out as too far ahead, and later ones show that they were right: the clock was behind.
+        Nothing closes then before a new connection replays them.
     """
 
     rules: Mapping[str, SessionRule]
@@ -119,6 +124,7 @@ class Aggregator:
     watermark: int = 0
     last_trade: int = 0
     closed_until: int = 0
+    missed: bool = False
     table: InstrumentTable = field(init=False)
     _roots: dict[str, RootBars] = field(init=False)
     _groups: tuple[str, ...] = field(init=False)
@@ -126,6 +132,8 @@ class Aggregator:
     _announced: list[tuple[int, Event]] = field(factory=list)
     _unresolved: list[tuple[int, str]] = field(factory=list)
     _holding: bool = False
+    _ahead: int = 0
+    _ahead_from: int = NEVER
     _floor: int = 0
 
     def __attrs_post_init__(self) -> None:
@@ -150,6 +158,7 @@ class Aggregator:
         self.table.begin_session()
         self._unresolved.clear()
         self._holding = replaying
+        self.missed, self._ahead, self._ahead_from = False, 0, NEVER
         if floor % NS_PER_MINUTE:
             raise ValueError(f"floor: found {floor}, expected a whole minute")
         self._floor = floor
@@ -214,6 +223,7 @@ class Aggregator:
         if not 0 < ts < 1 << 63 or ts > int(self.clock.believable(np.array([self.watermark]))[0]):
             self.counts["wild_heartbeat"] += 1
             return
+        self._believed(ts)
         self.clock.observe(ts)
         self.watermark = max(self.watermark, min(ts - HEARTBEAT_DOUBT, self.clock.watermark_limit()))
 
@@ -293,7 +303,7 @@ class Aggregator:
 
     def advance(self) -> list[Closed]:
         """Close every minute that the watermark has passed, with what else closes there, in order of time."""
-        if self._holding or not self.closed_until:
+        if self._holding or self.missed or self._ahead >= SEVERAL or not self.closed_until:
             return []
         target = self.watermark - self.lateness
         target -= target % NS_PER_MINUTE
@@ -329,17 +339,32 @@ class Aggregator:
 
     def _only_believable(self, batch: "_Batch") -> tuple["_Batch", Int64]:
         """Drop records that claim a time too far ahead; return also the latest time seen before each one left."""
+        believed = 0
         while len(batch.slots):
             seen = np.maximum.accumulate(np.concatenate(([self.watermark], batch.trusted)))[:-1]
             ahead = batch.received > self.clock.believable(seen)
             if not ahead.any():
+                if believed < len(batch.slots):
+                    self._believed(int(batch.received[-1]))
                 return batch, seen
             # One at a time: behind a wild record the next ones are measured against it.
             keep = np.ones(len(batch.slots), dtype=bool)
-            keep[int(np.argmax(ahead))] = False
+            wild = int(np.argmax(ahead))
+            keep[wild] = False
             self.counts["far_ahead"] += 1
+            if self.clock.may_be_behind:
+                if wild > believed:
+                    self._believed(int(batch.received[wild - 1]))
+                believed = wild
+                self._ahead += 1
+                self._ahead_from = min(self._ahead_from, int(batch.received[wild]))
             batch = batch.only(keep)
         return batch, np.zeros(0, np.int64)
+
+    def _believed(self, ts: int) -> None:
+        """Judge the records left out just before one that is believed: they were right if it is not earlier."""
+        self.missed |= ts >= self._ahead_from
+        self._ahead, self._ahead_from = 0, NEVER
 
     def _merge(self, minutes: Int64, batch: "_Batch") -> None:
         """Fold records into the open minutes, group by group."""

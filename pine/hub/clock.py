@@ -24,7 +24,15 @@ NEVER: Final = (1 << 63) - 1
 
 
 class HubClock(Protocol):
-    """Where the present comes from."""
+    """Where the present comes from.
+
+    Attributes
+    ----------
+    may_be_behind
+        Whether a time that is not believed may turn out to be right.
+    """
+
+    may_be_behind: bool
 
     def now(self) -> int:
         """Return the present in ns since 1970, or 0 while it is not known."""
@@ -46,6 +54,8 @@ class HubClock(Protocol):
 class WallClock:
     """Real time."""
 
+    may_be_behind = True
+
     def now(self) -> int:
         """Return the computer's time."""
         return time.time_ns()
@@ -66,6 +76,7 @@ class WallClock:
 class TapeClock:
     """The time of recorded or generated data: as late as what was received."""
 
+    may_be_behind = False
     _latest: int = 0
 
     def now(self) -> int:

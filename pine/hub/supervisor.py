@@ -191,6 +191,8 @@ class Supervisor:
             frozen = self._frozen.reason(self.aggregator.counts["trades"], self.clock.now(), time.monotonic())
             if frozen is not None:
                 raise ConnectionError(frozen)
+            if self.aggregator.missed:
+                raise ConnectionError("this computer's clock was behind, and trades were left out; they are replayed")
         if protocol.fatal is not None:
             raise ConnectionError(protocol.fatal)
         await protocol.disconnected

@@ -149,3 +149,43 @@ def test_a_heartbeat_with_a_wild_time_is_counted_and_moves_nothing(ts: int) -> N
     assert aggregator.advance() == []
     assert aggregator.watermark == T
     assert aggregator.counts["wild_heartbeat"] == 1
+
+
+def test_what_was_left_out_while_the_clock_was_behind_is_replayed_and_nothing_closes_before() -> None:
+    rows = [(T + n * 20 * SECOND, ESH4, 10 + n, 1) for n in range(40)]
+    expected = lines(play(fresh(), trades(rows), until=T + 15 * MINUTE))
+    clock = StoppedClock(T + 4 * SECOND)
+    aggregator = fresh(clock=clock)
+    found = []
+    for row in rows[:30]:
+        clock.present = max(clock.present, min(row[0], T + 90 * SECOND))  # it stands still, and the market goes on
+        found += play(aggregator, trades([row]))
+    assert aggregator.counts["far_ahead"] > 10
+    assert not aggregator.missed
+    clock.present = rows[30][0]
+    found += play(aggregator, trades(rows[30:33]), until=rows[32][0])
+    assert aggregator.missed
+    assert [bar[1] for bar in lines(found)] == [T]
+    floor = aggregator.closed_until
+    clock.present = T + 20 * MINUTE
+    aggregator.begin_session(replaying=True, floor=floor)
+    aggregator.table.add(ESH4, "ESH4", T)
+    aggregator.add(trades([row for row in rows if row[0] >= floor - MINUTE]))
+    aggregator.end_replay()
+    found += play(aggregator, until=T + 15 * MINUTE)
+    assert lines(found) == expected
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_few_wild_records_in_a_row_hold_nothing_up(together: bool) -> None:
+    clock = StoppedClock(T + 3 * MINUTE)
+    aggregator = fresh(clock=clock)
+    wild = [(T + 400 * MINUTE + n, ESH4, 99, 1) for n in range(5)]
+    rows = [(T, ESH4, 10, 1), *wild, (T + MINUTE + SECOND, ESH4, 11, 1)]
+    closed = play(aggregator, *([trades(rows)] if together else [trades([row]) for row in rows]))
+    assert [bar[1] for bar in lines(closed)] == [T]
+    assert not aggregator.missed
+    play(aggregator, trades([(T + 90 * SECOND, ESH4, 12, 1), *wild]))
+    assert lines(play(aggregator)) == []
+    assert [bar[1] for bar in lines(play(aggregator, until=T + 2 * MINUTE))] == [T + MINUTE]
+    assert not aggregator.missed
