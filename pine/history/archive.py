@@ -145,6 +145,10 @@ class Archive:
         """Yield a strategy's flight records by their step."""
         return self.entries(Table("flights", (("strategy", strategy),)), begin, end)
 
+    def warm_ups(self, strategy: str, begin: int = EARLIEST, end: int = LATEST) -> Iterator[streams.Entry]:
+        """Yield the bars that a strategy was fed before its first live step, in lists, by that step."""
+        return self.entries(Table("warmups", (("strategy", strategy),)), begin, end)
+
     def deliveries(self, strategy: str, begin: int = EARLIEST, end: int = LATEST) -> Iterator[streams.Entry]:
         """Yield what became of a strategy's intents, by the wall time at which it was recorded."""
         return self.entries(Table("deliveries", (("strategy", strategy),)), begin, end)

@@ -18,6 +18,7 @@ from pine.history.manifest import Table
 _OF_STRATEGY: Final = {
     "ledger": "ledgers",
     "flight": "flights",
+    "warmup": "warmups",
     "deliveries": "deliveries",
     "control": "controls",
 }
@@ -87,7 +88,7 @@ def _channel(
             if kind in ("volume", "lead"):
                 return Channel(Table(f"{kind}s", (("symbol", symbol),)), key, rule, clock)
             return Channel(bars_table(symbol, Timeframe(kind)), key, rule, clock)
-        case ("ledger" | "flight" as kind, strategy):
+        case ("ledger" | "flight" | "warmup" as kind, strategy):
             return Channel(
                 Table(_OF_STRATEGY[kind], (("strategy", strategy),)), key, desk, done(strategy), closing=True
             )

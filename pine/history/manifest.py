@@ -23,8 +23,8 @@ class Table:
     Attributes
     ----------
     kind
-        ``bars``, ``volumes``, ``leads``, ``events``, ``clock``, ``ledgers``, ``flights``, ``deliveries``, ``controls``;
-        ``vendor_bars`` and ``vendor_volumes`` for what was bought to compare with.
+        ``bars``, ``volumes``, ``leads``, ``events``, ``clock``, ``ledgers``, ``flights``, ``warmups``,
+        ``deliveries``, ``controls``; ``vendor_bars`` and ``vendor_volumes`` for what was bought to compare with.
     parts
         What its folder says besides, as ``(("symbol", "ES"), ("timeframe", "1min"))``.
     """

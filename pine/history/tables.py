@@ -270,6 +270,7 @@ CODECS: Final[Mapping[str, Codec]] = {
             **_named("price", "pnl", kind="Float64"),
         },
     ),
+    "warmups": Codec("step", "bars", payload=False),
     "flights": Codec("step", "flight", columns=_named("digest", "config", "code")),
     "deliveries": Codec(
         "time",

@@ -22,6 +22,7 @@ from sessions import ROOTS, START, after, bare, config_of, fill_archive, histori
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
+from pine.bus.lease import Lease
 from pine.core.bar import Bar, fold
 from pine.core.calendar import scheduled_hours
 from pine.core.config import Config, WarmUpConfig
@@ -36,6 +37,7 @@ from pine.history.archive import Archive
 from pine.history.historical import Price
 from pine.history.leads import look_back
 from pine.history.manifest import Interval, common, joined, without
+from pine.history.sealer import Sealer
 from pine.orders.entries import Intent, Origin
 from pine.orders.ledger import read_ledger
 from pine.strategies.base import BaseStrategy
@@ -264,6 +266,22 @@ def test_bars_that_are_not_those_of_the_origin_stop_it(client: Client, tmp_path:
     client.xdel(keys.warm_up("one"), identifier)  # type: ignore[attr-defined]
     with pytest.raises(DataError, match=r"warmup:one .* found \d+ bars with digest .*, expected \d+ with digest"):
         start(client, config)
+
+
+def test_the_archive_seals_the_warm_up_with_the_ledger(client: Client, tmp_path: Path) -> None:
+    config = config_of(tmp_path, NOT_BUYING)
+    publish(client, config, until())
+    run = start(client, config)
+    publish(client, config, after())
+    run.until_caught_up()
+    lease = Lease.try_acquire(client, keys.ARCHIVE, "test")
+    assert isinstance(lease, Lease)
+    archive = Archive.of(config)
+    Sealer(config, client, lease, archive).look()
+    lease.release()
+    assert list(archive.warm_ups("one")) == record(client, keys.warm_up("one"))
+    assert next(archive.ledger("one"))[1] == record(client, keys.ledger("one"))[0][1]
+    assert archive.verify() == []
 
 
 @define
