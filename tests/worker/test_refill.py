@@ -258,3 +258,22 @@ def test_the_account_is_not_touched(client: Client, tmp_path: Path) -> None:
     entries = [orjson.loads(fields[b"entry"]) for i, fields in record(client, keys.ledger("one"))]
     assert [e["kind"] for e in entries if e.get("step") == at] in ([], ["intent"])
     assert seen[at - NS_PER_MINUTE][1].keys() == seen[at][1].keys()
+
+
+def test_a_strategy_that_began_without_warm_up_is_fed_the_default_sessions(client: Client, tmp_path: Path) -> None:
+    hole = parse_time("2024-03-13T16:20"), parse_time("2024-03-13T18:09"), parse_time("2024-03-13T19:05")
+    config = config_of(tmp_path, "off")
+    publish(client, config, until())
+    run = start(client, config)
+    fill(config, hole)
+    publish(client, config, broken(hole))
+    run.until(lambda step: step.ts == hole[2] + 90 * NS_PER_MINUTE)
+    start(client, config).until_caught_up()
+    split, ledger = flights(client), record(client, keys.ledger("one"))
+    assert sum(b'"warmed_up"' in fields[b"flight"] for _, fields in split) == 1
+    client.delete(keys.flight("one"), keys.ledger("one"))  # type: ignore[attr-defined]
+    client.xadd(keys.ledger("one"), ledger[0][1], id=ledger[0][0])  # type: ignore[arg-type]
+    client.xgroup_destroy(keys.CLOCK, "one")  # type: ignore[attr-defined]
+    start(client, config).until_caught_up()
+    assert flights(client) == split
+    assert record(client, keys.ledger("one")) == ledger
