@@ -34,7 +34,19 @@ LATE_STEPS: Final = 5
 """A running worker this many steps behind is worth a word."""
 
 _NUMBERS: Final = frozenset(
-    ["pid", "token", "uptime_s", "unpublished", "connections", "bars", "steps", "intents", "posted", "failed"]
+    [
+        "pid",
+        "token",
+        "uptime_s",
+        "unpublished",
+        "connections",
+        "bars",
+        "steps",
+        "intents",
+        "posted",
+        "failed",
+        "unfilled",
+    ]
 )
 """Facts of heartbeats that are whole numbers."""
 
@@ -282,6 +294,7 @@ def _notes(facts: dict[str, Any]) -> Iterator[str]:
     """Yield what somebody should know."""
     if facts["kill_switch"] is not None:
         yield f"kill switch ON ({facts['kill_switch']}): entries are blocked"
+    yield from _holes(facts["hub"])
     for name, strategy in facts["strategies"].items():
         if strategy["worker"]["running"] and (strategy["lag"] or 0) > LATE_STEPS:
             yield f"worker {name} is running{_lag(strategy)}"
@@ -300,6 +313,15 @@ def _seconds_behind(lag: int | None, last_step: int | None, newest: int | None) 
     if lag == 0:
         return 0
     return max(newest - last_step, 0) // NS_PER_SECOND if last_step else None
+
+
+def _holes(hub: dict[str, Any] | None) -> Iterator[str]:
+    """Yield what is missing, and what the hub does about it."""
+    beat = hub["heartbeat"] if hub is not None and hub["running"] else {}
+    if beat.get("filling"):
+        yield f"the hub fills a hole, {beat['filling']}, and publishes nothing newer meanwhile"
+    if count := beat.get("unfilled"):
+        yield f"{count} hole{'' if count == 1 else 's'} not filled yet; the hub's log says why (gap not filled)"
 
 
 def _lag(strategy: dict[str, Any]) -> str:

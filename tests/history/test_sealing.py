@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 import fsspec
 import orjson
 import pytest
+from attrs import evolve
 from books import NAME, Books, append, archive_at, seal, snapshot, sparse_market
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,9 +18,12 @@ from pine.core.bar import Bar
 from pine.core.config import Config
 from pine.core.errors import ArchiveDiffers
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
+from pine.history.answer import History
 from pine.history.archive import Archive, bars_table
 from pine.history.manifest import Table
+from pine.history.sources import ArchiveBars
 from pine.history.store import open_store
+from pine.hub.aggregator import Event
 from pine.ops.trim import trim
 
 SYMBOLS = ("ES", "GC", "6E")
@@ -336,3 +340,37 @@ def test_any_number_of_runs_at_any_moments_makes_the_same_archive(
             assert found == record(client, stream(NAME))[: len(found)]
             if found:
                 assert edge(client, stream(NAME)) == found[-1][0]
+
+
+def test_a_session_is_the_same_whether_its_hole_was_filled_before_or_after_it_was_sealed(
+    client: Client, tmp_path: Path
+) -> None:
+    config = configure(tmp_path)
+    first, end = FIRST + 5 * NS_PER_HOUR + 20 * NS_PER_MINUTE, FIRST + 7 * NS_PER_HOUR + 10 * NS_PER_MINUTE
+
+    def lost(bar: Bar) -> bool:
+        length = {Timeframe.MINUTE: NS_PER_MINUTE, Timeframe.HOUR: NS_PER_HOUR, Timeframe.DAY: NS_PER_DAY}
+        return bar.symbol == "ES" and bar.start < end and first < bar.start + length[bar.timeframe]
+
+    whole = closed_bars()
+    gap = Event("gap", "ES", {"first_minute": first, "last_minute": end - NS_PER_MINUTE})
+    seen = [evolve(item, bars=tuple(bar for bar in item.bars if not lost(bar))) for item in whole]
+    at = next(n for n, item in enumerate(seen) if item.boundary > end)
+    seen[at] = evolve(seen[at], events=(gap, *seen[at].events))
+    publish(client, config, seen)
+    bars = [bar for item in whole for bar in item.bars]
+    minutes = [bar for bar in bars if lost(bar) and bar.timeframe is Timeframe.MINUTE]
+    before, after = archive_at(tmp_path / "before", config), archive_at(tmp_path / "after", config)
+    before.add_bars("ES", Timeframe.MINUTE, minutes, first, end, "historical")
+    seal(client, config, before)
+    seal(client, config, after)
+    assert after.bars("ES", Timeframe.DAY, FIRST, SECOND) == []
+    after.add_bars("ES", Timeframe.MINUTE, minutes, first, end, "historical")
+    assert snapshot(tmp_path / "before") == snapshot(tmp_path / "after")
+    assert before.verify() == []
+    history = History(config.session_rule, None, ArchiveBars(after))
+    for timeframe in Timeframe:
+        answer = history.bars("ES", timeframe, FIRST, THIRD)
+        assert answer.holes == ()
+        expected = [bar for bar in bars if (bar.symbol, bar.timeframe) == ("ES", timeframe) and bar.start < THIRD]
+        assert list(answer.bars) == expected

@@ -10,7 +10,7 @@ from tapes import ESH4, ESM4, GCJ4, MINUTE, NAMES, RULES, SECOND, SPREAD, at, fr
 
 from pine.core.period import session_begin
 from pine.core.timeframe import NS_PER_HOUR, Timeframe
-from pine.hub.aggregator import Aggregator, Closed
+from pine.hub.aggregator import Aggregator, Closed, Event
 from pine.hub.clock import TapeClock
 
 
@@ -120,3 +120,20 @@ def test_after_a_hole_over_a_close_the_next_sessions_have_days_and_leads_again()
     leads = [(lead.session_start, lead.raw_symbol) for c in closed for lead in c.leads if lead.symbol == "ES"]
     assert leads[:3] == list(zip(starts, ["ESH4", "ESH4", "ESM4"], strict=True))
     assert [bar[1] for bar in lines(closed, "daily")] == [starts[2]]  # in the one before the lead was not traded
+
+
+def test_what_is_announced_comes_last_at_the_next_boundary_of_an_open_market() -> None:
+    aggregator = fresh()
+    closing = at("2024-03-05T22:00")
+    play(aggregator, trades([(closing - 5 * MINUTE, ESH4, 10, 1)]), until=closing - 2 * MINUTE)
+    now = aggregator.closed_until
+    aggregator.announce(Event("refill", "ES", {}), now + MINUTE)
+    aggregator.lose(now - 3 * MINUTE, now, ["GC"])
+    aggregator.announce(Event("refill", "GC", {}), closing)
+    closed = play(aggregator, until=closing + 62 * MINUTE)
+    found = [(item.boundary, event.kind, event.symbol) for item in closed for event in item.events]
+    assert found == [
+        (now + 2 * MINUTE, "gap", "GC"),
+        (now + 2 * MINUTE, "refill", "ES"),
+        (closing + 61 * MINUTE, "refill", "GC"),
+    ]

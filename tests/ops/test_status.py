@@ -303,3 +303,15 @@ def test_nothing_is_cut_on_a_terminal_of_usual_width(client: Client, tmp_path: P
     assert "…" not in text
     assert "1 connection," in text
     assert "no step yet" in text
+
+
+def test_a_hole_that_is_being_filled_and_those_that_are_not_filled_yet_are_noted(
+    client: Client, tmp_path: Path
+) -> None:
+    hold(client, keys.HUB)
+    beat(client, status="filling", filling="2024-03-04T15:20 to 2024-03-05T20:12", unfilled=2)
+    facts = look(client, configure(tmp_path, TEXT))
+    assert [note for note in facts["notes"] if "hole" in note] == [
+        "the hub fills a hole, 2024-03-04T15:20 to 2024-03-05T20:12, and publishes nothing newer meanwhile",
+        "2 holes not filled yet; the hub's log says why (gap not filled)",
+    ]

@@ -202,3 +202,25 @@ def events(desk: House, kind: str) -> list[dict[str, Any]]:
     """Return the events of a kind."""
     found = [orjson.loads(fields[b"event"]) for _, fields in streams.read_range(desk.client, keys.EVENTS)]
     return [event for event in found if event["kind"] == kind]
+
+
+def test_a_root_that_no_hub_had_for_a_while_is_refilled(tape: Tape, tmp_path: Path, serve: Serve) -> None:
+    server = serve()
+    times = [at("2024-03-04T09:30"), at("2024-03-04T10:25"), at("2024-03-04T12:01")]
+    with house(tmp_path, tape, webhooks=False) as desk:
+        desk.configure("databento: {", f'databento: {{historical_gateway: "{server.gateway}", ')
+        both = desk.config.path.read_text()
+        only_es = both.replace(", GC: {}", "").replace("[ES, GC]", "[ES]").replace("[GC]", "[ES]")
+        for text, moment in zip((both, only_es, both), times, strict=True):
+            desk.config.path.write_text(text)
+            hub = desk.hub()
+            desk.play(moment)
+            desk.published(moment)
+            if moment == times[-1]:
+                until(lambda: goes_on(desk) and events(desk, "refill"), "the hole is refilled")
+            assert hub.stop() == 0
+        (gap,), (refill,) = events(desk, "gap"), events(desk, "refill")
+        names = ("symbol", "first_minute", "last_minute")
+        assert [refill[name] for name in names] == [gap[name] for name in names]
+        assert (gap["symbol"], gap["first_minute"]) == ("GC", times[0])
+        assert refill["minutes"] > 0
