@@ -179,13 +179,25 @@ class Aggregator:
     def lose(self, first_minute: int, last_minute: int, symbols: Iterable[str] | None = None) -> None:
         """Note a hole that nobody will fill: hours and sessions over it make no bar, here and in the workers.
 
-        It is every root's, unless `symbols` are named.
+        It is every root's, unless `symbols` are named. One that follows on another of which nobody knows yet is told
+        together with it.
         """
         for symbol in self._roots if symbols is None else symbols:
             self._roots[symbol].lose(first_minute, last_minute)
-            details = {"first_minute": first_minute, "last_minute": last_minute}
+            first = self._take_gap_before(symbol, first_minute)
+            details = {"first_minute": first, "last_minute": last_minute}
             self._resets.append((last_minute + 2 * NS_PER_MINUTE, Event("gap", symbol, details)))
         self.counts["gap"] += 1
+
+    def _take_gap_before(self, symbol: str, minute: int) -> int:
+        """Take back a gap of a root that ends just before a minute, if it is not told yet; return where it began."""
+        for item in self._resets:
+            event = item[1]
+            before = (event.kind, event.symbol, event.details["last_minute"]) == ("gap", symbol, minute - NS_PER_MINUTE)
+            if before:
+                self._resets.remove(item)
+                return int(event.details["first_minute"])
+        return minute
 
     def announce(self, event: Event, after: int) -> None:
         """Have an event take effect at the first boundary later than `after` (ns) in its root's open market.

@@ -137,3 +137,16 @@ def test_what_is_announced_comes_last_at_the_next_boundary_of_an_open_market() -
         (now + 2 * MINUTE, "refill", "ES"),
         (closing + 61 * MINUTE, "refill", "GC"),
     ]
+
+
+def test_holes_that_follow_on_each_other_are_told_as_one() -> None:
+    aggregator = fresh()
+    play(aggregator, trades([(at("2024-03-05T14:00"), ESH4, 10, 1)]), until=at("2024-03-05T14:05"))
+    first = aggregator.closed_until
+    aggregator.lose(first, first + MINUTE, ["GC"])
+    for n in range(2, 5):  # no connection comes to be meanwhile
+        aggregator.lose(first + n * MINUTE, first + n * MINUTE)
+    aggregator.begin_session(replaying=False, floor=first + 5 * MINUTE)
+    closed = play(aggregator, until=first + 10 * MINUTE)
+    found = {(e.symbol, e.details["first_minute"], e.details["last_minute"]) for c in closed for e in c.events}
+    assert found == {("ES", first + 2 * MINUTE, first + 4 * MINUTE), ("GC", first, first + 4 * MINUTE)}
