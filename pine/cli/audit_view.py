@@ -64,12 +64,16 @@ def _verdict_table(day: date, reports: Sequence[Report], *, short: bool) -> Tabl
         cells = []
         for timeframe in lengths:
             count = report.counts.get(timeframe)
-            cells.append("" if count is None else f"{count.equal:,} of {max(count.recorded, count.vendor):,}")
-        volume = "" if not report.counts else f"{report.volume[0]:,} of {report.volume[1]:,}"
+            cells.append("" if count is None else _part(count.equal, max(count.recorded, count.vendor + count.quiet)))
+        volume = "" if not report.counts else _part(*report.volume)
         verdict = f"[{_STYLES[report.verdict]}]{_MARKS[report.verdict]}[/]"
         contract, traded = ([], []) if short else ([report.contract], [volume])
         table.add_row(report.symbol, verdict, *contract, *cells, *traded, f"{len(report.mismatches):,}")
     return table
+
+
+def _part(some: int, of: int) -> str:
+    return f"{of:,}" if some == of else f"{some:,} of {of:,}"
 
 
 def _differences(found: Sequence[tuple[str, Mismatch]]) -> list[str]:

@@ -309,7 +309,8 @@ class Audit:
         here: list[Prepared] = []
         away: list[Report] = []
         for item in prepared:
-            if item in wanted and (reason := _not_available(item.span, available)):
+            group = self.rule(item.symbol).group
+            if item in wanted and (reason := _not_available(item.span, available, group)):
                 away.append(Report(item.symbol, "not compared", item.span, item.contract, reason))
                 continue
             known = item.before is not None and self.comparison.has_volumes(item.symbol, item.before)
@@ -506,12 +507,13 @@ def _contract(symbol: str, raw: str | None, at: int) -> Contract | None:
     return None if raw is None else parse_contract(raw, to_datetime(at).date(), [symbol])
 
 
-def _not_available(span: Interval, available: Interval | None) -> str:
+def _not_available(span: Interval, available: Interval | None, group: str) -> str:
+    """Say what of a session's trading hours the vendor does not have, if anything."""
     if available is None:
         return "Databento has no minutes in this dataset"
-    if available[1] < span[1]:
+    if available[1] < span[1] and scheduled_hours(group, max(available[1], span[0]), span[1]):
         return f"Databento has minutes until {isoformat(available[1])}, not yet until the session's end"
-    if available[0] > span[0]:
+    if available[0] > span[0] and scheduled_hours(group, span[0], min(available[0], span[1])):
         return f"Databento has minutes from {isoformat(available[0])} on only"
     return ""
 

@@ -72,6 +72,8 @@ class Comparison:
     def minutes(self, symbol: str, contract: str, start: int, span: Interval, budget: Budget) -> list[Bar]:
         """Return the minutes of a contract over a session, bought if they are not kept yet.
 
+        Where the vendor's data ends before the session, no trading is taken to have been scheduled.
+
         Raises
         ------
         HistoryError, KeyRefused, SecretMissing
@@ -82,14 +84,7 @@ class Comparison:
             found = self.source.minutes(symbol, *span, [(start, contract)], budget)
             if found.begin < found.end:
                 self.archive.add_bars(
-                    symbol,
-                    Timeframe.MINUTE,
-                    found.bars,
-                    found.begin,
-                    found.end,
-                    "historical",
-                    table=table,
-                    replace=True,
+                    symbol, Timeframe.MINUTE, found.bars, *span, "historical", table=table, replace=True
                 )
         return self.archive.bars_of(table, *span)
 

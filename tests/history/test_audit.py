@@ -319,13 +319,25 @@ def test_imported_and_bought_bars_are_no_record(serve: Serve, hub: HubBars, tmp_
 
 
 def test_what_the_vendor_does_not_have_yet_is_said(client: Client, serve: Serve, hub: HubBars, tmp_path: Path) -> None:
-    server = serve(until=END - NS_PER_HOUR)
+    server = serve(until=END - 2 * NS_PER_HOUR)
     config = configured(server.gateway, tmp_path)
     publish(client, config, hub.closed)
     found = report(config, client)
     assert found.verdict == "not compared"
-    assert "Databento has minutes until 2024-03-07T22:00:00+00:00, not yet until the session's end" in found.reason
+    assert "Databento has minutes until 2024-03-07T21:00:00+00:00, not yet until the session's end" in found.reason
     assert sold(server) == 0
+
+
+def test_where_nothing_is_scheduled_any_more_the_vendor_need_not_have_come_to_the_sessions_end(
+    client: Client, serve: Serve, hub: HubBars, tmp_path: Path
+) -> None:
+    server = serve(until=parse_time("2024-03-08T22:10"))  # trading ends on Fridays at 22:00
+    config = configured(server.gateway, tmp_path)
+    publish(client, config, hub.closed)
+    assert report(config, client, date(2024, 3, 8)).verdict == "equal"
+    count = sold(server)
+    assert report(config, client, date(2024, 3, 8)).cost == 0
+    assert sold(server) == count
 
 
 def test_where_the_vendors_data_begins_the_lead_is_not_checked_and_that_is_said(
