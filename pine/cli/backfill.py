@@ -119,7 +119,8 @@ def _tell_filled(filled: "Sequence[Filled]") -> None:
             click.echo(f"{done.symbol}: {done.bars:,} bars bought for ${done.cost:.4f}")
         if done.left:
             click.echo(f"{done.symbol}: still missing {_shown(done.left)}" + (done.reason and f": {done.reason}"))
-    click.echo(f"{sum(done.bars for done in filled):,} bars bought for ${sum(done.cost for done in filled):.4f}")
+    if len(filled) > 1:
+        click.echo(f"{sum(done.bars for done in filled):,} bars bought for ${sum(done.cost for done in filled):.4f}")
 
 
 def _total(missing: "Sequence[Missing]") -> "Price":

@@ -72,7 +72,7 @@ class DatabentoConfig:
         ``https://host:port`` of another Historical API, for the sandbox; without it the vendor's own. Its certificate
         is trusted by the environment variable ``REQUESTS_CA_BUNDLE``.
     max_cost_usd
-        Dollars that one question to the Historical API may cost; a dearer one is not asked.
+        Dollars that one command may spend at the Historical API; what is dearer is not bought.
     """
 
     api_key: Secret = field(factory=lambda: Secret(where="databento.api_key"))
