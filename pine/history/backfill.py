@@ -106,7 +106,11 @@ class Backfill:
     def _missing(self, symbol: str, asked: Interval, available: Sequence[Interval]) -> Missing:
         missing = self.history.holes(symbol, *asked)
         holes, beyond = common(missing, available), self._scheduled(symbol, without(missing, available))
-        found = Missing(symbol, holes, beyond, self.sessions(symbol, holes))
+        return evolve(self.offer(symbol, holes), beyond=beyond)
+
+    def offer(self, symbol: str, holes: Sequence[Interval]) -> Missing:
+        """Return what holes that the vendor has something of would cost; raises as `survey`."""
+        found = Missing(symbol, tuple(holes), sessions=self.sessions(symbol, holes))
         try:
             return evolve(found, price=self.shop.price(symbol, holes))
         except (TooDear, Unreachable):

@@ -1,5 +1,6 @@
 """The first start of a strategy: the history that it is fed, or a refusal that says what is missing."""
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from pine.core.bar import Bar, fold
 from pine.core.calendar import scheduled_hours
 from pine.core.config import Config, WarmUpConfig
 from pine.core.errors import (
+    ArchiveDiffers,
     ArchiveError,
     HistoryError,
     KeyRefused,
@@ -30,7 +32,7 @@ from pine.history.answer import Answer, History
 from pine.history.manifest import Interval, clipped, common, joined
 
 if TYPE_CHECKING:
-    from pine.history.historical import HistoricalSource, Price
+    from pine.history.historical import Fetched, HistoricalSource
 
 BEAT_SECONDS: Final = 0.25
 ENDING_SECONDS: Final = 5.0
@@ -171,19 +173,64 @@ class ColdStart:
             history = History.of(self.config, self.client, vendor)
         except ArchiveError as error:
             raise WarmUpMissing(f"warm-up of {self.strategy}: {error}\n{self._remedies()}") from error
-        return self.gather(history, asked, why_not)
+        reasons = {symbol: why_not for symbol in self.rules if why_not}
+        if vendor is not None:
+            reasons = self._buy(history, asked)
+        return self.gather(history, asked, reasons)
 
-    def gather(self, history: History, asked: Sequence[Question], why_not: str = "") -> tuple[Bar, ...]:
+    def _buy(self, history: History, asked: Sequence[Question]) -> dict[str, str]:
+        """Buy the minutes that all answers together lack, within one ceiling; return by root why some cannot be had."""
+        from pine.history.backfill import Backfill
+        from pine.history.purchases import HistoricalBars
+
+        shop = history.historical
+        assert isinstance(shop, HistoricalBars)
+        wanted: dict[str, list[Interval]] = {}
+        for question in asked:
+            with self._refusing(_named(question)):
+                lacking = history.wanted(question.symbol, question.timeframe, question.begin, question.end)
+            wanted.setdefault(question.symbol, []).extend(lacking)
+        work, bars = Backfill(history, shop), 0
+
+        def kept(symbol: str, piece: "Fetched") -> None:
+            nonlocal bars
+            bars += len(piece.bars)
+            self._at = Progress(f"{symbol} from Databento Historical", 0, len(asked), bars)
+            if self.stop.is_set():
+                raise _Ended
+
+        with self._refusing("Databento Historical"):
+            missing = [work.offer(symbol, joined(holes)) for symbol, holes in wanted.items() if holes]
+            for found in missing:
+                fields = {"symbol": found.symbol, "sessions": found.sessions, "price": str(found.price)}
+                logger.info("buying history", extra={"fields": fields})
+            filled = list(work.fill(missing, shop.source.budget(), kept))
+        for done in filled:
+            fields = {"symbol": done.symbol, "minutes": done.bars, "cost": f"${done.cost:.4f}"}
+            logger.info("bought history", extra={"fields": fields})
+        return {done.symbol: done.reason for done in filled if done.reason}
+
+    @contextlib.contextmanager
+    def _refusing(self, what: str) -> Iterator[None]:
+        """Turn what goes wrong with a source into a refusal that says with what, and what can be done."""
+        try:
+            yield
+        except (ArchiveDiffers, ArchiveError, HistoryError, KeyRefused, SecretMissing, SourcesDiffer) as error:
+            raise WarmUpMissing(f"warm-up of {self.strategy}: {what}: {error}\n{self._remedies()}") from error
+
+    def gather(
+        self, history: History, asked: Sequence[Question], reasons: Mapping[str, str] | None = None
+    ) -> tuple[Bar, ...]:
         """Return the answers to some questions, in their order; raises as `run`.
 
         Parameters
         ----------
         history
-            Is asked; buys if it can.
+            Is asked; buys nothing.
         asked
             The questions.
-        why_not
-            Why it cannot, for the message.
+        reasons
+            By root, why Databento Historical does not help, for the message.
         """
         bars: list[Bar] = []
         missing: list[tuple[Question, tuple[Interval, ...]]] = []
@@ -201,23 +248,13 @@ class ColdStart:
                 logger.info("history", extra={"fields": fields})
         self._at = Progress("", len(asked), len(asked), len(bars))
         if missing:
-            raise WarmUpMissing(self._refusal(history, missing, why_not))
+            raise WarmUpMissing(self._refusal(history, missing, reasons or {}))
         return tuple(bars)
 
     def _answer(self, history: History, question: Question) -> tuple[list[Bar], tuple[Interval, ...]]:
         """Return the bars of a question, and what is missing of it."""
-
-        def say(price: "Price") -> None:
-            fields = {"symbol": question.symbol, "bars": question.timeframe.value, "price": str(price)}
-            logger.info("buying history", extra={"fields": fields})
-
-        place = (question.symbol, question.timeframe, question.begin, question.end)
-        try:
-            answer = history.bars(*place, buy=history.historical is not None, on_price=say)
-        except (ArchiveError, HistoryError, KeyRefused, SecretMissing, SourcesDiffer) as error:
-            raise WarmUpMissing(
-                f"warm-up of {self.strategy}: {_named(question)}: {error}\n{self._remedies()}"
-            ) from error
+        with self._refusing(_named(question)):
+            answer = history.bars(question.symbol, question.timeframe, question.begin, question.end)
         rule = self.config.session_rule(question.symbol)
         whole = [bar for bar in answer.bars if not _is_in(bar.start, answer.holes)]
         if question.timeframe is Timeframe.MINUTE:
@@ -245,13 +282,15 @@ class ColdStart:
         if self.stop.wait(seconds):
             raise _Ended
 
-    def _refusal(self, history: History, missing: Sequence[tuple[Question, tuple[Interval, ...]]], why_not: str) -> str:
+    def _refusal(
+        self, history: History, missing: Sequence[tuple[Question, tuple[Interval, ...]]], reasons: Mapping[str, str]
+    ) -> str:
         lines = [f"warm-up of {self.strategy}: history is missing, and nothing is decided without it"]
         for question, holes in missing:
             more = f" and {len(holes) - TOLD} more" if len(holes) > TOLD else ""
             lines.append(f"  {_named(question)}: missing {', '.join(map(_span, holes[:TOLD]))}{more}")
         for symbol in dict.fromkeys(question.symbol for question, _ in missing):
-            lines += [f"  {symbol} 1min: {line}" for line in _covers(history, symbol, why_not)]
+            lines += [f"  {symbol} 1min: {line}" for line in _covers(history, symbol, reasons.get(symbol, ""))]
         return "\n".join([*lines, self._remedies()])
 
     def _remedies(self) -> str:

@@ -531,7 +531,11 @@ def test_any_split_of_the_history_warms_up_with_the_same_steps_or_names_what_is_
     cold = ColdStart(config, "one", None, (), threading.Event(), print, print)  # type: ignore[arg-type]
     everything = ((0, 1 << 61),)
     wanted = cold.gather(History(config.session_rule, Place(everything)), asked)
-    history = History(config.session_rule, Place(one), Place(two), Place(everything) if rest else None)
+    bought: list[Interval] = []
+    if rest:
+        paying = History(config.session_rule, Place(one), Place(two), Place(everything))
+        bought += [hole for q in asked for hole in paying.wanted(q.symbol, q.timeframe, q.begin, q.end)]
+    history = History(config.session_rule, Place(one), Place(joined([*two, *bought])))
     if not covers(asked, joined([*one, *two, *(everything if rest else ())])):
         with pytest.raises(WarmUpMissing, match="missing 2024-"):
             cold.gather(history, asked)
