@@ -90,7 +90,7 @@ class Outbox:
                 waiting = True
                 self._work.set()
                 await asyncio.sleep(SERVER_PAUSE)
-                await asyncio.to_thread(revive, self.config)
+                await self._revive()
                 continue
             waiting = False
             _tell(batch)
@@ -106,7 +106,15 @@ class Outbox:
         except redis.RedisError as error:
             if not is_away(error):
                 raise
-            await asyncio.to_thread(revive, self.config)
+            await self._revive()
+
+    async def _revive(self) -> None:
+        """Start a private server that is gone; a hub that is to end does not wait for it."""
+        ended = threading.Event()
+        try:
+            await asyncio.to_thread(revive, self.config, ended.is_set)
+        finally:
+            ended.set()
 
     def finish(self, facts: Mapping[str, str | int], **log: str | int) -> None:
         """Publish what is left, and say that this was the end."""
