@@ -27,7 +27,7 @@ from pine.core.errors import BusError, WentBack
 from pine.core.times import Clock, from_seconds, isoformat
 from pine.orders.entries import Intent, decode
 from pine.orders.gates import Freshness, KillSwitch
-from pine.orders.ledger import Deliveries
+from pine.orders.ledger import NEVER_POSTED, Deliveries
 from pine.orders.ratelimit import RateLimit
 from pine.orders.traderspost import Answer, TradersPost, Verdict, payload
 
@@ -49,7 +49,6 @@ IDLE_SECONDS: Final = 3.0
 STALE_PAUSE: Final = 1.0
 """Seconds until a courier looks again whether the data is fresh; the entry's age goes on."""
 
-NEVER_POSTED: Final = frozenset({"rejected", "expired", "blocked", "not posted"})
 SETTLED: Final = NEVER_POSTED | {"posted", "skipped"}
 
 logger = logging.getLogger(__name__)

@@ -12,6 +12,8 @@ from pine.core.errors import WentBack
 from pine.orders.entries import Entry, decode
 
 NOTHING: Final = "0-0"
+NEVER_POSTED: Final = frozenset({"rejected", "expired", "blocked", "not posted"})
+"""States of a delivery that nothing came of: an entry's paper position may be voided."""
 _FINAL: Final = ("posted", "rejected", "expired", "blocked", "skipped", "not posted")
 _FINALITY: Final = {"": 0, "attempt": 1, "retry": 1, "unknown": 2, **dict.fromkeys(_FINAL, 3)}
 """How much a state settles."""

@@ -29,7 +29,7 @@ from pine.feeds.warmup import WarmUp, chunks, read_bars
 from pine.history.refill import Refill, digest
 from pine.orders.desk import Desk
 from pine.orders.entries import ORDERS, Control, Entry, Fill, Intent, Origin, Void, WarmedUp, encode
-from pine.orders.ledger import read_ledger
+from pine.orders.ledger import NEVER_POSTED, Deliveries, read_ledger
 from pine.worker.engine import Outcome
 
 BLOCK_MS: Final = 250
@@ -406,11 +406,21 @@ class LiveSource:
         entries = streams.claim_predecessors(self.client, stream, CONTROL_GROUP, self.consumer)
         entries += streams.read_group(self.client, stream, CONTROL_GROUP, self.consumer, count=100)
         for identifier, fields in entries:
-            booked = _control_entry(identifier, fields)
+            booked = self._allowed(_control_entry(identifier, fields))
             if booked is not None and identifier not in self._booked:
                 self._book(identifier, booked)
             self._writer.acknowledge(stream, CONTROL_GROUP, identifier)
             self._commit()
+
+    def _allowed(self, asked: Void | Control | None) -> Void | Control | None:
+        """Return a request unless it would void an entry that was, or may have been, or may yet be posted."""
+        if isinstance(asked, Void):
+            state = Deliveries.read(self.client, self.strategy).state(asked.intent)
+            if state not in NEVER_POSTED:
+                fields = {"request": asked.request, "intent": asked.intent, "delivery": state or "none"}
+                logger.error("void refused: nothing on record says that it was not posted", extra={"fields": fields})
+                return None
+        return asked
 
     def _book(self, identifier: str, booked: Void | Control) -> None:
         """Add what a request means to the present write, after what the last step left in the ledger."""

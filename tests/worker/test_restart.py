@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import orjson
 import pytest
 from market import begin, closed_bars, configure, lags, publish, record, written
 
@@ -98,8 +99,6 @@ def test_a_warmed_up_worker_decides_like_one_that_was_there_all_along(
     unbroken: dict[str, list], client: Client, tmp_path: Path
 ) -> None:
     """Flights differ only in what follows from positions; what was observed of the bars is the same."""
-    import orjson
-
     config = configure(tmp_path)
     closed = closed_bars()
     publish(client, config, closed[:2000])
@@ -123,8 +122,6 @@ def test_a_missing_clock_entry_stops_the_worker_with_the_step_named(client: Clie
 
 
 def test_requests_are_booked_once_at_the_last_step_and_hold_after_a_restart(client: Client, tmp_path: Path) -> None:
-    import orjson
-
     config = configure(tmp_path)
     closed = closed_bars()
     run = begin(client, config, "one")
@@ -145,8 +142,6 @@ def test_requests_are_booked_once_at_the_last_step_and_hold_after_a_restart(clie
 
 
 def test_a_voided_entry_takes_its_paper_position_back(client: Client, tmp_path: Path) -> None:
-    import orjson
-
     config = configure(tmp_path)
     closed = closed_bars()
     run = begin(client, config, "one")
@@ -155,11 +150,34 @@ def test_a_voided_entry_takes_its_paper_position_back(client: Client, tmp_path: 
     run.until(lambda _: bool(positions))
     wanted = [position.entry for position in positions.values()]
     void = {"order": "void", "intent": wanted[0], "reason": "rejected"}
+    client.xadd(keys.deliveries("one"), {"intent": wanted[0], "state": "rejected", "at": "1"})
     client.xadd(keys.control("one"), {"request": orjson.dumps(void)})
     begin(client, config, "one").until_step(1)
     assert [e.intent for _, e in read_ledger(client, "one") if isinstance(e, Void)] == wanted[:1]
     restored = begin(client, config, "one").source.desk.portfolio
     assert wanted[0] not in {position.entry for position in restored.positions.values()}
+
+
+@pytest.mark.parametrize("state", ["posted", "unknown", "attempt", None])
+def test_a_void_of_an_entry_that_may_have_been_posted_is_refused(
+    client: Client, tmp_path: Path, state: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = configure(tmp_path)
+    run = begin(client, config, "one")
+    publish(client, config, closed_bars())
+    positions = run.source.desk.portfolio.positions
+    run.until(lambda _: bool(positions))
+    entry = next(iter(positions.values())).entry
+    if state is not None:
+        client.xadd(keys.deliveries("one"), {"intent": entry, "state": state, "at": "1"})
+    void = {"order": "void", "intent": entry, "reason": "by hand"}
+    client.xadd(keys.control("one"), {"request": orjson.dumps(void)})
+    again = begin(client, config, "one")
+    again.source._book_control()
+    assert not [e for _, e in read_ledger(client, "one") if isinstance(e, Void)]
+    assert entry in {position.entry for position in again.source.desk.portfolio.positions.values()}
+    assert "void refused" in caplog.text
+    assert not client.xpending(keys.control("one"), "worker")["pending"]
 
 
 def test_every_stream_of_the_strategy_shows_no_lag_when_caught_up(client: Client, tmp_path: Path) -> None:
@@ -174,8 +192,6 @@ def test_every_stream_of_the_strategy_shows_no_lag_when_caught_up(client: Client
 def test_flatten_closes_every_position_once_through_the_ledger_with_the_hub_down(
     client: Client, tmp_path: Path
 ) -> None:
-    import orjson
-
     config = configure(tmp_path)
     closed = closed_bars()
     run = begin(client, config, "one")
