@@ -1,5 +1,6 @@
 """The archive: finished sessions as Parquet files, read by symbol and time, written whole or not at all."""
 
+import contextlib
 import hashlib
 import io
 from bisect import bisect_left
@@ -166,7 +167,8 @@ class Archive:
 
     def frame(self, table: Table, begin: int = EARLIEST, end: int = LATEST) -> "pl.DataFrame":
         """Return the rows of a table between two times, in ns, in order; only files that can hold some are read."""
-        return self.scan(table, begin, end).collect()
+        with self._explained(table.path):
+            return self.scan(table, begin, end).collect()
 
     def scan(self, table: Table, begin: int = EARLIEST, end: int = LATEST) -> "pl.LazyFrame":
         """Return the rows of a table between two times, in ns, as a polars query over the files that can hold some."""
@@ -370,6 +372,46 @@ class Archive:
                 self._write(self.manifest(table), edits)
         return total
 
+    def replace_entries(
+        self, table: Table, entries: Sequence[streams.Entry], begin: int, end: int, *, dry: bool = False
+    ) -> Added:
+        """Put volumes from elsewhere in the place of what is there in ``begin <= t < end``, in ns.
+
+        Parameters
+        ----------
+        table
+            Volumes of a symbol.
+        entries
+            In order of their ids, all of that time.
+        begin, end
+            The interval of which they are all there were.
+        dry
+            Whether only to compare, and write nothing.
+        """
+        codec, edits, total = CODECS[table.kind], list[_Edit](), Added()
+        with self.store.writing():
+            manifest = self.manifest(table)
+            for slot, first, last in self._slots(manifest, self.rule(dict(table.parts)["symbol"]), begin, end):
+                known = manifest.part(slot)
+                before = Content() if known is None else self._present(known)
+                there = dict(codec.entries(self._read(table, slot))) if before.rows else {}
+                own = dict(_between(codec.entries(self._frame(table, entries)), first, last))
+                old = dict(_between(there.items(), first, last))
+                if not own and not old:
+                    continue
+                kept = {i: fields for i, fields in there.items() if i not in old} | own
+                frame = codec.frame(table.path, [(i, kept[i]) for i in sorted(kept, key=streams.id_pair)])
+                equal = sum(old.get(i) == fields for i, fields in own.items())
+                total = total.plus(Added(len(own.keys() - old.keys()), equal, len(old) - equal))
+                content = evolve(
+                    _content(table, frame), sealed=before.sealed, sealed_to=before.sealed_to, covered=before.covered
+                )
+                edits.append(self._edit(slot, before if known else None, content, frame))
+                manifest = manifest.with_parts([edits[-1].part])
+            if not dry:
+                self._write(self.manifest(table), edits)
+        return total
+
     def _slots(self, manifest: Manifest, rule: SessionRule, begin: int, end: int) -> Iterator[tuple[Slot, int, int]]:
         while begin < end:
             slot = manifest.slot_at(begin, rule)
@@ -419,7 +461,19 @@ class Archive:
         payload = self.store.read(slot.file)
         if payload is None:
             raise ArchiveError(f"archive {self.store.shown}, {slot.file}: is listed and not there")
-        return pl.read_parquet(io.BytesIO(payload), columns=_columns(table))
+        with self._explained(slot.file):
+            return pl.read_parquet(io.BytesIO(payload), columns=_columns(table))
+
+    @contextlib.contextmanager
+    def _explained(self, path: str) -> Iterator[None]:
+        from polars.exceptions import PolarsError
+
+        try:
+            yield
+        except (PolarsError, OSError) as error:
+            raise ArchiveError(
+                f"archive {self.store.shown}, {path}: cannot be read: {error}; pine archive verify names the file"
+            ) from None
 
     def _frame(self, table: Table, entries: Sequence[streams.Entry]) -> "pl.DataFrame":
         if not entries:
@@ -460,7 +514,8 @@ class Archive:
         import polars as pl
 
         payload = self.store.read(slot.file)
-        return payload is not None and pl.read_parquet(io.BytesIO(payload)).equals(frame)
+        with self._explained(slot.file):
+            return payload is not None and pl.read_parquet(io.BytesIO(payload)).equals(frame)
 
     def _write(self, manifest: Manifest, edits: Sequence[_Edit]) -> bool:
         """Bring sessions to what they shall be; whenever it is cut short, each is the old one or the new one.
@@ -601,6 +656,10 @@ def _merged_bars(table: Table, there: Rows, live: Rows) -> "pl.DataFrame":
             raise ArchiveDiffers(f"{_where(table, bar.start)}: found {old[0]} in the archive, and {bar} on the stream")
         known[bar.start] = (bar, source)
     return tables.bars_frame([known[start] for start in sorted(known)])
+
+
+def _between(entries: Iterable[streams.Entry], begin: int, end: int) -> Iterator[streams.Entry]:
+    return (entry for entry in entries if begin <= streams.ms_of(entry[0]) * NS_PER_MS < end)
 
 
 def _refuse_differences(

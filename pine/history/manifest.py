@@ -149,7 +149,7 @@ class Manifest:
             version = raw["version"]
             if version == SCHEMA_VERSION:
                 return cls(table, tuple(_part(item) for item in raw["sessions"]))
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ArchiveError(f"archive {table.manifest}: cannot be read: {error!r}") from None
         raise ArchiveError(f"archive {table.manifest}: found version {version!r}, expected {SCHEMA_VERSION}")
 

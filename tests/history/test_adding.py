@@ -13,7 +13,7 @@ from market import configure, publish
 
 from pine.bus.client import Client
 from pine.core.bar import Bar
-from pine.core.errors import ArchiveDiffers
+from pine.core.errors import ArchiveDiffers, ArchiveError
 from pine.core.period import SessionClose, SessionRule
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, Timeframe
 from pine.history.archive import Added, Archive, bars_table
@@ -205,3 +205,30 @@ def test_only_files_that_can_hold_some_are_read(tmp_path: Path) -> None:
     for part in archive.manifest(bars_table("ES", MINUTE)).parts[::2]:
         (tmp_path / part.slot.file).write_bytes(b"not a Parquet file")
     assert archive.bars("ES", MINUTE, BEGIN + NS_PER_DAY, BEGIN + 2 * NS_PER_DAY - 1) == [bar(1441)]
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, damage: str) -> None:
+    rule = SessionRule()
+    archive = Archive(LocalStore(tmp_path), lambda _: rule, rule)
+    archive.add_bars("ES", MINUTE, [bar(1)], BEGIN, END, "import")
+    (file,) = (tmp_path / "bars").rglob("*.parquet")
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:100])
+    else:
+        file.unlink()
+    with pytest.raises(ArchiveError, match="bars/symbol=ES/timeframe=1min"):
+        archive.bars("ES", MINUTE)
+    with pytest.raises(ArchiveError, match=file.name):
+        archive.add_bars("ES", MINUTE, [bar(1), bar(3000)], BEGIN, END, "import")
+    assert {difference.path for difference in archive.verify()} == {file.relative_to(tmp_path).as_posix()}
+
+
+def test_a_manifest_of_another_shape_is_told(tmp_path: Path) -> None:
+    rule = SessionRule()
+    archive = Archive(LocalStore(tmp_path), lambda _: rule, rule)
+    path = tmp_path / bars_table("ES", MINUTE).manifest
+    path.parent.mkdir(parents=True)
+    path.write_text('{"version": 1, "sessions": ["x"]}')
+    with pytest.raises(ArchiveError, match="cannot be read"):
+        archive.bars("ES", MINUTE)
