@@ -12,7 +12,7 @@ import orjson
 from attrs import define, field, frozen
 
 from pine.bus import streams
-from pine.core.bar import Bar
+from pine.core.bar import Bar, fold
 from pine.core.calendar import scheduled_hours
 from pine.core.config import Config
 from pine.core.contract import parse_contract
@@ -29,6 +29,8 @@ from pine.hub.root import Lead
 AT_ONCE: Final = 10 * NS_PER_DAY
 """Bars of this much time are put into the archive together."""
 MOST_IN_MEMORY: Final = 100_000
+LATE_AT_MOST: Final = 20
+"""Records after their minute, in files however short, of which nothing is said but their number."""
 
 _Key = tuple[str, str]
 """Root, and ``volumes``, ``leads`` or a timeframe's word."""
@@ -126,7 +128,7 @@ def import_files(
     begin, end
         From when to when the files hold everything, in ns, if their headers say less.
     replace
-        Whether to put bars in the place of different ones.
+        Whether to put bars and volumes in the place of different ones.
     on_start, on_bytes
         Told how many bytes there are to read, and each time how many were.
 
@@ -150,6 +152,7 @@ def import_files(
     builder = Builder(config, on_bytes)
     with Spool() as spool:
         extents = [_build(config, archive, builder, run, roots, spool) for run in found.runs]
+        _refuse_disorder(found, builder.counts)
         commit = _Commit(archive, spool, extents, replace)
         commit.run(roots, dry=True)
         added = commit.run(roots, dry=False)
@@ -160,6 +163,16 @@ def import_files(
         {root: joined(i for extent in extents for i in _minutes(extent, root)) for root in roots},
         dict(builder.counts),
     )
+
+
+def _refuse_disorder(found: Survey, counts: Mapping[str, int]) -> None:
+    """Refuse files of which much came after its minute: they are not in order, and what they hold would be lost."""
+    read, late = counts.get("trades", 0) + counts.get("bars", 0), counts.get("late", 0)
+    if late > LATE_AT_MOST and late > read // 20:
+        raise DataError(
+            f"{', '.join(str(source.path) for source in found.sources)}: found {late:,} of {read:,} records later than "
+            "their minute, expected files in order of time"
+        )
 
 
 def _minutes(extents: Mapping[str, Extent], root: str) -> Sequence[Interval]:
@@ -281,19 +294,47 @@ class _Commit:
         for kind in ("volumes", "leads"):
             table = Table(kind, (("symbol", root),))
             added[kind] = Added()
+            if kind == "volumes" and self.replace:
+                added[kind] = self._replaced_volumes(root, table, dry)
+                continue
             for entries in _grouped(self.spool.read((root, kind))):
                 added[kind] = added[kind].plus(self.archive.add_entries(table, entries, dry=dry))
         return added
 
+    def _replaced_volumes(self, root: str, table: Table, dry: bool) -> Added:
+        total = Added()
+        volumes = _Ahead(self.spool.read((root, table.kind)), _entry_time)
+        for begin, end in self._pieces(root, Timeframe.MINUTE):
+            total = total.plus(self.archive.replace_entries(table, volumes.before(end), begin, end, dry=dry))
+        return total
+
     def _bars(self, root: str, timeframe: Timeframe, dry: bool) -> Added:
         total = Added()
-        bars = _Ahead(self.spool.read((root, timeframe.value)))
+        bars = _Ahead(self.spool.read((root, timeframe.value)), _bar_time)
         for begin, end in self._pieces(root, timeframe):
             own = bars.before(end)
             total = total.plus(
                 self.archive.add_bars(root, timeframe, own, begin, end, "import", replace=self.replace, dry=dry)
             )
+        if self.replace and not dry and timeframe is not Timeframe.MINUTE:
+            for begin, end, found in self._crossed(root, timeframe):
+                total = total.plus(self.archive.add_bars(root, timeframe, found, begin, end, "import", replace=True))
         return total
+
+    def _crossed(self, root: str, timeframe: Timeframe) -> Iterator[tuple[int, int, list[Bar]]]:
+        """Yield the hours or days that the files hold a part of, made of that and of the minutes that were there."""
+        known = joined(self.archive.covered(root, Timeframe.MINUTE))
+        group = self.archive.rule(root).group
+        for extents in self.extents:
+            for held in extents[root].covered(Timeframe.MINUTE) if root in extents else ():
+                for at in (held[0], held[1] - 1):
+                    start, end = period(timeframe, at, extents[root].rule)
+                    begin = session_begin(at, extents[root].rule) if timeframe is Timeframe.DAY else start
+                    missing = without([(begin, end)], known)
+                    if extents[root].holds(begin, end) or any(scheduled_hours(group, *hole) for hole in missing):
+                        continue
+                    minutes = self.archive.bars(root, Timeframe.MINUTE, begin, end)
+                    yield begin, end, [fold(minutes, timeframe, start)] if minutes else []
 
     def _pieces(self, root: str, timeframe: Timeframe) -> Iterator[Interval]:
         """Yield what is covered in pieces that end with sessions."""
@@ -308,23 +349,32 @@ class _Commit:
 
 @define(eq=False)
 class _Ahead:
-    """Bars in order of time, taken up to a time."""
+    """Bars or entries in order of time, taken up to a time."""
 
-    bars: Iterator[Any]
-    _next: Bar | None = None
+    rows: Iterator[Any]
+    time: Callable[[Any], int]
+    _next: Any = None
 
-    def before(self, end: int) -> list[Bar]:
+    def before(self, end: int) -> list[Any]:
         """Return those that start before `end` and were not taken yet."""
-        taken: list[Bar] = []
+        taken: list[Any] = []
         while True:
-            bar = self._next or next(self.bars, None)
+            row = self._next or next(self.rows, None)
             self._next = None
-            if bar is None:
+            if row is None:
                 return taken
-            if bar.start >= end:
-                self._next = bar
+            if self.time(row) >= end:
+                self._next = row
                 return taken
-            taken.append(bar)
+            taken.append(row)
+
+
+def _bar_time(bar: Bar) -> int:
+    return bar.start
+
+
+def _entry_time(entry: streams.Entry) -> int:
+    return streams.ms_of(entry[0]) * NS_PER_MS
 
 
 def _grouped(entries: Iterator[Any]) -> Iterator[list[streams.Entry]]:

@@ -1,12 +1,15 @@
 """Bars from files: those of the live hub, whatever the files are cut into; nothing twice, nothing of half a file."""
 
+from collections import defaultdict
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from files import CONFIG, archived, configured, in_order, live_bars, made_market, of_version, write
 
+from pine.core.bar import fold
 from pine.core.errors import ArchiveDiffers, DataError
+from pine.core.period import period
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, Timeframe
 from pine.history.archive import Archive
 from pine.hub import imports
@@ -274,3 +277,44 @@ def test_what_is_published_live_takes_the_place_of_imported_volumes_and_leads(co
     with pytest.raises(ArchiveDiffers):
         archive.add_entries(table, [(first, {b"volume": b'{"ESH4":2}'})])
     assert archive.manifest(table).parts[0].content.rows == part.content.rows
+
+
+def test_other_files_take_the_place_of_what_is_there_with_their_volumes(config, whole, tmp_path) -> None:
+    other = TRADES.copy()
+    other["size"] += 1
+    import_files(config, [write(tmp_path / "other.dbn.zst", other, SYMBOLS, BEGIN, END)])
+    with pytest.raises(ArchiveDiffers):
+        import_files(config, [whole])
+    import_files(config, [whole], replace=True)
+    fresh = configured(tmp_path / "fresh")
+    import_files(fresh, [whole])
+    assert snapshot(config) == snapshot(fresh)
+    done = import_files(config, [whole], replace=True)
+    assert {added.added + added.replaced for tables in done.added.values() for added in tables.values()} == {0}
+
+
+def test_hours_and_days_around_replaced_minutes_are_made_anew(config, whole, tmp_path) -> None:
+    import_files(config, [whole])
+    first = BEGIN + NS_PER_DAY + 10 * NS_PER_HOUR + NS_PER_HOUR // 2
+    dearer = TRADES.copy()
+    dearer["price"] += 500 * 10**9
+    part = write(tmp_path / "part.dbn.zst", dearer, SYMBOLS, first, first + NS_PER_HOUR)
+    import_files(config, [part], replace=True)
+    archive = Archive.of(config)
+    for symbol in ("ES", "GC"):
+        minutes = archive.bars(symbol, Timeframe.MINUTE)
+        rule = config.session_rule(symbol)
+        for timeframe in (Timeframe.HOUR, Timeframe.DAY):
+            of = defaultdict(list)
+            for bar in minutes:
+                of[period(timeframe, bar.start, rule).start].append(bar)
+            bars = archive.bars(symbol, timeframe)
+            assert bars == [fold(of[bar.start], timeframe, bar.start) for bar in bars]
+    assert archive.verify() == []
+
+
+def test_a_file_that_is_not_in_order_is_refused(config, tmp_path) -> None:
+    mixed = np.random.default_rng(1).permutation(TRADES)
+    with pytest.raises(DataError, match="later than their minute, expected files in order of time"):
+        import_files(config, [write(tmp_path / "mixed.dbn.zst", mixed, SYMBOLS, BEGIN, END)])
+    assert not (config.data_dir / "archive").exists()
