@@ -491,7 +491,9 @@ def _sound(bought: Bought) -> NDArray[np.void]:
     """Return the records that can be in a bar."""
     records = bought.records
     if SCHEMAS[bought.request.schema].width > 1:
-        sound = (records["volume"] != 0) & (records["close"] != _UNDEF_PRICE)
+        sound = records["volume"] != 0
+        for name in ("open", "high", "low", "close"):
+            sound &= records[name] != _UNDEF_PRICE
     else:
         sound = (records["size"] != 0) & (records["size"] != _UNDEF_SIZE)
         sound &= (records["price"] != _UNDEF_PRICE) & (records["action"] == b"T")

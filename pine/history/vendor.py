@@ -238,9 +238,9 @@ class Vendor:
         quotes = []
         for request in requests:
             form = self._form(request)
-            records = int(self._ask(f"the size of {request}", partial(_count, form)))
+            records = int(self._number(f"the size of {request}", partial(_count, form)))
             if records:
-                cost = float(self._ask(f"the price of {request}", partial(_cost, form)))
+                cost = self._number(f"the price of {request}", partial(_cost, form))
                 quotes.append(Quote(request, records, cost))
                 fields = {"request": str(request), "records": records, "cost_usd": round(cost, 6)}
                 logger.info("historical price", extra={"fields": fields})
@@ -282,6 +282,12 @@ class Vendor:
             f"databento: {request}: found incomplete data {self._patience.downloads} times, lastly {reason}; "
             "try again later"
         )
+
+    def _number(self, what: str, work: Callable[[Any], Any]) -> float:
+        found = self._ask(what, work)
+        if isinstance(found, int | float) and 0 <= found < float("inf"):
+            return found
+        raise HistoryError(f"databento: {what}: found {found!r}, expected a number")
 
     def _form(self, request: Request) -> dict[str, Any]:
         return {
@@ -444,6 +450,14 @@ def _decompress(data: bytes) -> bytes:
     return b"".join(parts)
 
 
+def _twice(records: NDArray[np.void]) -> int | None:
+    """Return the time of a bar that an instrument has twice, if one has."""
+    numbers, times = records["instrument_id"], records["ts_event"]
+    order = np.lexsort((times, numbers))
+    same = (numbers[order][1:] == numbers[order][:-1]) & (times[order][1:] == times[order][:-1])
+    return int(times[order][1:][same][0]) if same.any() else None
+
+
 def _check(quote: Quote, records: NDArray[np.void]) -> None:
     """Raise `Incomplete` unless the records are the ones that were asked for, as many as were promised."""
     request = quote.request
@@ -452,6 +466,10 @@ def _check(quote: Quote, records: NDArray[np.void]) -> None:
         found = f"{isoformat(int(ts.min()))} to {isoformat(int(ts.max()))}"
         raise HistoryError(
             f"databento: {request}: found records from {found}, expected none outside the time asked for"
+        )
+    if SCHEMAS[request.schema].width > 1 and (again := _twice(records)) is not None:
+        raise HistoryError(
+            f"databento: {request}: found two bars of {isoformat(again)}, expected one of each instrument"
         )
     exact = request.begin % COUNT_GRID == 0 and request.end % COUNT_GRID == 0
     if len(records) < quote.records and exact:
