@@ -65,6 +65,8 @@ def bars(
         raise click.UsageError("--price buys nothing; leave --buy out")
     if (buy or price) and first is None:
         raise click.UsageError("--buy and --price need --from: Databento has many years")
+    if first is not None and last is not None and last <= first:
+        raise click.UsageError("--to: expected a time after --from")
     config = configuration(ctx)
     from pine.core.timeframe import Timeframe
 
