@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
+
+LATEST_YEAR: Final = 2199
+LATEST: Final = 7_258_118_400_000_000_000
+"""The first of January after it, in ns: calendars and 64 bits have room beyond."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,9 +42,12 @@ class Time(click.ParamType[int]):
         from pine.core.times import parse_time
 
         try:
-            return parse_time(value)
+            ts = parse_time(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if not 0 <= ts < LATEST:
+            self.fail(f"time: found {value!r}, expected one from 1970 to {LATEST_YEAR}", param, ctx)
+        return ts
 
 
 class Speed(click.ParamType[float | None]):

@@ -40,9 +40,9 @@ def parse_time(text: str) -> int:
     """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
         raise ValueError(f"time: found {text!r}, expected ISO 8601 such as 2024-01-02 or 2024-01-02T15:30") from None
-    return from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def isoformat(ts: int) -> str:

@@ -563,6 +563,15 @@ class Archive:
         on_file
             Told each path before it is read.
         """
+        found = self._differences(on_file)
+        if not found:
+            return []
+        # Somebody may be writing at this moment: what is still wrong while nobody does is wrong.
+        with contextlib.suppress(ArchiveError), self.store.writing():
+            found = self._differences(lambda _: None)
+        return found
+
+    def _differences(self, on_file: Callable[[str], None]) -> list[Difference]:
         found: list[Difference] = []
         listed: set[str] = set()
         for path in self.store.find("manifest"):

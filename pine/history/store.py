@@ -137,7 +137,7 @@ class LocalStore:
 
     def find(self, folder: str) -> list[str]:
         """Return the files below a folder, in order of their names."""
-        found = (path for path in (self.root / folder).rglob("*") if path.is_file())
+        found = (path for path in (self.root / folder).rglob("*") if path.is_file() and path.name[0] != ".")
         return sorted(path.relative_to(self.root).as_posix() for path in found)
 
     def sources(self, paths: Sequence[str]) -> list[Any]:
@@ -153,7 +153,8 @@ class LocalStore:
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for left in (self.root / TEMPORARY).glob("*"):
-                left.unlink()
+                if left.is_file():
+                    left.unlink()
             yield
 
     @contextlib.contextmanager

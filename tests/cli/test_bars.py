@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from pine.bus import keys
 from pine.bus.connection import client_for
 from pine.bus.embedded import EmbeddedServer
 from pine.cli.bars_view import ASCII, csv_text, draw
+from pine.cli.main import cli
 from pine.core.bar import Bar
 from pine.core.config import Config, load_config
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, Timeframe
@@ -263,3 +265,10 @@ def test_candles_stand_where_their_prices_are() -> None:
         "2024-03-05 14:00 to ",
         "█ rising ░ falling ┊",
     ]
+
+
+@pytest.mark.parametrize("odd", ["9999-12-31", "0001-01-01T00:00+14:00", "1969-12-31", "2200-01-01", "yesterday-ish"])
+def test_a_time_that_no_market_has_is_refused(odd: str) -> None:
+    ran = CliRunner().invoke(cli, ["bars", "ES", "--from", odd])
+    assert ran.exit_code == 2
+    assert f"found {odd!r}, expected" in ran.output

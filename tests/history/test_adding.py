@@ -1,7 +1,9 @@
 """Bars from elsewhere: kept bit for bit, left alone where they are equal, refused where they are not."""
 
 import math
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -232,3 +234,31 @@ def test_a_manifest_of_another_shape_is_told(tmp_path: Path) -> None:
     path.write_text('{"version": 1, "sessions": ["x"]}')
     with pytest.raises(ArchiveError, match="cannot be read"):
         archive.bars("ES", MINUTE)
+
+
+def test_what_somebody_is_writing_at_the_moment_is_no_difference(tmp_path: Path) -> None:
+    rule = SessionRule()
+    archive = Archive(LocalStore(tmp_path / "archive"), lambda _: rule, rule)
+    archive.add_bars("ES", MINUTE, [bar(1)], BEGIN, END, "import")
+    placed = tmp_path / "archive" / f"{bars_table('ES', MINUTE).path}" / "half.parquet"
+    looked = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        with archive.store.writing():
+            placed.write_bytes(b"half of it")
+            verifying = pool.submit(archive.verify, lambda _: looked.set())
+            assert looked.wait(60)
+            assert not verifying.done()
+            placed.unlink()
+        assert verifying.result(60) == []
+    placed.write_bytes(b"left behind")
+    assert [wrong.path for wrong in archive.verify()] == [placed.relative_to(tmp_path / "archive").as_posix()]
+
+
+def test_what_a_file_manager_leaves_behind_is_no_difference(tmp_path: Path) -> None:
+    rule = SessionRule()
+    archive = Archive(LocalStore(tmp_path / "archive"), lambda _: rule, rule)
+    archive.add_bars("ES", MINUTE, [bar(1)], BEGIN, END, "import")
+    (tmp_path / "archive" / "bars" / ".DS_Store").write_bytes(b"\0")
+    (tmp_path / "archive" / "tmp" / "folder").mkdir(parents=True)
+    archive.add_bars("ES", MINUTE, [bar(1), bar(2)], BEGIN, BEGIN + 3 * NS_PER_MINUTE, "import", replace=True)
+    assert archive.verify() == []
