@@ -48,15 +48,18 @@ def vendor(config: "Config") -> "HistoricalSource":
 
     Raises
     ------
+    HistoryError
+        If the configuration names another live gateway, and no Historical that knows its market.
     SecretMissing
         If there is no key.
     """
     from pine.history.historical import HistoricalSource
     from pine.hub.lead import choose_lead
 
+    source = HistoricalSource(config, choose_lead)
     config.databento.api_key.reveal()
     tell_retries()
-    return HistoricalSource(config, choose_lead)
+    return source
 
 
 def tell_retries() -> None:

@@ -26,7 +26,17 @@ from pine.core.period import SessionRule, session, session_begin
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, Timeframe
 from pine.core.times import isoformat, parse_time, to_datetime
 from pine.history.leads import Choose, decide_leads, lead_of, look_back, unknown_sessions
-from pine.history.vendor import COUNT_GRID, SCHEMAS, Bought, Budget, Patience, Quote, Request, Vendor
+from pine.history.vendor import (
+    COUNT_GRID,
+    SCHEMAS,
+    Bought,
+    Budget,
+    Patience,
+    Quote,
+    Request,
+    Vendor,
+    expect_own_market,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +131,11 @@ class HistoricalSource:
         Decides the lead after a session, the hub's `choose_lead`.
     patience, sleep, jitter
         See `pine.history.vendor.Vendor`.
+
+    Raises
+    ------
+    HistoryError
+        If the configuration names another live gateway, and no Historical that knows its market.
     """
 
     def __init__(
@@ -131,6 +146,7 @@ class HistoricalSource:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        expect_own_market(config.databento)
         self._config = config
         self._choose = choose
         self._vendor = Vendor(config.databento, patience, sleep, jitter)

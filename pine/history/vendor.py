@@ -183,6 +183,21 @@ class Budget:
         )
 
 
+def expect_own_market(settings: DatabentoConfig) -> None:
+    """Refuse to ask Databento's own Historical about what another live gateway brings: it knows nothing of it.
+
+    Raises
+    ------
+    HistoryError
+        If ``databento.gateway`` is set and ``databento.historical_gateway`` is not.
+    """
+    if settings.gateway is not None and settings.historical_gateway is None:
+        raise HistoryError(
+            f"databento.historical_gateway: found none, with databento.gateway {settings.gateway!r}, expected the "
+            "https:// address of that market's Historical; Databento's own is not asked about another market"
+        )
+
+
 class Passing(Exception):
     """A failure that may be over at the next try; `wait` is what the vendor asks for, in seconds."""
 
@@ -378,6 +393,7 @@ class Vendor:
         if self._client is None:
             import databento
 
+            expect_own_market(self._settings)
             key = self._settings.api_key.reveal()
             if not key.strip():
                 raise KeyRefused("databento.api_key: found blanks only, expected a key")

@@ -9,11 +9,11 @@ import numpy as np
 from attrs import define, field
 
 from pine.core.config import Config
-from pine.core.errors import KeyRefused, PineError, SecretMissing, TooDear
+from pine.core.errors import HistoryError, KeyRefused, PineError, SecretMissing, TooDear
 from pine.core.timeframe import NS_PER_MINUTE
 from pine.core.times import isoformat
 from pine.history.outrights import Outrights, days, names_on
-from pine.history.vendor import COUNT_GRID
+from pine.history.vendor import COUNT_GRID, expect_own_market
 from pine.hub.aggregator import HEARTBEAT_DOUBT, Aggregator
 from pine.hub.off_loop import off_loop
 from pine.hub.outbox import Outbox
@@ -29,8 +29,11 @@ logger = logging.getLogger(__name__)
 
 def may_fill(config: Config) -> bool:
     """Tell whether the vendor may be asked: its Historical knows nothing of what another live gateway brings."""
-    databento = config.databento
-    return config.hub.fill_gaps and (databento.gateway is None or databento.historical_gateway is not None)
+    try:
+        expect_own_market(config.databento)
+    except HistoryError:
+        return False
+    return config.hub.fill_gaps
 
 
 @define(eq=False)

@@ -150,9 +150,9 @@ class Refiller:
         from pine.history.historical import HistoricalSource  # imports numpy
 
         archive = Archive.of(self.config)
-        vendor = HistoricalSource(self.config, choose_lead, PATIENCE, self._sleep)
         begin, end = hole.first_minute, hole.last_minute + NS_PER_MINUTE
         if self.buys:
+            vendor = HistoricalSource(self.config, choose_lead, PATIENCE, self._sleep)
             history = History.of(self.config, self._connected(), vendor)
             history.bars(hole.symbol, Timeframe.MINUTE, begin, end, buy=True)
         missing = without([(begin, end)], archive.covered(hole.symbol, Timeframe.MINUTE))

@@ -266,16 +266,17 @@ class ColdStart:
         """Return who sells what is missing, or why nobody is asked."""
         if not self.settings.buy:
             return None, "not asked: warm_up.buy is false"
-        try:
-            self.config.databento.api_key.reveal()
-        except SecretMissing as error:
-            logger.warning("no history is bought", extra={"fields": {"reason": str(error)}})
-            return None, f"not asked: {error}"
         from pine.history.historical import HistoricalSource
         from pine.history.vendor import Patience
         from pine.hub.lead import choose_lead
 
-        return HistoricalSource(self.config, choose_lead, Patience(), self._sleep), ""
+        try:
+            source = HistoricalSource(self.config, choose_lead, Patience(), self._sleep)
+            self.config.databento.api_key.reveal()
+        except (HistoryError, SecretMissing) as error:
+            logger.warning("no history is bought", extra={"fields": {"reason": str(error)}})
+            return None, f"not asked: {error}"
+        return source, ""
 
     def _sleep(self, seconds: float) -> None:
         """Wait before the vendor is asked again; end at once if the worker is to end."""

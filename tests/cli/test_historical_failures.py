@@ -16,7 +16,7 @@ from pine.history.archive import Archive
 from pine.sandbox.history import HistoryServer
 from pine.sandbox.history_faults import HistoryFault
 
-from .conftest import KEY, Ran, Shell
+from .conftest import CONFIG, KEY, Ran, Shell
 from .test_bars import config_of
 
 SPAN: Final = ("--from", "2024-03-04T23:00", "--to", "2024-03-06T23:00")
@@ -166,3 +166,12 @@ def test_no_network_and_a_certificate_that_is_not_trusted_are_told(
     assert ran.code == 2
     assert f"gave up after 6 attempts, the last: no connection to https://127.0.0.1:{port}" in ran.err
     assert content(pine) == before
+
+
+@pytest.mark.parametrize("command", [*COMMANDS.values(), ("bars", "ES", *SPAN, "--price"), ("audit",)])
+def test_nothing_is_asked_about_another_gateways_market(pine: Shell, command: tuple[str, ...]) -> None:
+    pine.config(CONFIG.replace("api_key: ${DATABENTO_API_KEY}", f"api_key: {KEY}\n  gateway: 127.0.0.1:13000"))
+    more = ("--session", "2024-03-05") if command == ("audit",) else ()
+    ran = pine.quick(*command, *more)
+    assert (ran.code, ran.out) == (2, "")
+    assert "databento.historical_gateway: found none, with databento.gateway '127.0.0.1:13000', expected" in ran.err

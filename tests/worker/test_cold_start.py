@@ -409,6 +409,15 @@ def test_without_a_key_it_says_so(client: Client, tmp_path: Path) -> None:
     assert "Databento Historical not asked: databento.api_key: is empty" in refusal(client, config)
 
 
+def test_another_gateways_market_is_not_bought_elsewhere(client: Client, tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    config = evolve(config, databento=evolve(config.databento, gateway="127.0.0.1:13000"))
+    publish(client, config, bare())
+    said = refusal(client, config)
+    assert "Databento Historical not asked: databento.historical_gateway: found none, with databento.gateway" in said
+    assert "ES daily from 2024-03-06 23:00 to 2024-03-12 23:00: missing 2024-03-06 23:00" in said
+
+
 def test_a_key_that_is_refused_and_a_price_that_is_too_high_are_told(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,8 +69,8 @@ class DatabentoConfig:
     heartbeat_interval_s
         Seconds of silence after which the gateway speaks up; the vendor's minimum is 5.
     historical_gateway
-        ``https://host:port`` of another Historical API, for the sandbox; without it the vendor's own. Its certificate
-        is trusted by the environment variable ``REQUESTS_CA_BUNDLE``.
+        ``https://host:port`` of another Historical API, for the sandbox; without it the vendor's own, or, with
+        `gateway`, none. Its certificate is trusted by the environment variable ``REQUESTS_CA_BUNDLE``.
     max_cost_usd
         Dollars that one command may spend at the Historical API; what is dearer is not bought.
     """
