@@ -32,12 +32,14 @@ from pine.history.answer import Answer, History
 from pine.history.manifest import Interval, clipped, common, joined
 
 if TYPE_CHECKING:
+    from pine.history.backfill import Backfill
     from pine.history.historical import Fetched, HistoricalSource
 
 BEAT_SECONDS: Final = 0.25
 ENDING_SECONDS: Final = 5.0
 """How long an answer under way is waited for when the worker is to end."""
 TOLD: Final = 3
+VENDOR: Final = "Databento Historical"
 
 logger = logging.getLogger(__name__)
 
@@ -186,16 +188,24 @@ class ColdStart:
         shop = history.historical
         assert isinstance(shop, HistoricalBars)
         wanted: dict[str, list[Interval]] = {}
-        for question in asked:
-            with self._refusing(_named(question)):
-                lacking = history.wanted(question.symbol, question.timeframe, question.begin, question.end)
-            wanted.setdefault(question.symbol, []).extend(lacking)
-        work, bars = Backfill(history, shop), 0
+        try:
+            for question in asked:
+                with self._refusing(_named(question)):
+                    lacking = history.wanted(question.symbol, question.timeframe, question.begin, question.end)
+                wanted.setdefault(question.symbol, []).extend(lacking)
+            return self._fill(Backfill(history, shop), wanted)
+        except (HistoryError, KeyRefused) as error:
+            logger.warning("history is not bought", extra={"fields": {"reason": str(error)}})
+            return dict.fromkeys(self.rules, f"does not sell it: {error}")
+
+    def _fill(self, work: "Backfill", wanted: Mapping[str, Sequence[Interval]]) -> dict[str, str]:
+        """Buy, within one ceiling; return by root why some of it cannot be had; raises what the vendor does."""
+        bars = 0
 
         def kept(symbol: str, piece: "Fetched") -> None:
             nonlocal bars
             bars += len(piece.bars)
-            self._at = Progress(f"{symbol} from Databento Historical", 0, len(asked), bars)
+            self._at = Progress(f"{symbol} from Databento Historical", 0, self._at.of, bars)
             if self.stop.is_set():
                 raise _Ended
 
@@ -204,18 +214,18 @@ class ColdStart:
             for found in missing:
                 fields = {"symbol": found.symbol, "sessions": found.sessions, "price": str(found.price)}
                 logger.info("buying history", extra={"fields": fields})
-            filled = list(work.fill(missing, shop.source.budget(), kept))
+            filled = list(work.fill(missing, work.shop.source.budget(), kept))
         for done in filled:
             fields = {"symbol": done.symbol, "minutes": done.bars, "cost": f"${done.cost:.4f}"}
             logger.info("bought history", extra={"fields": fields})
-        return {done.symbol: done.reason for done in filled if done.reason}
+        return {done.symbol: f"does not sell it: {done.reason}" for done in filled if done.reason}
 
     @contextlib.contextmanager
     def _refusing(self, what: str) -> Iterator[None]:
-        """Turn what goes wrong with a source into a refusal that says with what, and what can be done."""
+        """Turn what goes wrong with what is here into a refusal that says with what, and what can be done."""
         try:
             yield
-        except (ArchiveDiffers, ArchiveError, HistoryError, KeyRefused, SecretMissing, SourcesDiffer) as error:
+        except (ArchiveDiffers, ArchiveError, SourcesDiffer) as error:
             raise WarmUpMissing(f"warm-up of {self.strategy}: {what}: {error}\n{self._remedies()}") from error
 
     def gather(
@@ -290,15 +300,24 @@ class ColdStart:
         for question, holes in missing:
             more = f" and {len(holes) - TOLD} more" if len(holes) > TOLD else ""
             lines.append(f"  {_named(question)}: missing {', '.join(map(_span, holes[:TOLD]))}{more}")
-        for symbol in dict.fromkeys(question.symbol for question, _ in missing):
-            lines += [f"  {symbol} 1min: {line}" for line in _covers(history, symbol, reasons.get(symbol, ""))]
+        symbols = list(dict.fromkeys(question.symbol for question, _ in missing))
+        shared = {reasons.get(symbol, "") for symbol in symbols}
+        for symbol in symbols:
+            why_not = reasons.get(symbol, "")
+            told = _covers(history, symbol, why_not)
+            lines += [f"  {symbol} 1min: {line}" for line in (told[:-1] if why_not and len(shared) == 1 else told)]
+        lines += [f"  {VENDOR} {why_not}" for why_not in shared if why_not and len(shared) == 1]
         return "\n".join([*lines, self._remedies()])
 
     def _remedies(self) -> str:
-        buy = "" if self.settings.buy else "let it buy (warm_up.buy: true), "
+        other = (
+            "with warm_up.buy: false Databento is not asked"
+            if self.settings.buy
+            else "or let it buy: warm_up.buy: true"
+        )
         return (
-            "fill the archive (pine backfill from Databento Historical, pine import from DBN files), "
-            f"{buy}or set strategies.{self.strategy}.warm_up to fewer sessions or to off"
+            "fill the archive (pine backfill from Databento Historical, pine import from DBN files; "
+            f"{other}), or set strategies.{self.strategy}.warm_up to fewer sessions or to off"
         )
 
 
@@ -337,12 +356,15 @@ def _is_in(ts: int, intervals: Iterable[Interval]) -> bool:
 
 
 def _covers(history: History, symbol: str, why_not: str) -> list[str]:
-    """Return a line for each source: of which time it has everything."""
+    """Return a line for each source, the vendor last: of which time it has everything."""
     told = []
-    sources = {"streams": history.streams, "archive": history.archive, "Databento Historical": history.historical}
+    sources = {"streams": history.streams, "archive": history.archive, VENDOR: history.historical}
     for name, source in sources.items():
+        if name == VENDOR and why_not:
+            told.append(f"{name} {why_not}")
+            continue
         if source is None:
-            told.append(f"{name} {why_not}" if why_not else f"{name}: none")
+            told.append(f"{name}: none")
             continue
         try:
             spans = clipped(source.covered(symbol, Timeframe.MINUTE), 0, 1 << 62)

@@ -424,13 +424,15 @@ def test_a_key_that_is_refused_and_a_price_that_is_too_high_are_told(
     with historical(tmp_path, monkeypatch, key="db-another") as server:
         config = config_of(tmp_path, gateway=f"https://127.0.0.1:{server.port}")
         publish(client, config, bare())
-        assert "ES daily from 2024-03-06 23:00 to 2024-03-12 23:00: databento.api_key: Databento does not" in refusal(
-            client, config
-        )
+        said = refusal(client, config)
+        assert "Databento Historical does not sell it: databento.api_key: Databento does not" in said
+        assert "ES daily from 2024-03-06 23:00 to 2024-03-12 23:00: missing 2024-03-06 23:00" in said
     with historical(tmp_path, monkeypatch) as server:
         config = config_of(tmp_path, gateway=f"https://127.0.0.1:{server.port}")
         config = evolve(config, databento=evolve(config.databento, max_cost_usd=0.0001))
-        assert "databento.max_cost_usd: found a price of" in refusal(client, config)
+        said = refusal(client, config)
+        assert "databento.max_cost_usd: found a price of" in said
+        assert "GC hourly from 2024-03-07 23:00 to 2024-03-12 23:00: missing" in said
 
 
 def test_a_vendor_that_cannot_be_reached_is_told(
@@ -439,7 +441,27 @@ def test_a_vendor_that_cannot_be_reached_is_told(
     config = config_of(tmp_path, gateway="https://127.0.0.1:9")
     publish(client, config, bare())
     monkeypatch.setattr(ColdStart, "_sleep", lambda _self, _seconds: None)
-    assert "gave up after 6 attempts" in refusal(client, config)
+    said = refusal(client, config)
+    assert said.count("gave up after 6 attempts, the last: no connection to https://127.0.0.1:9") == 1
+    for root in ROOTS:
+        assert f"{root} daily from 2024-03-06 23:00 to 2024-03-12 23:00: missing 2024-03-06 23:00" in said
+        assert f"{root} 1min: archive cover nothing" in said
+    assert "warm_up.buy: false" in said
+
+
+def test_a_vendor_that_cannot_be_reached_does_not_matter_if_nothing_scheduled_is_missing(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(tmp_path, gateway="https://127.0.0.1:9")
+    archive = Archive.of(config)
+    for symbol in ROOTS:
+        for begin, end in (("2024-03-03T23:00", "2024-03-08T23:00"), ("2024-03-10T22:00", "2024-03-13T14:37")):
+            a, b = parse_time(begin), parse_time(end)
+            minutes = [bar for bar in sessions.bars(symbol, Timeframe.MINUTE) if a <= bar.start < b]
+            archive.add_bars(symbol, Timeframe.MINUTE, minutes, a, b, "import")
+    publish(client, config, bare())
+    monkeypatch.setattr(ColdStart, "_sleep", lambda _self, _seconds: None)
+    assert start(client, config).source.origin is not None
 
 
 def test_sources_that_differ_are_told(client: Client, tmp_path: Path) -> None:
