@@ -5,6 +5,7 @@ it were whole. What is bought stays in memory until it has been checked, so noth
 """
 
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -237,6 +238,7 @@ class Vendor:
         self._sleep = sleep
         self._jitter = jitter
         self._client: Any = None
+        self._told: set[str] = set()
 
     def ranges(self) -> dict[str, tuple[int, int]]:
         """Return what is available of each schema, in ns, the end exclusive; raises as `fetch` does."""
@@ -345,15 +347,18 @@ class Vendor:
             failure = self._judge(what, error)
         except requests.exceptions.SSLError as error:
             failure = Unreachable(
-                f"databento: {what}: the certificate of {self._gateway} is not trusted ({self._hide(error)}); "
-                "REQUESTS_CA_BUNDLE names the file of another authority"
+                f"databento: {what}: the certificate of {self._gateway} is not trusted "
+                f"({self._hide(_root(error))}); {_authority()}"
             )
         except requests.Timeout:
             failure = Passing(f"no answer from {self._gateway} within {self._patience.timeout_s:g} s")
         except requests.ConnectionError as error:
-            failure = Passing(f"no connection to {self._gateway}, or it broke ({self._hide(error)})")
+            failure = Passing(f"no connection to {self._gateway}, or it broke ({self._hide(_root(error))})")
         except requests.RequestException as error:
-            failure = Passing(self._hide(error) or type(error).__name__)
+            failure = Passing(self._hide(_root(error)))
+        except OSError as error:  # the file of an authority that cannot be read
+            hint = f"; {_authority()}" if "TLS CA" in str(error) else ""
+            failure = Unreachable(f"databento: {what}: {self._hide(error)}{hint}")
         except BentoError as error:
             raise Incomplete(self._hide(error)) from None  # part of it has come, and is paid for
         except UnicodeError:
@@ -386,7 +391,9 @@ class Vendor:
         backoff = min(self._patience.first_s * 2 ** (attempt - 1), self._patience.most_s)
         seconds = max(backoff * (0.5 + self._jitter() / 2), least or 0.0)
         fields = {"request": what, "reason": reason, "attempt": attempt, "wait_s": round(seconds, 3)}
-        logger.warning("historical tried again", extra={"fields": fields})
+        level = logging.INFO if reason in self._told else logging.WARNING
+        self._told.add(reason)
+        logger.log(level, "historical tried again", extra={"fields": fields})
         self._sleep(seconds)
 
     def _connected(self) -> Any:
@@ -411,6 +418,26 @@ class Vendor:
         """Return an error's text on one line, without the key whoever may have put it there."""
         key = self._settings.api_key.reveal()
         return " ".join(str(error).replace(key, "********").split())[:500]
+
+
+def _root(error: BaseException) -> str:
+    """Return in a few words what a chain of errors of the HTTP library began with."""
+    at: BaseException | None = error
+    seen: list[BaseException] = []
+    while at is not None and at not in seen:
+        seen.append(at)
+        inner = [getattr(at, "reason", None), at.__cause__, *at.args]
+        at = next((below for below in inner if isinstance(below, BaseException)), None)
+    last = seen[-1]
+    text = getattr(last, "verify_message", None) or getattr(last, "strerror", None) or str(last) or type(last).__name__
+    return str(text)[:1].lower() + str(text)[1:]
+
+
+def _authority() -> str:
+    """Return what is to be done where a certificate is not trusted."""
+    if name := os.environ.get("REQUESTS_CA_BUNDLE"):
+        return f"REQUESTS_CA_BUNDLE names {name}, expected the file of the authority that signed it"
+    return "set REQUESTS_CA_BUNDLE to the file of the authority that signed it (ca.pem of pine sandbox history)"
 
 
 def _count(form: Mapping[str, Any], client: Any) -> Any:

@@ -157,7 +157,7 @@ def test_no_network_and_a_certificate_that_is_not_trusted_are_told(
     ran = run(pine, command, **hidden)
     assert ran.code == 2
     assert f"the certificate of {gateway.gateway} is not trusted" in ran.err
-    assert "REQUESTS_CA_BUNDLE names the file of another authority" in ran.err
+    assert "; set REQUESTS_CA_BUNDLE to the file of the authority that signed it" in ran.err
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     path = pine.folder / "pine.yaml"

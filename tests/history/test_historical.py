@@ -3,8 +3,10 @@
 import logging
 import socket
 import traceback
+from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 
 from pine.core.bar import Bar
@@ -226,19 +228,30 @@ def test_data_that_keeps_coming_incomplete_is_never_used(serve: Serve, hub: HubB
     assert len(bought(server)) == 3
 
 
-def test_no_network_is_told(hub: HubBars) -> None:
+def test_no_network_is_told_in_a_few_words_and_once(hub: HubBars, caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     waits: list[float] = []
-    with pytest.raises(HistoryError, match=rf"gave up after 6 attempts, the last: no connection to .*:{port}"):
+    found = rf"gave up after 6 attempts, the last: no connection to \S*:{port}, or it broke \(connection refused\)$"
+    with pytest.raises(HistoryError, match=found):
         source(f"https://127.0.0.1:{port}", waits).minutes("ES", TUESDAY, FINAL, hub.leads)
     assert waits == [1, 2, 4, 8, 16]
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == ["historical tried again"]
 
 
-def test_untrusted_certificate_is_told(serve: Serve, hub: HubBars, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_untrusted_certificate_is_told(
+    serve: Serve, hub: HubBars, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     server = serve()
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    with pytest.raises(HistoryError, match=r"certificate of https://127.0.0.1:\d+ is not trusted .*REQUESTS_CA_BUNDLE"):
+    with pytest.raises(HistoryError, match=r"of https://127.0.0.1:\d+ is not trusted .*; set REQUESTS_CA_BUNDLE to"):
+        source(server.gateway).minutes("ES", TUESDAY, FINAL, hub.leads)
+    other = tmp_path / "other.pem"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+    with pytest.raises(HistoryError, match=rf"other.pem; REQUESTS_CA_BUNDLE names {other}, expected the file"):
+        source(server.gateway).minutes("ES", TUESDAY, FINAL, hub.leads)
+    other.write_bytes(Path(certifi.where()).read_bytes())
+    with pytest.raises(HistoryError, match=rf"is not trusted \(.{{9,60}}\); REQUESTS_CA_BUNDLE names {other}"):
         source(server.gateway).minutes("ES", TUESDAY, FINAL, hub.leads)
 
 
