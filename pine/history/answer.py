@@ -194,9 +194,10 @@ class History:
         wanted = self._look(symbol, timeframe, begin_ns, end_ns, paying=True).wanted
         return self.historical.price(symbol, wanted) if wanted and self.historical is not None else None
 
-    def wanted(self, symbol: str, timeframe: Timeframe, begin_ns: int, end_ns: int) -> tuple[Interval, ...]:
-        """Return the minutes that `bars` would buy if it was allowed to; raises as it."""
-        return self._look(symbol, timeframe, begin_ns, end_ns, paying=True).wanted
+    def lacking(self, symbol: str, timeframe: Timeframe, begin_ns: int, end_ns: int) -> tuple[Interval, ...]:
+        """Return the minutes that a whole answer takes and neither streams nor archive have; raises as `bars`."""
+        look = self._look(symbol, timeframe, begin_ns, end_ns, paying=False)
+        return look.missing if timeframe is Timeframe.MINUTE else without(look.spans, look.minutes.covered)
 
     def holes(self, symbol: str, begin_ns: int, end_ns: int) -> tuple[Interval, ...]:
         """Return where, between two times in ns, neither streams nor archive have all minutes of a root."""

@@ -104,8 +104,12 @@ class Backfill:
             yield self._missing(symbol, (begin, until), [] if available is None else [available])
 
     def _missing(self, symbol: str, asked: Interval, available: Sequence[Interval]) -> Missing:
-        missing = self.history.holes(symbol, *asked)
-        holes, beyond = common(missing, available), self._scheduled(symbol, without(missing, available))
+        return self.lacking(symbol, self.history.holes(symbol, *asked), available)
+
+    def lacking(self, symbol: str, missing: Sequence[Interval], available: Sequence[Interval]) -> Missing:
+        """Return what of some intervals the vendor sells, and what it has not; without scheduled trading, nothing."""
+        holes = self._scheduled(symbol, common(missing, available))
+        beyond = self._scheduled(symbol, without(missing, available))
         return evolve(self.offer(symbol, holes), beyond=beyond)
 
     def offer(self, symbol: str, holes: Sequence[Interval]) -> Missing:
@@ -177,9 +181,7 @@ class Backfill:
             return missing
         before = budget.spent
         try:
-            leads: dict[int, str] = {}
-            for hole in missing.holes:
-                leads |= self.shop.decide(missing.symbol, hole, budget)
+            leads = self.shop.decide(missing.symbol, missing.holes, budget)
             self._leads[missing.symbol] = leads
             return evolve(missing, price=self.shop.price(missing.symbol, missing.holes, leads))
         except (TooDear, Unreachable):

@@ -460,11 +460,11 @@ def _contracts(symbol: str, leads: Iterable[tuple[int, str]]) -> dict[int, Contr
 
 
 def _scheduled_sessions(begin: int, end: int, rule: SessionRule) -> list[int]:
-    """Return the starts of the sessions that have a part in a stretch of time; the others never get a lead."""
+    """Return the starts of the sessions with scheduled trading in a stretch of time; no other minutes need a lead."""
     starts = []
     while begin < end:
         period = session(begin, rule)
-        if scheduled_hours(rule.group, period.start, period.end):
+        if scheduled_hours(rule.group, begin, min(period.end, end)):
             starts.append(period.start)
         begin = period.end
     return starts

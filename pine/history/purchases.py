@@ -5,12 +5,14 @@ from typing import Final
 
 from attrs import frozen
 
+from pine.core.calendar import scheduled_hours
 from pine.core.errors import TooDear
 from pine.core.period import SessionRule, session, session_begin
 from pine.core.timeframe import NS_PER_DAY, Timeframe
 from pine.history.answer import Held
 from pine.history.archive import Archive
-from pine.history.historical import Fetched, HistoricalSource, Price
+from pine.history.historical import LOOK_BACK, Fetched, HistoricalSource, Price
+from pine.history.leads import look_back
 from pine.history.manifest import Interval, joined
 from pine.history.vendor import Budget
 
@@ -107,9 +109,7 @@ class HistoricalBars:
         if leads is None:
             if len(pieces) > 1:
                 self._allow(symbol, len(within), self.price(symbol, within), budget)
-            leads = {
-                start: lead for interval in within for start, lead in self.decide(symbol, interval, budget).items()
-            }
+            leads = self.decide(symbol, within, budget)
             if len(pieces) > 1:
                 self._allow(symbol, len(within), self.price(symbol, within, leads), budget)
         for begin, end in pieces:
@@ -126,10 +126,29 @@ class HistoricalBars:
                 f"expected at most ${budget.ceiling - budget.spent:.4f}; ask for a shorter time, or allow more"
             )
 
-    def decide(self, symbol: str, interval: Interval, budget: Budget) -> dict[int, str]:
-        """Return the leads of the sessions in an interval, by session start; buys volumes where they are not known."""
-        known = self._known_leads(symbol, interval)
-        return dict(known) | self.source.leads(symbol, *interval, known, budget)
+    def decide(self, symbol: str, within: Sequence[Interval], budget: Budget) -> dict[int, str]:
+        """Return the leads of the sessions in some intervals, by session start; buys volumes where they are not known.
+
+        Intervals whose volumes would overlap are decided as one.
+        """
+        leads: dict[int, str] = {}
+        for stretch in self._stretches(symbol, within):
+            known = dict(self._known_leads(symbol, stretch))
+            leads |= known | self.source.leads(symbol, *stretch, sorted(known.items()), budget)
+        return leads
+
+    def _stretches(self, symbol: str, within: Sequence[Interval]) -> list[Interval]:
+        """Join the intervals with scheduled trading that are no further apart than volumes are read back."""
+        rule = self.rule(symbol)
+        stretches: list[Interval] = []
+        for begin, end in joined(within):
+            if not scheduled_hours(rule.group, begin, end):
+                continue
+            if stretches and look_back(session_begin(begin, rule), LOOK_BACK, rule) < stretches[-1][1]:
+                stretches[-1] = (stretches[-1][0], end)
+            else:
+                stretches.append((begin, end))
+        return stretches
 
     def _months(self, symbol: str, interval: Interval) -> Iterator[Interval]:
         """Cut an interval at the ends of sessions into what is kept at once."""

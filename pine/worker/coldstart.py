@@ -191,7 +191,7 @@ class ColdStart:
         try:
             for question in asked:
                 with self._refusing(_named(question)):
-                    lacking = history.wanted(question.symbol, question.timeframe, question.begin, question.end)
+                    lacking = history.lacking(question.symbol, question.timeframe, question.begin, question.end)
                 wanted.setdefault(question.symbol, []).extend(lacking)
             return self._fill(Backfill(history, shop), wanted)
         except (HistoryError, KeyRefused) as error:
@@ -210,7 +210,15 @@ class ColdStart:
                 raise _Ended
 
         with self._refusing("Databento Historical"):
-            missing = [work.offer(symbol, joined(holes)) for symbol, holes in wanted.items() if holes]
+            scheduled = {symbol: joined(holes) for symbol, holes in wanted.items() if work.sessions(symbol, holes)}
+            if not scheduled:
+                return {}
+            available = work.shop.source.available()
+            spans = () if available is None else (available,)
+            missing = [work.lacking(symbol, holes, spans) for symbol, holes in scheduled.items()]
+            if any(found.beyond for found in missing):
+                has = f"has {_span(available)} only" if available else "has nothing"
+                return dict.fromkeys(wanted, f"{has}; nothing was bought")
             for found in missing:
                 fields = {"symbol": found.symbol, "sessions": found.sessions, "price": str(found.price)}
                 logger.info("buying history", extra={"fields": fields})

@@ -179,3 +179,23 @@ def test_a_root_that_is_refused_does_not_hold_up_the_next(serve: Serve, hub: Hub
     assert "symbology_invalid_request" in gold.reason
     assert (spoos.left, spoos.reason) == ((), "")
     assert Archive.of(config).bars("ES", MINUTE) == between(hub, BEGIN, END)
+
+
+def test_volumes_of_holes_that_are_near_each_other_are_bought_once(serve: Serve, hub: HubBars, tmp_path: Path) -> None:
+    server = serve()
+    shop = backfill(configured(server.gateway, tmp_path)).shop
+    holes = [(BEGIN, BEGIN + NS_PER_DAY), (BEGIN + NS_PER_DAY + NS_PER_HOUR, BEGIN + 2 * NS_PER_DAY)]
+    leads = shop.decide("ES", holes, shop.source.budget())
+    assert leads.items() <= dict(hub.leads).items()
+    assert len(leads) == 2
+    assert sold(server) == ["ohlcv-1h ES.FUT"]
+
+
+def test_a_time_without_scheduled_trading_is_neither_missing_nor_paid_for(
+    serve: Serve, hub: HubBars, tmp_path: Path
+) -> None:
+    server = serve()
+    saturday = parse_time("2024-03-09T00:00")
+    missing, filled = run(configured(server.gateway, tmp_path), saturday, saturday + NS_PER_DAY)
+    assert (missing.holes, filled) == ((), Filled("ES"))
+    assert sold(server) == []

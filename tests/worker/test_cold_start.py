@@ -435,6 +435,16 @@ def test_a_key_that_is_refused_and_a_price_that_is_too_high_are_told(
         assert "GC hourly from 2024-03-07 23:00 to 2024-03-12 23:00: missing" in said
 
 
+def test_a_vendor_that_does_not_have_all_of_it_sells_nothing(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with historical(tmp_path, monkeypatch) as server:
+        config = config_of(tmp_path, "{daily: 20, hourly: 3}", gateway=f"https://127.0.0.1:{server.port}")
+        publish(client, config, bare())
+        assert "Databento Historical has 2024-03-03 00:00 to" in refusal(client, config)
+        assert not [request for request in server.requests if request["endpoint"] == "timeseries.get_range"]
+
+
 def test_a_vendor_that_cannot_be_reached_is_told(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -565,7 +575,7 @@ def test_any_split_of_the_history_warms_up_with_the_same_steps_or_names_what_is_
     bought: list[Interval] = []
     if rest:
         paying = History(config.session_rule, Place(one), Place(two), Place(everything))
-        bought += [hole for q in asked for hole in paying.wanted(q.symbol, q.timeframe, q.begin, q.end)]
+        bought += [hole for q in asked for hole in paying.lacking(q.symbol, q.timeframe, q.begin, q.end)]
     history = History(config.session_rule, Place(one), Place(joined([*two, *bought])))
     if not covers(asked, joined([*one, *two, *(everything if rest else ())])):
         with pytest.raises(WarmUpMissing, match="missing 2024-"):
