@@ -55,7 +55,8 @@ def audit(
 
     The record is what came live, on the streams or in the archive; hours and days are compared with the fold of the
     vendor's minutes. What is bought for it, for at most databento.max_cost_usd, is kept apart from every record and
-    not bought again. Exit code 0 all equal, 1 any difference, 2 something could not be compared.
+    not bought again. Exit code 0 all equal, 1 any difference, or a hole that the hub named and nobody filled, 2
+    something could not be compared.
     """
     config = configuration(ctx)
     named = tuple(name.strip() for text in symbols for name in text.split(",") if name.strip())
@@ -77,17 +78,24 @@ def audit(
     if csv is not None:
         _write_csv(csv, reports)
     if as_json:
-        print_json(_document(day, reports))
+        print_json(document(day, reports))
     else:
         from pine.cli import audit_view
 
         audit_view.show(day, reports)
-    sys.exit(_code(reports))
+    sys.exit(exit_code(reports))
 
 
-def _code(reports: "Sequence[Report]") -> int:
+def _verdict(reports: "Sequence[Report]") -> str:
+    """Return the worst verdict, but that what was not compared is told only where all the rest is equal."""
     verdicts = {report.verdict for report in reports}
-    if "different" in verdicts:
+    return next((one for one in ("different", "incomplete", "not compared") if one in verdicts), "equal")
+
+
+def exit_code(reports: "Sequence[Report]") -> int:
+    """Return 0 if all are equal, 1 if anything differs or is incomplete, else 2."""
+    verdicts = {report.verdict for report in reports}
+    if verdicts & {"different", "incomplete"}:
         return WRONG
     return FINE if verdicts == {"equal"} else COULD_NOT_RUN
 
@@ -139,14 +147,15 @@ def _shown(count: int) -> Iterator[Callable[[str], None]]:
         yield on_root
 
 
-def _document(day: date, reports: "Sequence[Report]") -> dict[str, Any]:
+def document(day: date, reports: "Sequence[Report]") -> dict[str, Any]:
+    """Return everything that was found, as JSON has it."""
     from attrs import asdict
 
     from pine.core.times import isoformat
 
     return {
         "session": str(day),
-        "verdict": {FINE: "equal", WRONG: "different", COULD_NOT_RUN: "not compared"}[_code(reports)],
+        "verdict": _verdict(reports),
         "cost_usd": sum(report.cost for report in reports),
         "symbols": {
             report.symbol: {
@@ -159,6 +168,15 @@ def _document(day: date, reports: "Sequence[Report]") -> dict[str, Any]:
                 "volume": {"recorded": report.volume[0], "vendor": report.volume[1]},
                 "notes": list(report.notes),
                 "cost_usd": report.cost,
+                "holes": [
+                    {
+                        "from": isoformat(hole.begin),
+                        "to": isoformat(hole.end),
+                        "minutes": hole.minutes,
+                        "refilled": hole.refilled,
+                    }
+                    for hole in report.holes
+                ],
                 "differences": list(_rows(report)),
             }
             for report in reports

@@ -1,6 +1,6 @@
 """How an audit looks on a terminal: a line per root, what has to be known, the first differences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Final
 
@@ -15,8 +15,13 @@ from pine.core.times import to_datetime
 from pine.history.audit import Mismatch, Report
 
 TOLD: Final = 20
-_MARKS: Final = {"equal": "✓ equal", "different": "✗ different", "not compared": "– not compared"}
-_STYLES: Final = {"equal": "green", "different": "bold red", "not compared": "yellow"}
+_MARKS: Final = {
+    "equal": "✓ equal",
+    "incomplete": "✗ incomplete",
+    "different": "✗ different",
+    "not compared": "– not compared",
+}
+_STYLES: Final = {"equal": "green", "incomplete": "bold red", "different": "bold red", "not compared": "yellow"}
 
 
 def show(day: date, reports: Sequence[Report]) -> None:
@@ -24,7 +29,7 @@ def show(day: date, reports: Sequence[Report]) -> None:
     screen = console()
     screen.print(_verdicts(day, reports, screen.width))
     for report in reports:
-        for text in [report.reason, *report.notes]:
+        for text in [report.reason, *_holes(report), *report.notes]:
             if text:
                 _line(screen, f"{report.symbol}: {text}")
     found = [(report.symbol, mismatch) for report in reports for mismatch in report.mismatches]
@@ -36,6 +41,22 @@ def show(day: date, reports: Sequence[Report]) -> None:
     cost = sum(report.cost for report in reports)
     if cost:
         _line(screen, f"bought for ${cost:.4f}")
+
+
+def _holes(report: Report) -> Iterator[str]:
+    """Yield a line for each hole that the hub named, and what it makes of the verdict."""
+    for hole in report.holes:
+        bars = f"{hole.minutes:,} minute{'' if hole.minutes == 1 else 's'} of Databento's"
+        state = "refilled: the archive has it" if hole.refilled else "not refilled"
+        yield f"a gap that the hub named, {_moment(hole.begin)} to {_moment(hole.end)} ({bars}), {state}"
+    if report.verdict == "incomplete":
+        left = [hole.minutes for hole in report.holes if not hole.refilled]
+        plural = "a named hole" if len(left) == 1 else "named holes"
+        yield f"equal but for {sum(left):,} minute{'' if sum(left) == 1 else 's'} in {plural}"
+
+
+def _moment(ts: int) -> str:
+    return f"{to_datetime(ts):%Y-%m-%d %H:%M}"
 
 
 def _line(screen: Console, text: str) -> None:
@@ -67,8 +88,9 @@ def _verdict_table(day: date, reports: Sequence[Report], *, short: bool) -> Tabl
             cells.append("" if count is None else _part(count.equal, max(count.recorded, count.vendor + count.quiet)))
         volume = "" if not report.counts else _part(*report.volume)
         verdict = f"[{_STYLES[report.verdict]}]{_MARKS[report.verdict]}[/]"
+        differences = "" if report.verdict == "not compared" else f"{len(report.mismatches):,}"
         contract, traded = ([], []) if short else ([report.contract], [volume])
-        table.add_row(report.symbol, verdict, *contract, *cells, *traded, f"{len(report.mismatches):,}")
+        table.add_row(report.symbol, verdict, *contract, *cells, *traded, differences)
     return table
 
 

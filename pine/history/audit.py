@@ -22,13 +22,14 @@ from pine.core.contract import Contract, parse_contract
 from pine.core.errors import HistoryError, TooDear, Unreachable
 from pine.core.period import Period, SessionRule, period, session, session_begin
 from pine.core.timeframe import NS_PER_DAY, NS_PER_MS, Timeframe
-from pine.core.times import isoformat, parse_time, to_datetime
+from pine.core.times import isoformat, parse_time, to_datetime, to_ms
 from pine.history.answer import Held, together
 from pine.history.archive import Archive
 from pine.history.comparison import Comparison
+from pine.history.coverage import holes
 from pine.history.historical import Price
 from pine.history.leads import look_back
-from pine.history.manifest import Interval
+from pine.history.manifest import Interval, clipped, common, without
 from pine.history.sources import SealedBars, StreamBars
 from pine.history.vendor import Budget
 
@@ -37,7 +38,8 @@ FIELDS: Final = ("open", "high", "low", "close", "volume", "contract_symbol", "i
 Kind = Literal["lead", "contract", "missing", "extra", "different", "not recorded"]
 """What is wrong: the session's lead; a bar of another contract; no bar where the vendor has one; one where it has
 none; another value; no bar where the hub itself says that it has not recorded everything."""
-Verdict = Literal["equal", "different", "not compared"]
+Verdict = Literal["equal", "incomplete", "different", "not compared"]
+"""Incomplete: equal but for holes that the hub named and nobody filled."""
 
 
 @frozen
@@ -82,6 +84,26 @@ class Count:
 
 
 @frozen
+class Lost:
+    """A hole that the hub itself named, as far as it lies in the session.
+
+    Attributes
+    ----------
+    begin, end
+        From when to when, in ns.
+    minutes
+        Bars that the vendor has in it and the record has not.
+    refilled
+        Whether the archive has all of it now, from elsewhere.
+    """
+
+    begin: int
+    end: int
+    minutes: int
+    refilled: bool
+
+
+@frozen
 class Report:
     """What became of one root.
 
@@ -95,6 +117,8 @@ class Report:
         Why it was not compared.
     volume
         Contracts in the minutes on record, and in the vendor's.
+    holes
+        What the hub named as lost; neither its minutes nor the hours and days over it are among the mismatches.
     notes
         What has to be known to judge it.
     """
@@ -107,6 +131,7 @@ class Report:
     counts: Mapping[Timeframe, Count] = field(factory=dict)
     volume: tuple[int, int] = (0, 0)
     mismatches: tuple[Mismatch, ...] = ()
+    holes: tuple[Lost, ...] = ()
     notes: tuple[str, ...] = ()
     cost: float = 0.0
 
@@ -123,6 +148,10 @@ class Record:
         Returns the contract that led, by start of session in ns.
     reached
         Returns up to when, in ns, a root is on record; nothing if it never was.
+    holes
+        Returns the minutes of a root that hubs named as lost, as far as they lie in an interval.
+    filled
+        Returns of which minutes of a root the archive has everything, wherever that came from.
     late
         Trades that the hub has left out since its start because they came too late; nothing if none runs.
     """
@@ -130,14 +159,18 @@ class Record:
     held: Callable[[str, Timeframe, Sequence[Interval]], Held]
     leads: Callable[[str], Mapping[int, str]]
     reached: Callable[[str], int | None]
+    holes: Callable[[str, Interval], Sequence[Interval]]
+    filled: Callable[[str], Sequence[Interval]]
     late: int | None = None
 
     @classmethod
     def of(cls, config: Config, client: Client | None) -> "Record":
         """Return what is on the streams, if there are any, and in the archive that a configuration names."""
-        sealed = SealedBars(Archive.of(config), config.session_rule)
+        archive = Archive.of(config)
+        sealed = SealedBars(archive, config.session_rule)
+        lost, filled = partial(_named_holes, archive, client), partial(archive.covered, timeframe=Timeframe.MINUTE)
         if client is None:
-            return cls(partial(together, [sealed]), sealed.leads, sealed.sealed_until)
+            return cls(partial(together, [sealed]), sealed.leads, sealed.sealed_until, lost, filled)
         live = StreamBars(client, config.session_rule, frozenset(config.instruments))
 
         def reached(symbol: str) -> int | None:
@@ -151,8 +184,18 @@ class Record:
             partial(together, [live, sealed]),
             lambda symbol: sealed.leads(symbol) | live.leads(symbol),
             reached,
+            lost,
+            filled,
             _late_trades(client),
         )
+
+
+def _named_holes(archive: Archive, client: Client | None, symbol: str, span: Interval) -> Sequence[Interval]:
+    """Return what events in the archive and on the streams say is lost of a root in a span."""
+    entries = list(archive.events(span[0]))
+    if client is not None:
+        entries += streams.read_range(client, keys.EVENTS, str(max(to_ms(span[0]), 0)))
+    return clipped((hole for name, hole in holes(entries) if name == symbol), *span)
 
 
 def _late_trades(client: Client) -> int | None:
@@ -369,17 +412,41 @@ class Audit:
                 theirs = folded(filled, timeframe, rule)
             counts[timeframe], wrong = compare(timeframe, held, theirs, item.contract)
             found += wrong if self.record.late != 0 else [evolve(one, late=False) for one in wrong]
+        named = self.record.holes(item.symbol, item.span)
+        found, lost = self._apart(item, found, named)
+        verdict: Verdict = "equal" if all(hole.refilled for hole in lost) else "incomplete"
         return Report(
             item.symbol,
-            "different" if found else "equal",
+            "different" if found else verdict,
             item.span,
             item.contract,
             "",
             counts,
             (sum(bar.volume for bar in item.minutes.bars), sum(bar.volume for bar in vendor)),
             tuple(found),
+            tuple(lost),
             tuple(self._notes(item, lead, found)),
         )
+
+    def _apart(
+        self, item: Prepared, found: Sequence[Mismatch], named: Sequence[Interval]
+    ) -> tuple[list[Mismatch], list[Lost]]:
+        """Divide what is not there into what the hub says that it lost, by hole, and the rest."""
+        rule = self.rule(item.symbol)
+
+        def excused(one: Mismatch) -> bool:
+            if one.kind != "not recorded" or one.recorded is not None:
+                return False
+            span = period(one.timeframe, one.start, rule)
+            return bool(common([(span.start, span.end)], named))
+
+        left = without(named, self.record.filled(item.symbol))
+        minutes = [one.start for one in found if one.timeframe is Timeframe.MINUTE and excused(one)]
+        lost = [
+            Lost(begin, end, sum(begin <= at < end for at in minutes), refilled=not common([(begin, end)], left))
+            for begin, end in named
+        ]
+        return [one for one in found if not excused(one)], lost
 
     def _notes(self, item: Prepared, lead: str | None, found: Sequence[Mismatch]) -> Iterator[str]:
         if self.bar_clock != "ts_recv":

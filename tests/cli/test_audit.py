@@ -13,11 +13,12 @@ from rich.console import Console
 from pine.bus.connection import client_for
 from pine.bus.embedded import EmbeddedServer
 from pine.cli import audit_view
+from pine.cli.audit import document, exit_code
 from pine.core.bar import Bar
 from pine.core.period import SessionRule
-from pine.core.timeframe import NS_PER_HOUR, Timeframe
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, Timeframe
 from pine.core.times import parse_time
-from pine.history.audit import Count, Mismatch, Report
+from pine.history.audit import Count, Lost, Mismatch, Report, Verdict
 from pine.hub.aggregator import Aggregator, Closed
 from pine.hub.clock import TapeClock
 from pine.sandbox.history import HistoryServer
@@ -166,6 +167,30 @@ def test_a_question_that_cannot_be_meant_is_refused(pine: Shell, options: tuple[
     ran = pine.quick("audit", *options)
     assert (ran.code, ran.out) == (2, "")
     assert words in ran.err
+
+
+@pytest.mark.parametrize(
+    ("refilled", "verdict", "code", "words"),
+    [
+        (False, "incomplete", 1, "not refilled"),
+        (True, "equal", 0, "refilled: the archive has it"),
+    ],
+)
+def test_a_named_hole_is_one_line_and_the_verdict_says_what_it_means(
+    refilled: bool, verdict: Verdict, code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = {timeframe: Count(1340, 1380, 1340) for timeframe in Timeframe}
+    hole = Lost(AT, AT + 40 * NS_PER_MINUTE, 40, refilled)
+    found = Report("ES", verdict, (AT, AT + 1), "ESH4", "", counts, (1, 2), (), (hole,))
+    audit_view.show(date(2024, 3, 6), [found, Report("GC", "not compared", reason="why")])
+    out = capsys.readouterr().out
+    line = "ES: a gap that the hub named, 2024-03-06 14:00 to 2024-03-06 14:40 (40 minutes of Databento's), "
+    assert line + words in out
+    assert ("ES: equal but for 40 minutes in a named hole" in out) is not refilled
+    assert next(row for row in out.splitlines() if "GC" in row).split() == ["GC", "–", "not", "compared"]
+    assert exit_code([found]) == code
+    shown = document(date(2024, 3, 6), [found])
+    assert (shown["verdict"], shown["symbols"]["ES"]["holes"][0]["refilled"]) == (verdict, refilled)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -19,9 +19,10 @@ from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, Timeframe
 from pine.core.times import parse_time
 from pine.history.answer import Held, History
 from pine.history.archive import Archive
-from pine.history.audit import Audit, Record, Report, compare, folded, is_part, session_on, with_quiet
+from pine.history.audit import Audit, Lost, Record, Report, compare, folded, is_part, session_on, with_quiet
 from pine.history.comparison import Comparison
 from pine.history.historical import HistoricalSource
+from pine.history.manifest import Interval
 from pine.hub.aggregator import Closed
 from pine.hub.lead import choose_lead
 from pine.sandbox.history import HistoryServer
@@ -200,11 +201,8 @@ def test_a_lead_that_the_volumes_do_not_give_is_named_and_the_bars_are_compared_
     assert asked == ["ES.FUT", "ESM4"]
 
 
-def test_a_hole_that_the_hub_names_is_not_recorded_and_what_filled_it_is_no_record(
-    client: Client, serve: Serve, hub: HubBars, tmp_path: Path
-) -> None:
-    config = configured(serve().gateway, tmp_path)
-    hole = (T, T + 40 * NS_PER_MINUTE)
+def with_hole(client: Client, config: Config, hub: HubBars, hole: Interval) -> list[Bar]:
+    """Publish what a hub that lost an hour's minutes publishes; return them."""
     publish(client, config, [item for item in hub.closed if item.boundary <= hole[0]])
     lose(client, "ES", hole)
     rest = [item for item in hub.closed if item.boundary > hole[1]]
@@ -214,17 +212,43 @@ def test_a_hole_that_the_hub_names_is_not_recorded_and_what_filled_it_is_no_reco
         config,
         [evolve(i, bars=tuple(b for b in i.bars if within.get(b.timeframe) != b.start)) for i in rest],
     )
-    lost = [bar for bar in minutes(hub) if hole[0] <= bar.start < hole[1]]
+    return [bar for bar in minutes(hub) if hole[0] <= bar.start < hole[1]]
+
+
+HOLE = (T, T + 40 * NS_PER_MINUTE)
+
+
+def test_a_hole_that_the_hub_names_is_told_apart_from_differences_refilled_or_not(
+    client: Client, serve: Serve, hub: HubBars, tmp_path: Path
+) -> None:
+    config = configured(serve().gateway, tmp_path)
+    lost = with_hole(client, config, hub, HOLE)
     found = report(config, client)
-    expected = [(MINUTE, bar.start) for bar in lost] + [(Timeframe.HOUR, T), (Timeframe.DAY, BEGIN)]
-    assert [(m.timeframe, m.start) for m in found.mismatches] == expected
-    assert {m.kind for m in found.mismatches} == {"not recorded"}
+    assert (found.verdict, found.mismatches) == ("incomplete", ())
+    assert found.holes == (Lost(*HOLE, len(lost), refilled=False),)
     archive = Archive.of(config)
     seal(client, config, archive)
-    archive.add_bars("ES", MINUTE, lost, *hole, "historical")
+    assert report(config, None).holes == found.holes
+    half = lost[: len(lost) // 2]
+    archive.add_bars("ES", MINUTE, half, HOLE[0], half[-1].start + NS_PER_MINUTE, "historical")
+    assert report(config, client).holes == found.holes
+    archive.add_bars("ES", MINUTE, lost, *HOLE, "historical")
     assert History.of(config, None).bars("ES", MINUTE, BEGIN, END).holes == ()
     for where in (client, None):
-        assert [(m.timeframe, m.start) for m in report(config, where).mismatches] == expected
+        found = report(config, where)
+        assert (found.verdict, found.mismatches) == ("equal", ())
+        assert found.holes == (Lost(*HOLE, len(lost), refilled=True),)
+
+
+def test_a_difference_beside_a_hole_is_a_difference(client: Client, serve: Serve, hub: HubBars, tmp_path: Path) -> None:
+    config = configured(serve().gateway, tmp_path)
+    old = next(bar for bar in minutes(hub) if bar.start >= HOLE[1])
+    new = evolve(old, close=old.low, low=old.low - 1)
+    with_hole(client, config, evolve(hub, closed=changed(hub.closed, lambda bar: new if bar == old else bar)), HOLE)
+    found = report(config, client)
+    assert found.verdict == "different"
+    assert {m.start for m in found.mismatches} == {old.start}
+    assert not found.holes[0].refilled
 
 
 def test_late_trades_are_named_where_they_can_be_the_reason(
