@@ -29,11 +29,18 @@ logger = logging.getLogger(__name__)
 
 def may_fill(config: Config) -> bool:
     """Tell whether the vendor may be asked: its Historical knows nothing of what another live gateway brings."""
+    return not why_not(config)
+
+
+def why_not(config: Config) -> str:
+    """Return why the vendor may not be asked; nothing if it may."""
+    if not config.hub.fill_gaps:
+        return "nothing is bought: hub.fill_gaps is false"
     try:
         expect_own_market(config.databento)
-    except HistoryError:
-        return False
-    return config.hub.fill_gaps
+    except HistoryError as error:
+        return f"nothing is bought: {error}"
+    return ""
 
 
 @define(eq=False)

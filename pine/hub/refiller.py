@@ -31,10 +31,13 @@ from pine.hub.lead import choose_lead
 from pine.hub.off_loop import off_loop
 
 LOOK_SECONDS: Final = 2.0
+"""Between two looks at streams and archive, which cost little; only buying has growing pauses."""
 FIRST_PAUSE: Final = 5.0
 LONGEST_PAUSE: Final = 1800.0
 PATIENCE: Final = Patience(attempts=2)
 """Little: everything is tried again anyway."""
+
+FAILED: Final = "an error that nobody expected; the hub's log has it (gap not filled)"
 
 _LOSING: Final = ("gap", "reset")
 
@@ -77,8 +80,8 @@ class Refiller:
         The configuration.
     aggregator
         Publishes the event at the next boundary.
-    buys
-        Whether minutes are bought; else only what somebody put into the archive counts.
+    forbidden
+        Why nothing may be bought, so that only what somebody puts into the archive counts; empty if it may.
 
     Attributes
     ----------
@@ -88,7 +91,7 @@ class Refiller:
 
     config: Config
     aggregator: Aggregator
-    buys: bool
+    forbidden: str = ""
     holes: set[Hole] = field(factory=set)
     _told: set[Hole] = field(factory=set)
     _said: dict[Hole, str] = field(factory=dict)
@@ -96,7 +99,7 @@ class Refiller:
     _client: Client | None = None
 
     async def run(self) -> None:
-        """Work until cancelled; whatever goes wrong with a hole is tried again after a growing pause."""
+        """Work until cancelled; what cannot be bought is tried again after a growing pause."""
         pause, again_at, seen = FIRST_PAUSE, 0.0, set[Hole]()
         try:
             while True:
@@ -104,13 +107,20 @@ class Refiller:
                 if self.holes - seen:
                     pause, again_at = FIRST_PAUSE, 0.0
                 seen = set(self.holes)
-                if newest is not None and time.monotonic() >= again_at:
+                if newest is not None:
+                    buys = not self.forbidden and time.monotonic() >= again_at
                     for hole in sorted(self.holes - self._told):
-                        await self._refill(hole, newest)
-                    again_at, pause = time.monotonic() + pause, min(pause * 2, LONGEST_PAUSE)
+                        await self._refill(hole, newest, buys=buys)
+                    if buys:
+                        again_at, pause = time.monotonic() + pause, min(pause * 2, LONGEST_PAUSE)
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             self._given_up.set()
+
+    @property
+    def reason(self) -> str:
+        """Why the first of the holes that has a reason is not filled; empty if none has."""
+        return next((self._said[hole] for hole in sorted(self.holes) if hole in self._said), "")
 
     async def _look(self) -> int | None:
         """Read what is missing; return the time in ns of the newest event, nothing if the server is away."""
@@ -120,42 +130,50 @@ class Refiller:
             return None
         return newest
 
-    async def _refill(self, hole: Hole, newest: int) -> None:
+    async def _refill(self, hole: Hole, newest: int, *, buys: bool) -> None:
         """Fill one hole, and have that published after every event that is on the streams."""
         try:
-            refill = await off_loop(lambda: self._filled(hole))
+            refill = await off_loop(lambda: self._filled(hole, buys=buys))
         except redis.RedisError:
             return
         except PineError as error:
             self._say(hole, str(error))
             return
         except Exception:
-            if hole not in self._said:
+            if self._said.get(hole) != FAILED:
                 logger.exception("gap not filled", extra={"fields": _shown(hole)})
-            self._said[hole] = "failed"
+            self._said[hole] = FAILED
+            return
+        if refill is None:
+            if self.forbidden:
+                self._say(hole, self.forbidden)
             return
         self._told.add(hole)
         details = refill.to_event()
         del details["kind"], details["symbol"]
         self.aggregator.announce(Event(KIND, hole.symbol, details), newest)
 
-    def _filled(self, hole: Hole) -> Refill:
-        """Have a hole's minutes in the archive; return what tells of them.
+    def _filled(self, hole: Hole, *, buys: bool) -> Refill | None:
+        """Look for a hole's minutes in the archive, and buy them if they are not there; return what tells of them.
+
+        Returns
+        -------
+        Refill | None
+            Nothing if they are not there and not to be bought now.
 
         Raises
         ------
         PineError
-            If they are not all to be had.
+            If they could not all be bought.
         """
-        from pine.history.historical import HistoricalSource  # imports numpy
-
         archive = Archive.of(self.config)
         begin, end = hole.first_minute, hole.last_minute + NS_PER_MINUTE
-        if self.buys:
-            vendor = HistoricalSource(self.config, choose_lead, PATIENCE, self._sleep)
-            history = History.of(self.config, self._connected(), vendor)
-            history.bars(hole.symbol, Timeframe.MINUTE, begin, end, buy=True)
         missing = without([(begin, end)], archive.covered(hole.symbol, Timeframe.MINUTE))
+        if missing and not buys:
+            return None
+        if missing:
+            self._buy(hole.symbol, begin, end)
+            missing = without([(begin, end)], archive.covered(hole.symbol, Timeframe.MINUTE))
         if missing:
             raise HistoryError(
                 f"archive: found minutes of {hole.symbol} until {isoformat(missing[0][0])}, "
@@ -163,6 +181,12 @@ class Refiller:
             )
         bars = archive.bars(hole.symbol, Timeframe.MINUTE, begin, end)
         return Refill.of(hole.symbol, hole.first_minute, hole.last_minute, bars)
+
+    def _buy(self, symbol: str, begin: int, end: int) -> None:
+        from pine.history.historical import HistoricalSource  # imports numpy
+
+        vendor = HistoricalSource(self.config, choose_lead, PATIENCE, self._sleep)
+        History.of(self.config, self._connected(), vendor).bars(symbol, Timeframe.MINUTE, begin, end, buy=True)
 
     def _connected(self) -> Client:
         if self._client is None:
@@ -174,7 +198,7 @@ class Refiller:
             raise HistoryError("databento: given up, the hub ends")
 
     def _say(self, hole: Hole, reason: str) -> None:
-        if self.buys and self._said.get(hole) != reason:
+        if self._said.get(hole) != reason:
             self._said[hole] = reason
             logger.warning("gap not filled yet", extra={"fields": _shown(hole) | {"reason": reason}})
 

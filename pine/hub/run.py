@@ -22,7 +22,7 @@ from pine.core.timeframe import NS_PER_MS
 from pine.core.times import isoformat
 from pine.hub.aggregator import Aggregator
 from pine.hub.clock import HubClock, TapeClock, WallClock
-from pine.hub.filler import may_fill
+from pine.hub.filler import why_not
 from pine.hub.outbox import Outbox
 from pine.hub.publisher import Publisher, read_leads
 from pine.hub.refiller import Refiller
@@ -119,7 +119,7 @@ class Hub:
         late = take_up(self.config, self.client, self.aggregator, self.publisher.last_clock * NS_PER_MS)
         self.outbox = Outbox(self.config, self.lease, self.publisher, late)
         self.supervisor = Supervisor(self.config, self.clock, self.aggregator, self.outbox, self.tape)
-        self.refiller = Refiller(self.config, self.aggregator, may_fill(self.config))
+        self.refiller = Refiller(self.config, self.aggregator, why_not(self.config))
 
     @classmethod
     def prepared(cls, config: Config, client: Client, lease: Lease) -> "Hub":
@@ -187,6 +187,7 @@ class Hub:
             "bars": self.publisher.bars,
             "tape": self.tape.state,
             "unfilled": len(self.refiller.holes),
+            "unfilled_because": self.refiller.reason,
             "filling": "" if filling is None else f"{isoformat(filling[0])} to {isoformat(filling[1])}",
             "counts": orjson.dumps(dict(self.aggregator.counts)).decode(),
             "updated_at": isoformat(time.time_ns()),

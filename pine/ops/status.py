@@ -321,7 +321,11 @@ def _holes(hub: dict[str, Any] | None) -> Iterator[str]:
     if beat.get("filling"):
         yield f"the hub fills a hole, {beat['filling']}, and publishes nothing newer meanwhile"
     if count := beat.get("unfilled"):
-        yield f"{count} hole{'' if count == 1 else 's'} not filled yet; the hub's log says why (gap not filled)"
+        reason = beat.get("unfilled_because") or "the hub has only just seen that"
+        yield (
+            f"{count} hole{'' if count == 1 else 's'} not filled yet: {reason}; "
+            "pine backfill or pine import can bring the minutes too"
+        )
 
 
 def _lag(strategy: dict[str, Any]) -> str:

@@ -313,5 +313,9 @@ def test_a_hole_that_is_being_filled_and_those_that_are_not_filled_yet_are_noted
     facts = look(client, configure(tmp_path, TEXT))
     assert [note for note in facts["notes"] if "hole" in note] == [
         "the hub fills a hole, 2024-03-04T15:20 to 2024-03-05T20:12, and publishes nothing newer meanwhile",
-        "2 holes not filled yet; the hub's log says why (gap not filled)",
+        "2 holes not filled yet: the hub has only just seen that; "
+        "pine backfill or pine import can bring the minutes too",
     ]
+    beat(client, filling="", unfilled=1, unfilled_because="nothing is bought: hub.fill_gaps is false")
+    (note,) = (note for note in look(client, configure(tmp_path, TEXT))["notes"] if "hole" in note)
+    assert note.startswith("1 hole not filled yet: nothing is bought: hub.fill_gaps is false; pine backfill or")
