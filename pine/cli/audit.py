@@ -19,28 +19,37 @@ if TYPE_CHECKING:
     from pine.history.audit import Audit, Report
     from pine.history.historical import Price
 
+LAST: Final = "last"
 _DAYS: Final = {"today": 0, "yesterday": 1}
 
 
-class Day(click.ParamType[date]):
-    """A date, or ``today`` or ``yesterday``, UTC."""
+class Day(click.ParamType[date | str]):
+    """A date, or ``today`` or ``yesterday``, UTC; or ``last``, which is left as it is."""
 
     name = "date"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date | str:
         """Read the text."""
         if isinstance(value, date):
             return value
+        if value == LAST:
+            return LAST
         if value in _DAYS:
             return datetime.now(UTC).date() - timedelta(days=_DAYS[value])
         try:
             return date.fromisoformat(value)
         except ValueError:
-            self.fail(f"found {value!r}, expected a date such as 2024-03-05, or yesterday", param, ctx)
+            self.fail(f"found {value!r}, expected a date such as 2024-03-05, yesterday, or last", param, ctx)
 
 
 @click.command()
-@click.option("--session", "day", type=Day(), required=True, help="Date, UTC, on which the session ends; or yesterday.")
+@click.option(
+    "--session",
+    "day",
+    type=Day(),
+    required=True,
+    help="Date, UTC, on which the session ends; or yesterday; or last, the newest that is over.",
+)
 @click.option("--symbols", multiple=True, help="Roots, comma-separated or repeated; else all in instruments.")
 @click.option("--price", is_flag=True, help="Say what comparing costs, and buy nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document with every difference.")
@@ -49,7 +58,7 @@ class Day(click.ParamType[date]):
 @click.pass_context
 @exits
 def audit(
-    ctx: click.Context, day: date, symbols: tuple[str, ...], price: bool, as_json: bool, csv: Path | None
+    ctx: click.Context, day: date | str, symbols: tuple[str, ...], price: bool, as_json: bool, csv: Path | None
 ) -> None:
     """Compare what the hub recorded of a session with Databento's own minutes, bar by bar.
 
@@ -68,6 +77,8 @@ def audit(
         if reason and not as_json:
             click.echo(f"note: {reason}; only the archive's record is compared", err=True)
         work = _audit(config, client)
+        if not isinstance(day, date):
+            day = work.last_day(wanted, time.time_ns())
         if price:
             click.echo(_priced(work, wanted, day))
             return
@@ -110,7 +121,9 @@ def _audit(config: "Config", client: Any) -> "Audit":
     tell_retries()
     comparison = Comparison(HistoricalSource(config, choose_lead), Archive.of(config))
     record = Record.of(config, client)
-    return Audit(config.session_rule, record, comparison, config.hub.bar_clock, config.hub.fill_quiet_minutes)
+    return Audit(
+        config.session_rule, record, comparison, config.hub.bar_clock, config.hub.fill_quiet_minutes, config.hub.clock
+    )
 
 
 def _priced(work: "Audit", wanted: Sequence[str], day: date) -> str:

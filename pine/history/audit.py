@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
+from itertools import count
 from typing import Final, Literal
 
 import orjson
@@ -146,8 +147,8 @@ class Record:
         Returns what was published of some intervals, by the starts of bars.
     leads
         Returns the contract that led, by start of session in ns.
-    reached
-        Returns up to when, in ns, a root is on record; nothing if it never was.
+    extent
+        Returns from when and up to when, in ns, a root is on record; nothing if it never was.
     holes
         Returns the minutes of a root that hubs named as lost, as far as they lie in an interval.
     filled
@@ -158,7 +159,7 @@ class Record:
 
     held: Callable[[str, Timeframe, Sequence[Interval]], Held]
     leads: Callable[[str], Mapping[int, str]]
-    reached: Callable[[str], int | None]
+    extent: Callable[[str], Interval | None]
     holes: Callable[[str, Interval], Sequence[Interval]]
     filled: Callable[[str], Sequence[Interval]]
     late: int | None = None
@@ -170,24 +171,32 @@ class Record:
         sealed = SealedBars(archive, config.session_rule)
         lost, filled = partial(_named_holes, archive, client), partial(archive.covered, timeframe=Timeframe.MINUTE)
         if client is None:
-            return cls(partial(together, [sealed]), sealed.leads, sealed.sealed_until, lost, filled)
+            return cls(partial(together, [sealed]), sealed.leads, partial(_sealed_extent, sealed), lost, filled)
         live = StreamBars(client, config.session_rule, frozenset(config.instruments))
 
-        def reached(symbol: str) -> int | None:
+        def extent(symbol: str) -> Interval | None:
             clock = streams.last_id(client, keys.CLOCK)
-            ends = [sealed.sealed_until(symbol)]
-            if clock is not None and live.covered(symbol, Timeframe.MINUTE):
-                ends.append(streams.ms_of(clock) * NS_PER_MS)
-            return max(filter(None, ends), default=None)
+            known = [_sealed_extent(sealed, symbol)]
+            if clock is not None and (covered := live.covered(symbol, Timeframe.MINUTE)):
+                known.append((covered[0][0], streams.ms_of(clock) * NS_PER_MS))
+            found = [one for one in known if one is not None]
+            return (min(a for a, _ in found), max(b for _, b in found)) if found else None
 
         return cls(
             partial(together, [live, sealed]),
             lambda symbol: sealed.leads(symbol) | live.leads(symbol),
-            reached,
+            extent,
             lost,
             filled,
             _late_trades(client),
         )
+
+
+def _sealed_extent(sealed: SealedBars, symbol: str) -> Interval | None:
+    until = sealed.sealed_until(symbol)
+    if until is None:
+        return None
+    return min((begin for begin, _ in sealed.covered(symbol, Timeframe.MINUTE)), default=until), until
 
 
 def _named_holes(archive: Archive, client: Client | None, symbol: str, span: Interval) -> Sequence[Interval]:
@@ -242,8 +251,8 @@ class Audit:
         Returns the sessions of a root.
     record, comparison
         What is compared.
-    bar_clock, fill_quiet_minutes
-        As the hub is configured.
+    bar_clock, fill_quiet_minutes, clock
+        As the hub is configured. With the clock ``tape`` the present is where the record ends.
     """
 
     rule: Callable[[str], SessionRule]
@@ -251,6 +260,32 @@ class Audit:
     comparison: Comparison
     bar_clock: str = "ts_recv"
     fill_quiet_minutes: bool = False
+    clock: str = "wall"
+
+    def last_day(self, symbols: Sequence[str], now: int) -> date:
+        """Return the day of the newest session with scheduled trading that is over for all of some roots.
+
+        Parameters
+        ----------
+        symbols
+            Roots, at least one.
+        now
+            The present in ns, unless the hub's clock is the tape.
+        """
+        return min(self._last_day(symbol, self._present(symbol, now)) for symbol in symbols)
+
+    def _last_day(self, symbol: str, now: int) -> date:
+        rule = self.rule(symbol)
+        days = (to_datetime(now).date() - timedelta(days=n) for n in count())
+        return next(
+            day
+            for day in days
+            if (found := session_on(day, rule)) is not None and found.end <= now and scheduled_hours(rule.group, *found)
+        )
+
+    def _present(self, symbol: str, now: int) -> int:
+        extent = self.record.extent(symbol) if self.clock == "tape" else None
+        return now if extent is None else extent[1]
 
     def sessions(self, symbols: Sequence[str], day: date, now: int) -> tuple[list[Prepared], list[Report]]:
         """Return the sessions of a day that can be compared, and why the others cannot; see `prepare` and `offered`."""
@@ -314,16 +349,16 @@ class Audit:
         if found is None or not scheduled_hours(rule.group, *found):
             return Report(symbol, "not compared", reason=_no_session(symbol, day, rule))
         span = (session_begin(found.start, rule), found.end)
-        reached = self.record.reached(symbol)
+        extent, present = self.record.extent(symbol), self._present(symbol, now)
         minutes = self.record.held(symbol, Timeframe.MINUTE, [span])
         reason = ""
-        if found.end > now:
-            reason = f"the session is not over before {isoformat(found.end)}"
-        elif reached is None or reached <= span[0] or not (minutes.covered or minutes.bars):
-            until = "" if reached is None else f"; the record ends at {isoformat(reached)}"
-            reason = f"no hub has recorded it{until}"
-        elif reached < found.end:
-            reason = f"the record ends at {isoformat(reached)}, before the session does"
+        if found.end > present:
+            tape = f"; by the tape, which is the hub's clock, it is {isoformat(present)}" if present != now else ""
+            reason = f"the session is not over before {isoformat(found.end)}{tape}"
+        elif extent is None or extent[1] <= span[0] or not (minutes.covered or minutes.bars):
+            reason = f"no hub has recorded it{_beside(extent, span)}"
+        elif extent[1] < found.end:
+            reason = f"the record ends at {isoformat(extent[1])}, before the session does"
         leads = self.record.leads(symbol)
         contract = _lead_at(leads, found.start) or _most_recorded(minutes.bars)
         if not reason and not contract:
@@ -596,6 +631,15 @@ def _no_session(symbol: str, day: date, rule: SessionRule) -> str:
                 near.append(str(other))
                 break
     return f"no session of {symbol} with scheduled trading ends on {day}; the nearest end on {' and '.join(near)}"
+
+
+def _beside(extent: Interval | None, span: Interval) -> str:
+    """Say on which side of a session the record is, if it is on one."""
+    if extent is None:
+        return ""
+    if span[1] <= extent[0]:
+        return f"; the record begins at {isoformat(extent[0])}"
+    return f"; the record ends at {isoformat(extent[1])}" if extent[1] <= span[0] else ""
 
 
 def _is_in(ts: int, intervals: Sequence[Interval]) -> bool:

@@ -77,6 +77,7 @@ def test_a_session_that_equals_is_exit_code_0_and_bought_once(
     ]
     count = sold(gateway)
     ran = pine("audit", "--session", "2024-03-06", "--symbols", "ES", "--symbols", "GC", "--json")
+    assert json.loads(pine.quick("audit", "--session", "last", "--symbols", "ES", "--json").out)["session"] > "2024-06"
     document = json.loads(ran.out)
     assert (ran.code, ran.err, sold(gateway)) == (0, "", count)
     assert (document["session"], document["verdict"], document["cost_usd"]) == ("2024-03-06", "equal", 0)

@@ -317,7 +317,7 @@ def test_flat_bars_of_quiet_minutes_are_no_differences_where_the_market_stood() 
         (date(2024, 3, 10), LATER, "no session of ES with scheduled trading ends on 2024-03-10; the nearest end on "
          "2024-03-08 and 2024-03-11"),
         (DAY, END - 1, "is not over before 2024-03-07T23:00:00"),
-        (date(2024, 2, 8), LATER, "no hub has recorded it"),
+        (date(2024, 2, 8), LATER, "no hub has recorded it; the record begins at 2024-03-0"),
         (date(2024, 3, 14), LATER, "the record ends at 2024-03-14T"),
         (date(2024, 6, 6), LATER, "no hub has recorded it; the record ends at 2024-03-14T"),
     ],
@@ -332,6 +332,32 @@ def test_what_cannot_be_compared_says_why_and_asks_nobody(
     assert found.verdict == "not compared"
     assert reason in found.reason
     assert server.requests == []
+
+
+def test_on_the_tapes_clock_a_session_is_over_when_the_record_is_past_it(
+    client: Client, serve: Serve, hub: HubBars, tmp_path: Path
+) -> None:
+    config = configured(serve().gateway, tmp_path)
+    publish(client, config, [item for item in hub.closed if item.boundary < parse_time("2024-03-14T20:00")])
+    found = report(config, client, date(2024, 3, 14), clock="tape")
+    assert found.reason.startswith("the session is not over before 2024-03-14T23:00:00+00:00; by the tape, which is")
+    assert found.reason.endswith("it is 2024-03-14T19:59:00+00:00")
+    work = audit(config, client, clock="tape")
+    assert work.last_day(["ES"], LATER) == ROLLED
+    assert report(config, client, ROLLED, clock="tape").verdict == "equal"
+
+
+@pytest.mark.parametrize(
+    ("now", "day"),
+    [
+        ("2024-03-07T22:59", date(2024, 3, 6)),
+        ("2024-03-07T23:00", DAY),
+        ("2024-03-10T12:00", date(2024, 3, 8)),  # a Sunday
+        ("2024-03-11T12:00", date(2024, 3, 8)),
+    ],
+)
+def test_the_last_session_is_the_newest_that_is_over(tmp_path: Path, now: str, day: date) -> None:
+    assert audit(configured("https://127.0.0.1:1", tmp_path), None).last_day(["ES", "GC"], parse_time(now)) == day
 
 
 def test_imported_and_bought_bars_are_no_record(serve: Serve, hub: HubBars, tmp_path: Path) -> None:
