@@ -75,7 +75,7 @@ def _watch(ctx: click.Context, config: "Config") -> int:
                         observer = Observer(config, connect(config, start=False), config_suffix(ctx))
                     facts = observer.look(time.time_ns())
                     code = WRONG if facts["problems"] else FINE
-                    live.update(picture(facts, live.console.width), refresh=True)
+                    live.update(picture(facts, live.console.width, wrong_first=True), refresh=True)
                 except (redis.RedisError, BusError) as error:
                     observer, code = None, WRONG
                     live.update(away(explained(ctx, error)), refresh=True)

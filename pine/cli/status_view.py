@@ -1,8 +1,8 @@
 """How the state of the system looks on a terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rich.box import SIMPLE
 from rich.console import Console, Group, RenderableType
@@ -14,6 +14,14 @@ from pine.cli.columns import fits
 from pine.ops.status import span
 
 WIDTH: Final = 100
+_RIGHT: Final = frozenset(["minutes", "hours", "days", "steps left", "bars left", "cash", "day P&L", "owed", "unknown"])
+"""Columns of numbers."""
+
+_WRAPS: Final = "intents"
+"""The one column whose cells may go over several lines."""
+
+_Row = Mapping[str, Text | str]
+"""Cells by the titles of their columns."""
 
 
 def console() -> Console:
@@ -27,14 +35,17 @@ def away(reason: str) -> RenderableType:
     return Text(f"✗ {reason}", style="bold red")
 
 
-def picture(facts: dict[str, Any], width: int = WIDTH) -> RenderableType:
-    """Return everything that `pine.ops.status` found, for so many columns: first how it runs, last what is wrong."""
+def picture(facts: dict[str, Any], width: int = WIDTH, *, wrong_first: bool = False) -> RenderableType:
+    """Return everything that `pine.ops.status` found, for so many columns.
+
+    What is wrong comes last, next to the prompt; `wrong_first` for a screen whose end may be cut off.
+    """
     if facts["server"] is None:
         return _verdict(facts)
-    parts: list[RenderableType] = [_head(facts), _symbols(facts["symbols"])]
+    parts: list[RenderableType] = [_head(facts), _symbols(facts["symbols"], width - 2)]
     if facts["strategies"]:
         parts += _strategies_and_orders(facts["strategies"], width - 2)
-    parts.append(_verdict(facts))
+    parts.insert(0 if wrong_first else len(parts), _verdict(facts))
     return Group(*(Padding(part, (0, 1, 1, 1)) for part in parts))
 
 
@@ -72,43 +83,40 @@ def _market(hub: dict[str, Any]) -> Text:
     return text
 
 
-def _symbols(symbols: dict[str, Any]) -> Table:
-    table = _table(("root", "last minute", "lead", "minutes", "hours", "days"), right=("minutes", "hours", "days"))
+def _symbols(symbols: dict[str, Any], width: int) -> Table:
+    titles = ("root", "last minute", "lead", "minutes", "hours", "days")
+    rows: list[_Row] = []
     for name, symbol in symbols.items():
         counts = (f"{count:,}" for count in symbol["bars"].values())
-        table.add_row(name, _when(symbol["last_minute"], "%a %m-%d %H:%M"), symbol["lead"] or "-", *counts)
-    return table
+        cells = (name, _when(symbol["last_minute"], "%a %m-%d %H:%M"), symbol["lead"] or "-", *counts)
+        rows.append(dict(zip(titles, cells, strict=True)))
+    return _fitting(titles, rows, width, ("days", "hours", "minutes", "lead", "last minute"))[0]
 
 
 def _strategies_and_orders(strategies: dict[str, Any], width: int) -> list[RenderableType]:
-    """Return two tables; if the first is too wide, what it can spare is left out or goes to the second."""
-    wide = _strategies(strategies, narrow=False)
-    if fits(wide, width):
-        return [wide, _orders(strategies, narrow=False)]
-    return [_strategies(strategies, narrow=True), _orders(strategies, narrow=True)]
+    """Return two tables; whether a worker runs goes to the second where the first has no room for it."""
+    titles = ("strategy", "worker", "last step", "steps left", "bars left", "positions", "cash", "day P&L")
+    spared = ("bars left", "worker", "last step", "cash", "day P&L", "positions", "steps left")
+    first, shown = _fitting(titles, [_strategy(*item) for item in strategies.items()], width, spared)
+    worker = () if "worker" in shown else ("worker",)
+    titles = ("strategy", *worker, "courier", "owed", "unknown", "intents")
+    rows = [_orders(*item) for item in strategies.items()]
+    return [first, _fitting(titles, rows, width, ("intents", "courier", "owed", "unknown"))[0]]
 
 
-def _strategies(strategies: dict[str, Any], *, narrow: bool) -> Table:
-    spared = ("worker", "bars left") if narrow else ()
-    columns = ("strategy", "worker", "last step", "steps left", "bars left", "positions", "cash", "day P&L")
-    shown = [name for name in columns if name not in spared]
-    table = _table(shown, right=("steps left", "bars left", "cash", "day P&L"), folded=("strategy",) if narrow else ())
-    for name, strategy in strategies.items():
-        bars = [lag for lag in strategy["bar_lag"].values() if lag is not None]
-        held = "\n".join(f"{p['quantity']:+d} {p['contract']}" for p in strategy["positions"]) or "flat"
-        pnl = strategy["day_pnl"]
-        cells: tuple[Text | str, ...] = (
-            name,
-            _worker(strategy),
-            _when(strategy["last_step"], "%m-%d %H:%M"),
-            _behind(strategy),
-            f"{sum(bars):,}" if bars else "-",
-            held,
-            f"{strategy['cash']:,.2f}",
-            Text(f"{pnl:+,.2f}", style="green" if pnl > 0 else "red" if pnl < 0 else ""),
-        )
-        table.add_row(*(cell for title, cell in zip(columns, cells, strict=True) if title not in spared))
-    return table
+def _strategy(name: str, strategy: dict[str, Any]) -> "_Row":
+    bars = [lag for lag in strategy["bar_lag"].values() if lag is not None]
+    pnl = strategy["day_pnl"]
+    return {
+        "strategy": name,
+        "worker": _worker(strategy),
+        "last step": _when(strategy["last_step"], "%m-%d %H:%M"),
+        "steps left": _behind(strategy),
+        "bars left": f"{sum(bars):,}" if bars else "-",
+        "positions": "\n".join(f"{p['quantity']:+d} {p['contract']}" for p in strategy["positions"]) or "flat",
+        "cash": f"{strategy['cash']:,.2f}",
+        "day P&L": Text(f"{pnl:+,.2f}", style="green" if pnl > 0 else "red" if pnl < 0 else ""),
+    }
 
 
 def _worker(strategy: dict[str, Any]) -> Text:
@@ -132,23 +140,19 @@ def _behind(strategy: dict[str, Any]) -> Text:
     return Text(f"{strategy['lag']:,}{since}", style="yellow")
 
 
-def _orders(strategies: dict[str, Any], *, narrow: bool) -> Table:
-    columns = ("strategy", *(("worker",) if narrow else ()), "courier", "owed", "unknown", "intents")
-    table = _table(columns, right=("owed", "unknown"), folded=("strategy", "intents") if narrow else ("intents",))
-    for name, strategy in strategies.items():
-        courier = strategy["courier"]
-        style = {"running": "green", "paper only": "dim"}.get(courier["state"], "yellow")
-        counts = ", ".join(f"{count:,} {state}" for state, count in sorted(courier["intents"].items()))
-        unknown = len(courier["unknown"])
-        table.add_row(
-            name,
-            *((_worker(strategy),) if narrow else ()),
-            Text(courier["state"], style=style),
-            str(courier["owed"]),
-            Text(str(unknown), style="bold red" if unknown else ""),
-            counts or "none",
-        )
-    return table
+def _orders(name: str, strategy: dict[str, Any]) -> "_Row":
+    courier = strategy["courier"]
+    style = {"running": "green", "paper only": "dim"}.get(courier["state"], "yellow")
+    counts = ", ".join(f"{count:,} {state}" for state, count in sorted(courier["intents"].items()))
+    unknown = len(courier["unknown"])
+    return {
+        "strategy": name,
+        "worker": _worker(strategy),
+        "courier": Text(courier["state"], style=style),
+        "owed": str(courier["owed"]),
+        "unknown": Text(str(unknown), style="bold red" if unknown else ""),
+        "intents": counts or "none",
+    }
 
 
 def _verdict(facts: dict[str, Any]) -> Text:
@@ -161,12 +165,34 @@ def _verdict(facts: dict[str, Any]) -> Text:
     return Text("\n").join(lines)
 
 
-def _table(columns: Iterable[str], right: Iterable[str], folded: Iterable[str] = ()) -> Table:
+def _fitting(
+    titles: Sequence[str], rows: "Sequence[_Row]", width: int, spared: Sequence[str]
+) -> tuple[Table, list[str]]:
+    """Return a table no wider than `width`, and its columns: those that can be spared go whole, the first named first.
+
+    The first column, the names, always stays; if even what is never spared is too wide, names go over several lines.
+    """
+    for gone in range(len(spared) + 1):
+        shown = [title for title in titles if title not in spared[:gone]]
+        if fits(_table(shown, [_wrapped(row) for row in rows]), width):
+            return _table(shown, rows, folded={_WRAPS}), shown
+    return _table(shown, rows, folded={titles[0]}), shown
+
+
+def _wrapped(row: "_Row") -> "_Row":
+    """Return a row with the longest word of the cell that may go over several lines: so wide it has to be."""
+    if _WRAPS not in row:
+        return row
+    return {**row, _WRAPS: max(str(row[_WRAPS]).split(), key=len)}
+
+
+def _table(shown: Sequence[str], rows: "Sequence[_Row]", folded: Collection[str] = ()) -> Table:
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1), show_edge=False)
-    for name in columns:
-        table.add_column(
-            name, justify="right" if name in right else "left", no_wrap=name not in folded, overflow="fold"
-        )
+    for title in shown:
+        justify: Literal["left", "right"] = "right" if title in _RIGHT else "left"
+        table.add_column(title, justify=justify, no_wrap=title not in folded, overflow="fold")
+    for row in rows:
+        table.add_row(*(row[title] for title in shown))
     return table
 
 

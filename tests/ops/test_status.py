@@ -305,6 +305,38 @@ def test_nothing_is_cut_on_a_terminal_of_usual_width(client: Client, tmp_path: P
     assert "no step yet" in text
 
 
+@pytest.mark.parametrize("width", [30, 40, 50, 60, 70])
+def test_on_a_narrow_terminal_columns_go_whole_and_names_and_workers_stay(
+    client: Client, tmp_path: Path, width: int
+) -> None:
+    facts = look(client, configure(tmp_path, TEXT))
+    facts["strategies"]["one"] |= {"cash": 1_234_567.25, "lag": 12_345, "lag_s": 7_100}
+    facts["strategies"]["one"]["courier"]["intents"] = {"posted": 1_000, "unknown": 2, "rejected": 33}
+    paper = io.StringIO()
+    Console(width=width, file=paper).print(picture(facts, width))
+    text = paper.getvalue()
+    heads = [line.split() for line in text.splitlines() if line.split()[:1] == ["strategy"]]
+    assert len(heads) == 2
+    assert sum("worker" in head for head in heads) == 1
+    titles = (
+        "strategy, worker, last step, steps left, bars left, positions, cash, day P&L, courier, owed, unknown, intents"
+    )
+    assert {word for head in heads for word in head} <= set(titles.replace(",", "").split())
+    for name in ("one", "paper", "off"):
+        assert sum(line.split()[:1] == [name] for line in text.splitlines()) == 2
+    assert text.count("NOT RUNNING") == 3  # the hub and two workers
+    assert "…" not in text
+
+
+def test_a_screen_whose_end_may_be_cut_begins_with_what_is_wrong(client: Client, tmp_path: Path) -> None:
+    facts = look(client, configure(tmp_path, TEXT))
+    for first in (True, False):
+        paper = io.StringIO()
+        Console(width=WIDTH, file=paper).print(picture(facts, wrong_first=first))
+        lines = paper.getvalue().split("\n")
+        assert any(line.strip().startswith("✗") for line in lines[:3]) is first
+
+
 def test_a_hole_that_is_being_filled_and_those_that_are_not_filled_yet_are_noted(
     client: Client, tmp_path: Path
 ) -> None:
