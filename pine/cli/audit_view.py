@@ -101,12 +101,9 @@ def _part(some: int, of: int) -> str:
 def _differences(found: Sequence[tuple[str, Mismatch]]) -> list[str]:
     rows = [("root", "bars", "time (UTC)", "what", "field", "recorded", "vendor", "")]
     for symbol, one in found:
-        field = {"bar": "volume", "contract_symbol": "contract", "instrument_id": "instrument"}.get(
-            one.field, one.field
-        )
         time = f"{to_datetime(one.start):%m-%d %H:%M}"
         values = (_value(one.recorded), _value(one.vendor), "late?" if one.late else "")
-        rows.append((symbol, one.timeframe.value, time, one.kind, field, *values))
+        rows.append((symbol, one.timeframe.value, time, one.kind, one.field, *values))
     return columns(rows, frozenset({5, 6}))
 
 

@@ -1,10 +1,11 @@
 """``pine trim``: give back memory that nobody needs any more."""
 
+import contextlib
 from typing import Any
 
 import click
 
-from pine.cli.context import configuration, exits, print_json, visit
+from pine.cli.context import configuration, exits, explained, print_json
 from pine.cli.options import config_option
 
 
@@ -17,12 +18,18 @@ from pine.cli.options import config_option
 def trim(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
     """Remove market data and flight records that are archived, older than `retention`, and needed by nobody.
 
-    Ledgers, deliveries and requests are never trimmed.
+    Ledgers, deliveries and requests are never trimmed. Starts no server.
     """
     config = configuration(ctx)
+    from pine.bus.connection import connect
+    from pine.core.errors import NoServer, PineError
     from pine.ops.trim import trim as cut
 
-    with visit(config) as client:
+    try:
+        client = connect(config, start=False)
+    except NoServer as error:
+        raise PineError(explained(ctx, error)) from None
+    with contextlib.closing(client):
         facts = cut(client, config, dry_run=dry_run)
     if as_json:
         print_json(facts)

@@ -24,6 +24,7 @@ PineError
 └── SandboxError         a stand-in of the outside world was asked for something impossible
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -98,7 +99,7 @@ class NoServer(BusError):
     """
 
     def __init__(self, data_dir: Path) -> None:
-        super().__init__(f"no server runs in {data_dir}; start the hub, or pine server start")
+        super().__init__(f"no server runs in {os.path.normpath(data_dir)}; start the hub, or pine server start")
 
 
 class ServerUnfit(BusError):

@@ -20,6 +20,7 @@ from pine.hub.publisher import Publisher
 
 SERVER_PAUSE: Final = 0.2
 MAX_UNPUBLISHED: Final = 20_000
+_MINUTES: Final = frozenset(["first_minute", "last_minute"])
 """Minute boundaries that may wait for the server before reading from the gateway pauses."""
 
 logger = logging.getLogger(__name__)
@@ -172,4 +173,9 @@ def _tell(batch: list[Closed]) -> None:
                 fields: dict[str, Any] = {"symbol": bar.symbol, "contract": bar.contract_symbol, "close": bar.close}
                 logger.info("session closed", extra={"fields": fields | {"at": isoformat(item.boundary)}})
         for event in item.events:
-            logger.info(event.kind, extra={"fields": {"symbol": event.symbol, **event.details}})
+            logger.info(event.kind, extra={"fields": {"symbol": event.symbol, **_readable(event.details)}})
+
+
+def _readable(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the details of an event with its minutes as people read them."""
+    return {name: isoformat(value) if name in _MINUTES else value for name, value in details.items()}

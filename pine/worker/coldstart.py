@@ -379,8 +379,9 @@ def _covers(history: History, symbol: str, why_not: str) -> list[str]:
         except (PineError, redis.RedisError) as error:
             told.append(f"{name}: {error}")
             continue
+        verb = f"{name} cover" if name == "streams" else f"{name} covers"
         more = f", {len(spans) - TOLD} pieces left out" if len(spans) > TOLD else ""
-        told.append(f"{name} cover {', '.join(map(_span, spans[:TOLD]))}{more}" if spans else f"{name} cover nothing")
+        told.append(f"{verb} {', '.join(map(_span, spans[:TOLD]))}{more}" if spans else f"{verb} nothing")
     return told
 
 

@@ -275,3 +275,9 @@ def test_an_unknown_order_is_never_settled_without_an_answer(
     ran = pine.quick("orders", "resolve", "a-1", *answers)
     assert ran.code == 2
     assert "either --posted or --not-posted" in ran.err
+
+
+def test_bars_that_end_before_they_begin_are_refused(pine: Shell) -> None:
+    ran = pine.quick("bars", "ES", "--from", "2024-03-06", "--to", "2024-03-05")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--to: expected a time after --from" in ran.err

@@ -135,6 +135,14 @@ def read_until(terminal: int, text: str | None) -> str:
     return shown
 
 
+def test_trim_without_a_server_says_so_and_starts_none(pine: Shell) -> None:
+    for option in ((), ("--dry-run",)):
+        ran = pine.quick("trim", *option)
+        assert (ran.code, ran.out) == (2, "")
+        assert "no server runs in" in ran.err
+    assert not list(pine.folder.rglob("server.sock"))
+
+
 def test_trim_says_what_goes_and_what_holds_the_rest(pine: Shell, server: EmbeddedServer) -> None:
     client = client_for(server.url)
     for day in range(1, 101):

@@ -378,7 +378,7 @@ def test_what_is_missing_is_named_with_what_to_do_and_nothing_is_written(
     assert "ES hourly from 2024-03-07 23:00 to 2024-03-12 23:00: missing 2024-03-12 17:00 to 2024-03-12 23:00" in said
     assert "GC daily" in said
     assert "streams cover 2024-03-12 23:00 to 2024-03-13 14:37" in said
-    assert "archive cover 2024-03-03 23:00 to 2024-03-12 17:30" in said
+    assert "archive covers 2024-03-03 23:00 to 2024-03-12 17:30" in said
     assert "Databento Historical not asked: warm_up.buy is false" in said
     for remedy in ("pine backfill", "pine import", "warm_up.buy: true", "strategies.one.warm_up", "off"):
         assert remedy in said
