@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from attrs import frozen
 from pine.cli.columns import columns
 from pine.core.bar import Bar
 from pine.core.errors import PineError
+from pine.core.instruments import SPECS
 from pine.core.times import isoformat, to_datetime
 from pine.history.answer import Answer
 
@@ -105,7 +107,7 @@ def draw(
         return "no bars"[:width]
     height = max(height, LEAST_HEIGHT)
     low, high = min(bar.low for bar in answer.bars), max(bar.high for bar in answer.bars)
-    labels = _labels(low, high, height)
+    labels = _labels(low, high, height, _tick(answer.symbol))
     margin = max(map(len, labels)) + 1 if width >= NARROWEST_SCALE else 0
     candles, together = _candles(answer, max(width - margin, 1))
     drawn = [_column(candle, low, high, height, marks, coloured=coloured) for candle in candles]
@@ -160,12 +162,19 @@ def _column(candle: Candle, low: float, high: float, height: int, marks: Marks, 
     return [mark(n) for n in range(height)]
 
 
-def _labels(low: float, high: float, height: int) -> list[str]:
-    """Return the prices beside the first row, the last and some in between."""
+def _labels(low: float, high: float, height: int, tick: float) -> list[str]:
+    """Return the prices beside the first row, the last and some in between, on the grid of ticks if there is one."""
     every = max(height // 4, 1)
     values = [high - (high - low) * n / (height - 1) for n in range(height)]
+    if tick:
+        values = [round(value / tick) * tick for value in values]
     shown = [(n % every == 0 and n + every // 2 < height - 1) or n == height - 1 for n in range(height)]
     return [f"{value:.8g}" if is_shown else "" for value, is_shown in zip(values, shown, strict=True)]
+
+
+def _tick(symbol: str) -> float:
+    """Return the smallest price change of a root; 0 if it is not known."""
+    return float(SPECS[symbol].tick_size) if symbol in SPECS else 0.0
 
 
 def _legend(answer: Answer, together: int, width: int, marks: Marks) -> list[str]:
@@ -176,4 +185,4 @@ def _legend(answer: Answer, together: int, width: int, marks: Marks) -> list[str
         f"{to_datetime(first.start):%Y-%m-%d %H:%M} to {to_datetime(last.start):%Y-%m-%d %H:%M} UTC",
         f"{marks.rising} rising {marks.falling} falling" + (f" {marks.hole} missing before" if answer.holes else ""),
     ]
-    return [line[:width] for line in lines]
+    return [part for line in lines for part in textwrap.wrap(line, width)]

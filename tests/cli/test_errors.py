@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 
 from pine.bus.embedded import EmbeddedServer
+from pine.cli import bars_view
+from pine.core.bar import Bar
+from pine.core.timeframe import NS_PER_MINUTE, Timeframe
+from pine.history.answer import Answer
 
 from .conftest import CONFIG, HOOK, KEY, PASSWORD, Shell
 
@@ -281,3 +285,15 @@ def test_bars_that_end_before_they_begin_are_refused(pine: Shell) -> None:
     ran = pine.quick("bars", "ES", "--from", "2024-03-06", "--to", "2024-03-05")
     assert (ran.code, ran.out) == (2, "")
     assert "--to: expected a time after --from" in ran.err
+
+
+def test_a_picture_has_prices_on_the_tick_grid_and_wraps_what_it_says() -> None:
+    bars = tuple(
+        Bar("ES", Timeframe.MINUTE, n * NS_PER_MINUTE, 5100.25, 5103.75, 5099.5, 5101.0, 1, 7, "ESH4") for n in range(3)
+    )
+    lines = bars_view.draw(Answer("ES", Timeframe.MINUTE, 0, 3 * NS_PER_MINUTE, bars, ()), 30).splitlines()
+    assert max(map(len, lines)) <= 30
+    prices = [float(line.split()[0]) for line in lines if line[:1] == "5"]
+    assert len(prices) >= 4
+    assert all(price * 4 == int(price * 4) for price in prices)
+    assert "1970-01-01 00:02 UTC" in " ".join(lines)
