@@ -185,4 +185,4 @@ def _legend(answer: Answer, together: int, width: int, marks: Marks) -> list[str
         f"{to_datetime(first.start):%Y-%m-%d %H:%M} to {to_datetime(last.start):%Y-%m-%d %H:%M} UTC",
         f"{marks.rising} rising {marks.falling} falling" + (f" {marks.hole} missing before" if answer.holes else ""),
     ]
-    return [part for line in lines for part in textwrap.wrap(line, width)]
+    return [part for line in lines for part in textwrap.wrap(line, width, break_on_hyphens=False)]

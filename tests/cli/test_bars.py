@@ -263,7 +263,9 @@ def test_candles_stand_where_their_prices_are() -> None:
         "█ ┊",
         "ES 1min, 3 bars",
         "2024-03-05 14:00 to",
+        "2024-03-05 14:03 UTC",
         "█ rising ░ falling ┊",
+        "missing before",
     ]
 
 
