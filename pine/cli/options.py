@@ -6,9 +6,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-LATEST_YEAR: Final = 2199
+EARLIEST: Final = -2_208_988_800_000_000_000
 LATEST: Final = 7_258_118_400_000_000_000
-"""The first of January after it, in ns: calendars and 64 bits have room beyond."""
+"""The beginnings of 1900 and 2200 in ns: calendars and 64 bits have room beyond."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,8 +45,8 @@ class Time(click.ParamType[int]):
             ts = parse_time(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        if not 0 <= ts < LATEST:
-            self.fail(f"time: found {value!r}, expected one from 1970 to {LATEST_YEAR}", param, ctx)
+        if not EARLIEST <= ts < LATEST:
+            self.fail(f"time: found {value!r}, expected one from 1900 to 2199", param, ctx)
         return ts
 
 

@@ -61,7 +61,7 @@ async def eventually(condition: Callable[[], object]) -> None:
     ("more", "reason"),
     [
         ("hub: {fill_gaps: false}", "hub.fill_gaps is false"),
-        ("databento: {gateway: 127.0.0.1:1}", "databento.historical_gateway is not"),
+        ("databento: {gateway: 127.0.0.1:1}", "databento.historical_gateway: found none"),
     ],
 )
 def test_where_nothing_may_be_bought_the_reason_is_said_and_the_archive_is_looked_into_all_the_time(

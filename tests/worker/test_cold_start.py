@@ -455,7 +455,7 @@ def test_a_vendor_that_cannot_be_reached_is_told(
     assert said.count("gave up after 6 attempts, the last: no connection to https://127.0.0.1:9") == 1
     for root in ROOTS:
         assert f"{root} daily from 2024-03-06 23:00 to 2024-03-12 23:00: missing 2024-03-06 23:00" in said
-        assert f"{root} 1min: archive cover nothing" in said
+        assert f"{root} 1min: archive covers nothing" in said
     assert "warm_up.buy: false" in said
 
 
