@@ -76,6 +76,8 @@ def bars(
             return
         answer = history.bars(root, Timeframe(timeframe), first, last, buy=buy, on_price=_say_price)
     _say_holes(answer, bought=buy)
+    if answer.cost:
+        click.echo(f"bought for ${answer.cost:.4f}", err=True)
     if as_json:
         print_json(_document(answer, sources))
         return

@@ -60,6 +60,12 @@ class Bar:
     instrument_id: int
     contract_symbol: str
 
+    def __str__(self) -> str:
+        """Return what a message to a person says; every price is whole."""
+        prices = " ".join(f"{name[0].upper()} {getattr(self, name)!r}" for name in _PRICES)
+        where = f"{self.symbol} {self.timeframe.value} {self.timestamp.isoformat()}"
+        return f"[{where} {prices} V {self.volume} {self.contract_symbol} ({self.instrument_id})]"
+
     @property
     def timestamp(self) -> datetime:
         """Start of the period as an aware UTC datetime."""

@@ -379,7 +379,8 @@ def _merged(one: Held, other: Held, timeframe: Timeframe) -> Held:
         if both and a != b:
             raise SourcesDiffer(
                 f"history of {timeframe.value} bars of {(a or b).symbol}, {isoformat(start)}: "  # type: ignore[union-attr]
-                f"found {a or 'no bar'} {one.where}, and {b or 'no bar'} {other.where}, expected the same"
+                f"found {a or 'no bar'} {one.where}, and {b or 'no bar'} {other.where}, expected the same; "
+                "pine archive verify shows whether a file was damaged"
             )
         chosen = b if certain_b and not certain_a else a if certain_a or a is not None else b
         bars += [chosen] if chosen is not None else []

@@ -220,3 +220,10 @@ def test_fold_by_hand() -> None:
         minute(5, 9, 10, 9, 10, 1, "ESM4"),
     ]
     assert fold(inside, Timeframe.HOUR, T) == Bar("ES", Timeframe.HOUR, T, 10, 12, 8, 10, 13, 105, "ESM4")
+
+
+def test_a_message_names_the_bar_and_every_price_of_it_in_full() -> None:
+    bar = Bar("6J", Timeframe.MINUTE, 1_709_510_400_000_000_000, 0.0067105, 0.1 + 0.2, 0.0067, 0.00671, 12, 7, "6JH4")
+    assert str(bar) == (
+        "[6J 1min 2024-03-04T00:00:00+00:00 O 0.0067105 H 0.30000000000000004 L 0.0067 C 0.00671 V 12 6JH4 (7)]"
+    )
