@@ -100,7 +100,7 @@ def test_the_streams_are_those_of_a_hub_that_was_never_away(
     assert len(paid(server)) == 2
 
 
-@pytest.mark.parametrize("point", ["facts-written", "clock-written"])
+@pytest.mark.parametrize("point", ["facts-written", pytest.param("clock-written", marks=pytest.mark.long)])
 def test_a_hub_that_is_killed_while_it_publishes_what_it_bought_leaves_the_same_and_buys_nothing_twice(
     tape: Tape, tmp_path: Path, serve: Serve, unbroken: Record, point: str
 ) -> None:
@@ -141,7 +141,7 @@ def silent(server: HistoryServer, after: int) -> bool:
     return any(request["fault"] == "timeout" for request in server.requests[after:])
 
 
-@pytest.mark.parametrize("sealed", ["before", "after"])
+@pytest.mark.parametrize("sealed", [pytest.param("before", marks=pytest.mark.long), "after"])
 def test_what_could_not_be_filled_in_time_is_named_and_refilled_later_also_by_the_next_hub(
     tape: Tape, tmp_path: Path, serve: Serve, unbroken: Record, sealed: str
 ) -> None:

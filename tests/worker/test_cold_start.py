@@ -222,7 +222,7 @@ def test_a_restart_needs_neither_archive_nor_vendor_nor_what_was_before_its_orig
     assert life(client) == expected
 
 
-@pytest.mark.parametrize("steps", [1, 82, 1500])
+@pytest.mark.parametrize("steps", [1, 82, pytest.param(1500, marks=pytest.mark.long)])
 def test_a_worker_that_ends_anywhere_goes_on_the_same(
     steps: int, client: Client, tmp_path: Path, expected: dict[str, list]
 ) -> None:
@@ -321,7 +321,7 @@ def processes(tmp_path: Path):
         process.running.wait()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_a_worker_killed_or_ended_while_history_is_bought_leaves_nothing_and_the_next_one_starts(
     number: signal.Signals,
     client: Client,

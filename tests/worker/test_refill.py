@@ -121,6 +121,7 @@ def test_live_again_and_from_the_beginning_see_the_same(client: Client, tmp_path
     assert len(expected) > before
 
 
+@pytest.mark.long
 def test_ended_at_the_very_step_it_does_the_same(client: Client, tmp_path: Path, hole: Hole) -> None:
     config, run = begin(client, tmp_path)
     publish(client, config, broken(hole))

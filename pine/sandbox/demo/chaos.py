@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 
 from pine.bus import keys, streams
 from pine.bus.connection import is_away
+from pine.bus.cursors import read_cursors
 from pine.bus.embedded import EmbeddedServer
 from pine.bus.pauses import POINTS, Holder, kind_of
 from pine.core.errors import SandboxError
@@ -322,9 +323,13 @@ def _reached(stage: Stage, role: str) -> int:
     """Return the event time, in ns, that a process has come to."""
     kind, _, name = role.partition(":")
     if kind == "worker":
-        newest = streams.group_info(stage.client, keys.CLOCK, name)["last-delivered-id"]
-    elif kind == "courier":
-        newest = streams.group_info(stage.client, keys.ledger(name), GROUP)["last-delivered-id"]
-    else:
-        newest = streams.last_id(stage.client, keys.CLOCK) or "0"
-    return streams.ms_of(newest) * NS_PER_MS
+        return _delivered(stage, keys.CLOCK, name)
+    if kind == "courier":
+        return _delivered(stage, keys.ledger(name), GROUP)
+    return streams.ms_of(streams.last_id(stage.client, keys.CLOCK) or "0") * NS_PER_MS
+
+
+def _delivered(stage: Stage, stream: str, group: str) -> int:
+    """Return the time, in ns, of the entry that a group was handed last; 0 if its reader has not come to make it."""
+    cursor = read_cursors(stage.client, stream).get(group)
+    return 0 if cursor is None else cursor.delivered[0] * NS_PER_MS
