@@ -64,7 +64,7 @@ class Bar:
         """Return what a message to a person says; every price is whole."""
         prices = " ".join(f"{name}={getattr(self, name)!r}" for name in _PRICES)
         where = f"{self.symbol} {self.timeframe.value} {self.timestamp.isoformat()}"
-        return f"[{where} {prices} volume={self.volume} {self.contract_symbol} ({self.instrument_id})]"
+        return f"Bar({where} {prices} volume={self.volume} {self.contract_symbol} {self.instrument_id})"
 
     @property
     def timestamp(self) -> datetime:
