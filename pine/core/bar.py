@@ -62,9 +62,9 @@ class Bar:
 
     def __str__(self) -> str:
         """Return what a message to a person says; every price is whole."""
-        prices = " ".join(f"{name}={getattr(self, name)!r}" for name in _PRICES)
+        prices = ", ".join(f"{name}={getattr(self, name)!r}" for name in _PRICES)
         where = f"{self.symbol} {self.timeframe.value} {self.timestamp.isoformat()}"
-        return f"Bar({where} {prices} volume={self.volume} {self.contract_symbol} {self.instrument_id})"
+        return f"Bar({where}, {prices}, volume={self.volume}, {self.contract_symbol}, {self.instrument_id})"
 
     @property
     def timestamp(self) -> datetime:

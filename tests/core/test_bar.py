@@ -225,6 +225,6 @@ def test_fold_by_hand() -> None:
 def test_a_message_names_the_bar_and_every_price_of_it_in_full() -> None:
     bar = Bar("6J", Timeframe.MINUTE, 1_709_510_400_000_000_000, 0.0067105, 0.1 + 0.2, 0.0067, 0.00671, 12, 7, "6JH4")
     assert str(bar) == (
-        "Bar(6J 1min 2024-03-04T00:00:00+00:00 open=0.0067105 high=0.30000000000000004 low=0.0067 close=0.00671"
-        " volume=12 6JH4 7)"
+        "Bar(6J 1min 2024-03-04T00:00:00+00:00, open=0.0067105, high=0.30000000000000004, low=0.0067, close=0.00671,"
+        " volume=12, 6JH4, 7)"
     )

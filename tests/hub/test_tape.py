@@ -3,7 +3,7 @@
 import errno
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import databento
@@ -17,6 +17,7 @@ from waiting import until
 from pine.bus import keys, streams
 from pine.core.bar import Bar
 from pine.core.config import Config
+from pine.core.errors import DataError
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, Timeframe
 from pine.hub import tape as tapes
 from pine.hub.clock import TapeClock
@@ -44,11 +45,14 @@ def taped(folder: Path) -> Records:
 def written(folder: Path) -> int:
     """Return the newest time, in ns, in the file that is being written; 0 if there is none at the moment."""
     newest = 0
-    with suppress(FileNotFoundError):  # it was completed between two looks
-        for path in folder.glob("*.part"):
+    for path in folder.glob("*.part"):
+        try:
             for piece in read_records(path, unfinished=True):
                 if isinstance(piece, np.ndarray) and len(piece):
                     newest = max(newest, int(piece["ts_recv"].max()))
+        except DataError:
+            if path.exists():  # else it was completed between two looks
+                raise
     return newest
 
 
