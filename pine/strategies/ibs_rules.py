@@ -5,7 +5,8 @@ on strength, a stop, a target, time, or the end of the day. Long only.
 """
 
 from collections import deque
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from typing import Any, Final, Literal, Protocol
 
 from attrs import define, field, frozen, validators
 
@@ -141,6 +142,56 @@ class AverageTrueRange:
             self._first.clear()
 
 
+class _Ends(Protocol):
+    """Prices of pivots, the newest last."""
+
+    @property
+    def highs(self) -> Sequence[float]: ...
+
+    @property
+    def lows(self) -> Sequence[float]: ...
+
+
+class _Average(Protocol):
+    @property
+    def value(self) -> float | None: ...
+
+
+class IbsView(Protocol):
+    """What the rules ask of one symbol's hourly bars, whoever computes it."""
+
+    params: IbsParams
+
+    @property
+    def bar(self) -> Bar | None:
+        """The newest completed hour."""
+        ...
+
+    @property
+    def ibs(self) -> float | None:
+        """Its internal bar strength."""
+        ...
+
+    @property
+    def pivots(self) -> _Ends:
+        """The last two confirmed pivots of each side."""
+        ...
+
+    @property
+    def stop_atr(self) -> _Average:
+        """Average true range of the stop, in points."""
+        ...
+
+    @property
+    def target_atr(self) -> _Average:
+        """Average true range of the target, in points."""
+        ...
+
+    def bars_since(self, entered: int) -> int:
+        """Return how many hours have completed after the one of a fill (ns)."""
+        ...
+
+
 @define
 class IbsState:
     """Everything the rules know of one symbol's hourly bars."""
@@ -174,7 +225,7 @@ class IbsState:
         return sum(start > fill_hour for start in self._starts)
 
 
-def entry_facts(state: IbsState) -> dict[str, Any] | None:
+def entry_facts(state: IbsView) -> dict[str, Any] | None:
     """Return the facts of an entry at the latest bar, or nothing if a condition fails."""
     p, bar = state.params, state.bar
     assert bar is not None
@@ -197,7 +248,7 @@ def entry_facts(state: IbsState) -> dict[str, Any] | None:
     return facts
 
 
-def exit_reason(state: IbsState, position: Position) -> tuple[str, dict[str, Any]] | None:
+def exit_reason(state: IbsView, position: Position) -> tuple[str, dict[str, Any]] | None:
     """Return the first exit rule that holds at the latest bar, with its facts, or nothing.
 
     Nothing is judged at the close of the hour that holds the fill.
@@ -224,7 +275,7 @@ def exit_reason(state: IbsState, position: Position) -> tuple[str, dict[str, Any
     return None
 
 
-def _stop_price(state: IbsState, entry: float) -> float | None:
+def _stop_price(state: IbsView, entry: float) -> float | None:
     p = state.params
     if not p.enable_stop:
         return None
@@ -233,7 +284,7 @@ def _stop_price(state: IbsState, entry: float) -> float | None:
     return None if state.stop_atr.value is None else entry - p.stop_atr_multiple * state.stop_atr.value
 
 
-def _target_price(state: IbsState, entry: float) -> float | None:
+def _target_price(state: IbsView, entry: float) -> float | None:
     p = state.params
     if not p.enable_target:
         return None
