@@ -11,6 +11,7 @@ from pine.cli.backfill import backfill
 from pine.cli.bars import bars
 from pine.cli.demo import demo
 from pine.cli.importing import import_
+from pine.cli.legacy import legacy
 from pine.cli.orders import orders
 from pine.cli.processes import courier, hub, worker
 from pine.cli.sandbox import sandbox
@@ -42,6 +43,7 @@ for command in (
     hub,
     worker,
     courier,
+    legacy,
     status,
     bars,
     orders,

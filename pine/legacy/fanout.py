@@ -133,6 +133,11 @@ class QueueFanout:
         """Let nobody wait for a reader that is gone."""
         self._deserted.set()
 
+    @property
+    def deserted(self) -> bool:
+        """Whether the reader is gone."""
+        return self._deserted.is_set()
+
     def take(self, symbol: str) -> Item:
         """Wait for a root's next item; a request to end interrupts the wait for a moment, not for good."""
         while True:

@@ -117,8 +117,7 @@ class RootMinutes:
         following = session(boundary, self.rule)
         while scheduled_hours(self.rule.group, *following) == 0:
             following = session(following.end, self.rule)
-        later = {c: n for c, n in self._volume.items() if c.expiry >= before[1].expiry}
-        chosen = _most_traded(later) if later else before[1]
+        chosen = choose(self._volume, before[1]) or before[1]
         after = self.leads.setdefault(following.start, (self._symbols.get(chosen, before[0]), chosen))
         self._leave()
         if after[1] == before[1]:
@@ -146,7 +145,8 @@ class RootMinutes:
             if earlier:
                 self.leads[start] = self.leads[max(earlier)]
             else:
-                chosen = _most_traded({contract: candle.volume for contract, candle in candles.items()})
+                chosen = choose({contract: candle.volume for contract, candle in candles.items()}, None)
+                assert chosen is not None
                 self.leads[start] = (candles[chosen].outright.raw_symbol, chosen)
         return self.leads[start]
 
@@ -162,5 +162,11 @@ class RootMinutes:
         return self._last
 
 
-def _most_traded(volume: Mapping[Contract, int]) -> Contract:
-    return min(volume, key=lambda contract: (-volume[contract], contract.expiry))
+def choose(volume: Mapping[Contract, int], current: Contract | None) -> Contract | None:
+    """Return the lead after some trading: the most traded that is no earlier expiry than the lead so far."""
+    ranking = sorted((-traded, contract.expiry) for contract, traded in volume.items() if traded)
+    by_expiry = {contract.expiry: contract for contract in volume}
+    for _, expiry in ranking:
+        if current is None or expiry >= current.expiry:
+            return by_expiry[expiry]
+    return current

@@ -104,13 +104,16 @@ class JsonRecorder:
     ----------
     path
         A new file; lines are complete after each decision and at the end.
+    facts
+        What the run is, for the first line.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, facts: Facts) -> None:
         try:
             self._file: BinaryIO = path.open("xb")
         except OSError as error:
             raise PineError(f"record {path}: expected a file that can be made anew: {error.strerror}") from None
+        self._file.write(orjson.dumps({"kind": "run", **facts}, option=orjson.OPT_APPEND_NEWLINE))
 
     def __enter__(self) -> Self:
         return self

@@ -63,6 +63,7 @@ class LegacySystem:
     fanout: QueueFanout = field(init=False)
     aggregator: TradeAggregator = field(init=False)
     minutes: dict[str, QueueFeed] = field(init=False, factory=dict)
+    broker: PaperBroker | None = None
     _failed: list[BaseException] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -80,32 +81,46 @@ class LegacySystem:
         )
 
     @property
+    def last_step(self) -> int:
+        """The boundary, in ns, that was decided on last; 0 before the first."""
+        return 0 if self.broker is None else self.broker.step
+
+    @property
     def rules(self) -> Mapping[str, SessionRule]:
         """Session rule of each symbol, in the strategy's order."""
         return {symbol: self.config.session_rule(symbol) for symbol in self.config.traded[self.strategy]}
 
-    def run(self, records: Iterable[Record], until: int | None = None) -> None:
+    def run(self, records: Iterable[Record], after: int = 0) -> None:
         """Run over records that are at hand, in this process, without a connection.
 
         Parameters
         ----------
         records
             Trades in the order in which they were received, names before the trades that they explain.
-        until
-            Event time (ns) that is reached after the last record, so that what is open by then closes.
+        after
+            Event time (ns) that goes by after the last record, so that what is open then closes.
         """
 
         def produce(aggregator: TradeAggregator) -> None:
             aggregator.connect(replaying=False)
             for record in records:
+                if self.fanout.deserted:
+                    return
                 aggregator.take(record)
-            if until is not None:
-                aggregator.take(Beat(until))
+            if after:
+                aggregator.take(Beat(aggregator.last_trade + after))
 
         self.run_with(produce)
 
-    def run_with(self, produce: Producer) -> None:
+    def run_with(self, produce: Producer, stop: threading.Event | None = None) -> None:
         """Run until a producer has no more records and everything that closed is decided on.
+
+        Parameters
+        ----------
+        produce
+            Called once, on another thread.
+        stop
+            Set when the engine ends, for a producer that does not end by itself.
 
         Raises
         ------
@@ -118,6 +133,8 @@ class LegacySystem:
             self._engine().run()
         finally:
             self.fanout.desert()
+            if stop is not None:
+                stop.set()
             thread.join()
         if self._failed:
             raise self._failed[0]
@@ -149,7 +166,7 @@ class LegacySystem:
                 feeds[(symbol, timeframe)] = feed
                 cerebro.adddata(feed)
         limits = RiskRules(setting.max_positions, setting.daily_stop_loss)
-        broker = PaperBroker(self.strategy, self.account, limits, self.minutes, self.recorder, self.on_intent)
-        cerebro.setbroker(broker)
-        cerebro.addstrategy(strategy_class(setting.type), feeds=feeds, broker=broker, recorder=self.recorder)
+        self.broker = PaperBroker(self.strategy, self.account, limits, self.minutes, self.recorder, self.on_intent)
+        cerebro.setbroker(self.broker)
+        cerebro.addstrategy(strategy_class(setting.type), feeds=feeds, broker=self.broker, recorder=self.recorder)
         return cerebro

@@ -171,7 +171,7 @@ def end_of(market: GeneratedMarket) -> int:
 def reference(config: Config, strategy: str, market: GeneratedMarket, **options: Any) -> MemoryRecorder:
     """Return the reference's record of a market."""
     system = LegacySystem(config, strategy, **options)
-    system.run(of_array(market.trades, market.symbols), end_of(market))
+    system.run(of_array(market.trades, market.symbols), TAIL)
     assert isinstance(system.recorder, MemoryRecorder)
     return system.recorder
 

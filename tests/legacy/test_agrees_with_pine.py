@@ -41,7 +41,7 @@ def test_bars_features_intents_and_fills_equal_those_of_pine(
     for timeframe, bars in by_timeframe(pine.bars).items():
         assert by_timeframe(theirs.bars)[timeframe] == bars
 
-    decided = [d for d in theirs.decisions]
+    decided = theirs.decisions
     assert [d.step for d in decided] == [step for step, _ in pine.flights]
     for decision, (step, flight) in zip(decided, pine.flights, strict=True):
         assert alike(list(decision.observed), flight["observed"]), step
@@ -53,7 +53,6 @@ def test_bars_features_intents_and_fills_equal_those_of_pine(
     assert [alike(a.facts, b.facts) for a, b in zip(theirs.intents, _intents(pine), strict=True)].count(False) == 0
     assert [_without_facts(entry) for entry in theirs.entries] == [_without_facts(entry) for entry in pine.entries]
     assert len(theirs.fills) > 10
-    print(strategy, {k: len(v) for k, v in by_timeframe(theirs.bars).items()}, len(theirs.intents), len(theirs.fills))
 
 
 def _intents(run: PineRun) -> list[Intent]:

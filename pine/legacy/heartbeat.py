@@ -1,0 +1,92 @@
+"""The file that tells an operator how a run is doing, whole at any moment."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from attrs import define, field
+
+from pine.core.config import Config
+from pine.core.times import isoformat
+
+INTERVAL_S: Final = 2.0
+
+
+def heartbeat_path(config: Config, strategy: str) -> Path:
+    """Return where a strategy's heartbeat file is."""
+    return config.data_dir / "legacy" / f"{strategy}.heartbeat.json"
+
+
+def read_heartbeat(path: Path) -> dict[str, Any]:
+    """Return what a run said last; nothing if none did, or nobody can read it."""
+    try:
+        found = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@define(eq=False)
+class Heartbeat:
+    """Writes facts into a file, every two seconds and when something changes.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made.
+    facts
+        Asked at each writing.
+    """
+
+    path: Path
+    facts: Callable[[], dict[str, Any]]
+    status: str = "starting"
+    _began: float = field(factory=time.monotonic)
+    _lock: threading.Lock = field(factory=threading.Lock)
+    _ended: threading.Event = field(factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to write."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._write()
+        self._thread = threading.Thread(target=self._beat, name="legacy-heartbeat", daemon=True)
+        self._thread.start()
+
+    def say(self, status: str) -> None:
+        """Change the status, and write it at once."""
+        self.status = status
+        self._write()
+
+    def end(self, status: str) -> None:
+        """Write the last status; nothing is written after it."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.say(status)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(INTERVAL_S):
+            with contextlib.suppress(OSError):  # a full disk must not end trading; the file's age tells
+                self._write()
+
+    def _write(self) -> None:
+        with self._lock:
+            document = {
+                "status": self.status,
+                "updated_at": isoformat(time.time_ns() // 1000 * 1000),
+                "pid": os.getpid(),
+                "uptime_s": round(time.monotonic() - self._began, 1),
+                **self.facts(),
+            }
+            draft = self.path.with_suffix(".tmp")
+            with draft.open("wb") as file:
+                file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.path)

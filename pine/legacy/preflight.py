@@ -1,0 +1,146 @@
+"""What is looked at before the first connection; nothing is ever posted for it."""
+
+import difflib
+import socket
+from collections.abc import Callable, Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from pine.core.config import Config
+from pine.core.errors import PineError, SecretMissing
+from pine.core.instruments import SPECS
+from pine.legacy.heartbeat import heartbeat_path, read_heartbeat
+from pine.legacy.strategy import KINDS
+from pine.orders.gates import KillSwitch
+
+CONNECT_S: Final = 5.0
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+@frozen
+class Check:
+    """One thing that was looked at: whether it is as it must be, and what was found."""
+
+    name: str
+    passed: bool
+    text: str
+
+
+@frozen
+class Preflight:
+    """The checks before a run.
+
+    Parameters
+    ----------
+    config, strategy
+        What is to run.
+    live
+        Whether orders will be posted; without, the webhook is not looked at and a kill switch stops nothing.
+    past
+        Reads the past; says what it found, or raises `PineError`.
+    """
+
+    config: Config
+    strategy: str
+    live: bool
+    past: Callable[[], str]
+
+    def run(self, *, fail_fast: bool = True) -> list[Check]:
+        """Return the checks in order, up to the first that fails if `fail_fast`."""
+        done: list[Check] = []
+        for name, look in self._looks():
+            try:
+                done.append(Check(name, True, look()))
+            except PineError as error:
+                done.append(Check(name, False, str(error)))
+                if fail_fast or name == "configuration":  # nothing else can be asked of a strategy that is not there
+                    break
+        return done
+
+    def _looks(self) -> Iterable[tuple[str, Callable[[], str]]]:
+        return (
+            ("kill switch", self._kill_switch),
+            ("configuration", self._configuration),
+            ("databento key", self._key),
+            ("webhook", self._webhook),
+            ("symbols", self._symbols),
+            ("earlier run", self._earlier_run),
+            ("gateway", self._gateway),
+            ("history", self.past),
+        )
+
+    def _kill_switch(self) -> str:
+        reason = KillSwitch(self.config.path.with_name(".env")).reason()
+        if reason is None:
+            return "off"
+        if self.live:
+            raise PineError(reason)
+        return f"{reason}; nothing is posted without --live anyway"
+
+    def _configuration(self) -> str:
+        strategies = self.config.strategies
+        if self.strategy not in strategies:
+            near = difflib.get_close_matches(self.strategy, strategies, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            known = ", ".join(strategies) or "none"
+            raise PineError(f"strategy {self.strategy!r} is not configured; {hint}configured are: {known}")
+        setting = strategies[self.strategy]
+        if not setting.enabled:
+            raise PineError(f"strategy {self.strategy} is disabled; set strategies.{self.strategy}.enabled to true")
+        if setting.type not in KINDS:
+            raise PineError(f"strategy type {setting.type!r}: the reference has {', '.join(KINDS)}")
+        limits = f"at most {setting.max_positions} positions, daily stop {setting.daily_stop_loss:g} dollars"
+        return f"{self.config.path}: {setting.type}, {limits}"
+
+    def _key(self) -> str:
+        self.config.databento.api_key.reveal()
+        return "set"
+
+    def _webhook(self) -> str:
+        webhook = self.config.strategies[self.strategy].webhook
+        if not self.live:
+            return "not needed: nothing is posted without --live"
+        if not webhook:
+            raise SecretMissing(f"strategies.{self.strategy}.webhook: is empty, and --live posts to it")
+        parts = urlsplit(webhook.reveal())
+        secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+        if not secure or not parts.hostname or not parts.path.strip("/"):
+            raise PineError(
+                f"strategies.{self.strategy}.webhook: found an address of scheme {parts.scheme or 'none'!r}, expected "
+                "https://HOST/trading/webhook/…; its text is not shown"
+            )
+        return f"has the shape of one, at {parts.hostname}"
+
+    def _symbols(self) -> str:
+        traded = self.config.traded[self.strategy]
+        unknown = [symbol for symbol in traded if symbol not in SPECS or symbol not in self.config.instruments]
+        if unknown:
+            raise PineError(f"instruments: {', '.join(unknown)} not known; known are {', '.join(sorted(SPECS))}")
+        return ", ".join(f"{symbol} ({self.config.parent(symbol)})" for symbol in traded)
+
+    def _earlier_run(self) -> str:
+        path = heartbeat_path(self.config, self.strategy)
+        said = read_heartbeat(path)
+        held = said.get("positions") or {}
+        if self.live and said.get("live") and held:
+            listed = ", ".join(f"{quantity} {contract}" for contract, quantity in held.items())
+            raise PineError(
+                f"the run before ended with {listed} open, which this one does not know of; close it at the broker, "
+                f"then remove {path}"
+            )
+        return "left no position" if not held else "left paper positions, which are forgotten"
+
+    def _gateway(self) -> str:
+        settings = self.config.databento
+        host, _, port = (settings.gateway or f"{_host(settings.dataset)}:13000").rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), CONNECT_S).close()
+        except OSError as error:
+            raise PineError(f"databento gateway {host}:{port}: cannot be reached: {error}") from None
+        return f"{host}:{port} answers"
+
+
+def _host(dataset: str) -> str:
+    return f"{dataset.lower().replace('.', '-')}.lsg.databento.com"

@@ -1,0 +1,272 @@
+"""``pine legacy``: the reference as a process, or over DBN files."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import define, field, frozen
+
+from pine.bus.ending import stop_on_end
+from pine.core.calendar import is_open
+from pine.core.config import Config
+from pine.core.errors import PineError
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_SECOND
+from pine.core.times import isoformat
+from pine.legacy.heartbeat import Heartbeat, heartbeat_path
+from pine.legacy.poster import Poster
+from pine.legacy.preflight import Check, Preflight
+from pine.legacy.record import JsonRecorder, MemoryRecorder, Recorder, Recorders
+from pine.legacy.warmup import Lengths, Past, read_past
+from pine.orders.entries import Fill, Intent
+from pine.orders.gates import KillSwitch
+from pine.orders.traderspost import TradersPost
+
+if TYPE_CHECKING:
+    from pine.legacy.market import Record
+    from pine.legacy.subscriber import Subscriber
+    from pine.legacy.system import LegacySystem
+
+FINISH_S: Final = 20.0
+"""How long a run that ends waits for orders that are not posted yet."""
+
+TAIL: Final = 26 * NS_PER_HOUR
+"""Event time after the last trade of a file, in which its session closes in any zone."""
+
+logger = logging.getLogger(__name__)
+
+
+@frozen
+class Summary:
+    """What a run over files led to."""
+
+    trades: int
+    left_out: dict[str, int]
+    bars: dict[str, int]
+    intents: int
+    fills: int
+    pnl: float
+    cash: float
+    positions: dict[str, int]
+
+
+@define(eq=False)
+class LegacyRun:
+    """One run of the process.
+
+    Parameters
+    ----------
+    config, strategy
+        What to run.
+    live
+        Whether intents are posted. Nothing is posted otherwise, whatever the configuration says.
+    record
+        New file for the record, if any.
+    buy
+        Whether bars missing for the warm-up are bought from Databento Historical.
+    """
+
+    config: Config
+    strategy: str
+    live: bool = False
+    record: Path | None = None
+    buy: bool = False
+    past: Past = field(factory=Past)
+    _now: int = 0
+
+    def preflight(self, *, fail_fast: bool = True) -> list[Check]:
+        """Look at everything that must be there, and read the past; nothing is connected or posted."""
+        return Preflight(self.config, self.strategy, self.live, self._read_past).run(fail_fast=fail_fast)
+
+    def run(self) -> int:
+        """Run until SIGINT or SIGTERM after a `preflight` that passed; return the exit code.
+
+        Raises
+        ------
+        PineError
+            If the key is refused or the record cannot be written.
+        """
+        from pine.legacy.subscriber import Subscriber
+        from pine.legacy.system import LegacySystem  # imports Backtrader
+
+        stop = stop_on_end()
+        live_after = self._now
+        with ExitStack() as stack:
+            recorder: Recorder = Recorders(())
+            if self.record is not None:
+                facts = {"strategy": self.strategy, "live": self.live, "live_after": live_after}
+                recorder = stack.enter_context(JsonRecorder(self.record, facts))
+            system = LegacySystem(
+                self.config,
+                self.strategy,
+                recorder,
+                past=self.past,
+                live_after=live_after,
+                on_overflow=_tell_overflow,
+            )
+            poster = self._poster(system) if self.live else None
+            if poster is not None:
+                system.on_intent = poster.take
+            subscriber = Subscriber(self.config, self.strategy, stop)
+            beat = Heartbeat(
+                heartbeat_path(self.config, self.strategy), lambda: self._facts(system, subscriber, poster)
+            )
+            beat.start()
+            return self._run(system, subscriber, poster, beat, stop)
+
+    def _run(
+        self,
+        system: "LegacySystem",
+        subscriber: "Subscriber",
+        poster: Poster | None,
+        beat: Heartbeat,
+        stop: threading.Event,
+    ) -> int:
+        facts = {"strategy": self.strategy, "posting": self.live, "symbols": ",".join(system.rules)}
+        logger.info("reference started", extra={"fields": facts})
+        status, code = "failed", 1
+        try:
+            beat.say("running")
+            system.run_with(subscriber.produce, stop)
+            status, code = "stopped", 0
+        except PineError:
+            raise
+        except Exception:
+            logger.exception("the reference failed")
+        finally:
+            if poster is not None and not poster.finish(FINISH_S):
+                logger.error("orders were not posted before the end", extra={"fields": {"last": poster.last}})
+                code = 1
+            beat.end(status)
+            open_now = {p.contract: p.quantity for p in system.account.positions.values()}
+            said = {"cash": round(system.account.cash, 2), "positions": open_now or "none"}
+            logger.info("reference %s", status, extra={"fields": said})
+        return code
+
+    def _read_past(self) -> str:
+        """Read hours and days before the session under way; say how many."""
+        if self.config.hub.clock == "tape":
+            return "none: a tape is its own beginning"
+        from pine.history.answer import History
+
+        self._now = time.time_ns()
+        rules = {symbol: self.config.session_rule(symbol) for symbol in self.config.traded[self.strategy]}
+        history = History.of(self.config, None, self._vendor() if self.buy else None)
+        self.past = read_past(history, rules, self._now, Lengths(), buy=self.buy)
+        told = ", ".join(f"{symbol} {len(bars)} bars" for symbol, bars in self.past.bars.items())
+        missing = f"; {'; '.join(self.past.holes)}; indicators begin with what there is" if self.past.holes else ""
+        return f"{told}{missing}"
+
+    def _vendor(self) -> Any:
+        from pine.history.historical import HistoricalSource
+        from pine.legacy.minutes import choose
+
+        return HistoricalSource(self.config, choose)
+
+    def _poster(self, system: "LegacySystem") -> Poster:
+        webhook = self.config.strategies[self.strategy].webhook
+        killswitch = KillSwitch(self.config.path.with_name(".env"))
+
+        def blocked(intent: Intent) -> str | None:
+            return killswitch.reason() or self._stale(system, intent.symbol)
+
+        return Poster(self.strategy, TradersPost(webhook, self.config.orders.timeout_s), self.config.orders, blocked)
+
+    def _stale(self, system: "LegacySystem", symbol: str) -> str | None:
+        limit, aggregator = self.config.orders.stale_after_s, system.aggregator
+        now = aggregator.watermark if self.config.hub.clock == "tape" else time.time_ns()
+        age = (now - aggregator.last_trade) / NS_PER_SECOND
+        if limit is None or age <= limit or not is_open(self.config.session_rule(symbol).group, now):
+            return None
+        return f"stale data: the newest trade is {age:.0f} s old in an open market, the limit is {limit} s"
+
+    def _facts(self, system: "LegacySystem", subscriber: "Subscriber", poster: Poster | None) -> dict[str, Any]:
+        last_bars = {symbol: feed.bar for symbol, feed in list(system.minutes.items())}
+        return {
+            "strategy": self.strategy,
+            "live": self.live,
+            "last_step": isoformat(system.last_step) if system.last_step else None,
+            "last_bar": {symbol: isoformat(bar.start) if bar else None for symbol, bar in last_bars.items()},
+            "queue_depths": system.fanout.depths(),
+            "overflows": dict(system.fanout.overflows),
+            "records": dict(system.aggregator.counts),
+            "connections": subscriber.connections,
+            "last_error": subscriber.last_error,
+            "positions": {p.contract: p.quantity for p in list(system.account.positions.values())},
+            "cash": round(system.account.cash, 2),
+            "realised": round(system.account.realised, 2),
+            "webhook": {**poster.outcomes, "last": poster.last} if poster is not None else "nothing is posted",
+        }
+
+
+def run_files(
+    config: Config,
+    strategy: str,
+    paths: Sequence[Path],
+    record: Path | None = None,
+    on_records: Callable[[int], None] = lambda _: None,
+) -> Summary:
+    """Run over DBN trade files, without key, connection or webhook; times come from the files.
+
+    Parameters
+    ----------
+    config, strategy
+        What to run.
+    paths
+        Files of schema ``trades``, read as one tape.
+    record
+        New file for the record, if any.
+    on_records
+        Told how many records were read since it was told last.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read.
+    """
+    from attrs import evolve
+
+    from pine.legacy.source import of_files
+    from pine.legacy.system import LegacySystem
+
+    config = evolve(config, hub=evolve(config.hub, clock="tape"))
+    memory = MemoryRecorder()
+    with ExitStack() as stack:
+        parts: list[Recorder] = [memory]
+        if record is not None:
+            facts = {"strategy": strategy, "live": False, "live_after": 0, "files": [str(path) for path in paths]}
+            parts.append(stack.enter_context(JsonRecorder(record, facts)))
+        system = LegacySystem(config, strategy, Recorders(tuple(parts)))
+        system.run(_counted(of_files(paths), on_records), after=TAIL)
+    counts = system.aggregator.counts
+    bars: dict[str, int] = {}
+    for _, bar in memory.bars:
+        bars[bar.timeframe.value] = bars.get(bar.timeframe.value, 0) + 1
+    account = system.account
+    return Summary(
+        trades=counts["trades"],
+        left_out={kind: count for kind, count in sorted(counts.items()) if kind != "trades"},
+        bars=bars,
+        intents=len(memory.intents),
+        fills=len([entry for _, entry in memory.entries if isinstance(entry, Fill)]),
+        pnl=round(account.realised, 2),
+        cash=round(account.cash, 2),
+        positions={p.contract: p.quantity for p in account.positions.values()},
+    )
+
+
+def _counted(records: "Iterator[Record]", on_records: Callable[[int], None]) -> "Iterator[Record]":
+    for number, record in enumerate(records, start=1):
+        yield record
+        if number % 1000 == 0:
+            on_records(1000)
+
+
+def _tell_overflow(symbol: str, count: int) -> None:
+    """Say that reading waits for the strategy: at the 1st, 2nd, 4th, 8th … time, or a slow one would fill the log."""
+    if count & (count - 1) == 0:
+        facts = {"symbol": symbol, "times": count}
+        logger.warning("queue full: reading waits for the strategy", extra={"fields": facts})
