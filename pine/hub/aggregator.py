@@ -216,6 +216,7 @@ class Aggregator:
         if not now:
             self._unresolved.append((instrument_id, raw_symbol))  # a short year means nothing without a date
             return
+        self._resolve(now)  # in their order: what was announced later holds
         root = self.table.add(instrument_id, raw_symbol, now)
         if root is not None:
             self.reset(root)
@@ -247,7 +248,8 @@ class Aggregator:
         trades
             Structured array with Databento's trade fields.
         """
-        self._resolve(trades)
+        if len(trades):
+            self._resolve(int(min(trades["ts_recv"][0], trades["ts_event"][0])))
         slots = self.table.slots(trades["instrument_id"])
         checks = {
             "not_a_trade": trades["action"] == b"T",
@@ -328,13 +330,11 @@ class Aggregator:
                 closed.append(done)
         return closed
 
-    def _resolve(self, trades: Trades) -> None:
-        """Map what was announced before any time was known, by the date of the first trade."""
-        if self._unresolved and len(trades):
-            waiting, self._unresolved = self._unresolved, []
-            first = int(min(trades["ts_recv"][0], trades["ts_event"][0]))
-            for instrument_id, raw_symbol in waiting:
-                self.table.add(instrument_id, raw_symbol, first)
+    def _resolve(self, ts: int) -> None:
+        """Map what was announced before any time was known, by the first time (ns) that is."""
+        waiting, self._unresolved = self._unresolved, []
+        for instrument_id, raw_symbol in waiting:
+            self.table.add(instrument_id, raw_symbol, ts)
 
     def _sound(self, slots: NDArray[np.int32], checks: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_] | slice:
         """Return which records may reach a bar; the others are counted."""

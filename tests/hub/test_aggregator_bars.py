@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tapes import ESH4, ESM4, GCJ4, MINUTE, SECOND, SPREAD, STRANGER, at, fresh, lines, play, trades
+from tapes import ESH4, ESM4, GCJ4, MINUTE, RULES, SECOND, SPREAD, STRANGER, at, fresh, lines, play, trades
 
 from pine.core.bar import fold
 from pine.core.period import period
 from pine.core.timeframe import NS_PER_HOUR, Timeframe
+from pine.hub.aggregator import Aggregator
+from pine.hub.clock import TapeClock
 
 T = at("2024-03-05T14:00")
 
@@ -192,3 +194,13 @@ def test_no_flat_minute_is_made_inside_a_hole_or_behind_it(restarted: bool) -> N
     closed = play(aggregator, trades([(start + 8 * MINUTE, ESH4, 11, 1)]), until=start + 10 * MINUTE)
     assert [bar[1] for bar in lines(published)] == [start, start + MINUTE]
     assert [bar[1] for bar in lines(closed)] == [start + 8 * MINUTE, start + 9 * MINUTE]
+
+
+def test_a_name_given_before_any_time_is_known_does_not_undo_a_later_one() -> None:
+    aggregator = Aggregator(RULES, TapeClock())
+    aggregator.begin_session(replaying=False)
+    aggregator.map_instrument(ESH4, "ESH4")
+    aggregator.heartbeat(at("2024-03-05T14:00"))
+    aggregator.map_instrument(ESH4, "ESM4")
+    closed = play(aggregator, trades([(at("2024-03-05T14:00:01"), ESH4, 5000.0, 1)]), until=at("2024-03-05T14:02"))
+    assert [line[-1] for line in lines(closed)] == ["ESM4"]
