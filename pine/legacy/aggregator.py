@@ -194,9 +194,9 @@ class TradeAggregator:
         kind = classify(raw)
         found: Outright | str = kind.value
         if kind is SymbolKind.OUTRIGHT:
-            ts = min(trade.ts_recv, trade.ts_event)
-            if ts >= _TOO_LATE:
-                return "undefined_time"
+            ts = self.watermark or self.clock.now() or min(trade.ts_recv, trade.ts_event)
+            if not 0 < ts < _TOO_LATE:
+                return "undefined_time"  # a short year means nothing without a date
             try:
                 contract = parse_contract(raw, to_datetime(ts).date(), self.roots)
                 found = Outright(trade.instrument_id, raw, contract)
