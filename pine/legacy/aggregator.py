@@ -113,7 +113,8 @@ class TradeAggregator:
         self._names[naming.instrument_id] = naming.raw_symbol
         self._known.pop(naming.instrument_id, None)
         left, entered = self._root_of(before), self._root_of(naming.raw_symbol)
-        if left is not None and entered is not None and left != entered:
+        begun = self.watermark or self.clock.now()
+        if left is not None and entered is not None and left != entered and begun:
             self._reset(entered)
 
     def _reset(self, symbol: str) -> None:
