@@ -25,8 +25,8 @@ SEED = 7
 
 @pytest.fixture(scope="module")
 def market() -> GeneratedMarket:
-    """Three roots over five sessions with the roll of March 2024 in them; few trades, so most minutes are quiet."""
-    return generate_market(["ES", "GC", "6E"], 5, seed=SEED, start=date(2024, 3, 8), trades_per_day=250)
+    """Three roots over three sessions with the roll of March 2024 in them; few trades, so most minutes are quiet."""
+    return generate_market(["ES", "GC", "6E"], 3, seed=SEED, start=date(2024, 3, 11), trades_per_day=150)
 
 
 def alike(ours: Any, theirs: Any) -> bool:
@@ -98,7 +98,7 @@ def compare(theirs: MemoryRecorder, pine: PineRun) -> None:
     for mine, intent in zip(theirs.intents, _intents(pine), strict=True):
         assert alike(mine.facts, intent.facts), intent.id
     assert [_without_facts(entry) for entry in theirs.entries] == [_without_facts(entry) for entry in pine.entries]
-    assert len(theirs.fills) >= 10
+    assert len(theirs.fills) >= 3
 
 
 def _intents(run: PineRun) -> list[Intent]:
