@@ -13,7 +13,7 @@ from pine.legacy.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
 from pine.legacy.run import LegacyRun
 from pine.sandbox.background import GatewayThread
 from pine.sandbox.gateway import Gateway
-from pine.sandbox.market import generate_market
+from pine.sandbox.market import generate_market, write_market
 from pine.sandbox.tape import Tape
 from pine.strategies.catalog import PARAMS
 
@@ -148,3 +148,17 @@ def test_a_heartbeat_file_is_whole_and_its_last_word_stays(tmp_path: Path) -> No
     assert [path.name for path in beat.path.parent.iterdir()] == ["one.json"]
     beat.path.write_text("{")
     assert read_heartbeat(beat.path) == {}
+
+
+def test_a_record_that_is_there_already_is_not_written_over(tmp_path: Path) -> None:
+    path = made(tmp_path, 1)
+    (tmp_path / "r.jsonl").write_text("kept")
+    write_market(tmp_path / "x.dbn", ["ES"], 1, seed=1, trades_per_day=10)
+    arguments = ["legacy", "one", "-c", str(path), "--dbn", str(tmp_path / "x.dbn"), "--record"]
+    shown = CliRunner().invoke(cli, [*arguments, str(tmp_path / "r.jsonl")])
+    assert shown.exit_code == 2
+    assert "r.jsonl: expected a file that can be made anew: File exists" in shown.stderr
+    assert (tmp_path / "r.jsonl").read_text() == "kept"
+    unknown = CliRunner().invoke(cli, ["legacy", "two", "-c", str(path), "--dbn", str(tmp_path / "x.dbn")])
+    assert unknown.exit_code == 2
+    assert "strategy 'two' is not configured" in unknown.stderr
