@@ -12,8 +12,8 @@ from pine.cli.context import COULD_NOT_RUN, FINE, configuration, exits, print_js
 from pine.cli.options import config_option
 
 if TYPE_CHECKING:
+    from pine.legacy.files import Summary
     from pine.legacy.preflight import Check
-    from pine.legacy.run import Summary
 
 
 @click.command()
@@ -63,7 +63,8 @@ def legacy(
 
     logs.set_up()
     config = configuration(ctx)
-    from pine.legacy.run import LegacyRun, run_files
+    from pine.legacy.files import run_files
+    from pine.legacy.run import LegacyRun
 
     if dbn:
         from pine.worker.run import check_strategy
