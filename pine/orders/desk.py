@@ -49,6 +49,8 @@ class Desk:
         Ledger entries made at the present step so far.
     decisions
         What was asked at the present step and what the gate said.
+    slippage
+        Points by which every fill of a symbol is worse than its price; none but in a backtest that asks for it.
     """
 
     strategy: str
@@ -58,6 +60,7 @@ class Desk:
     entries: list[Entry] = field(factory=list)
     decisions: list[dict[str, Any]] = field(factory=list)
     live: bool = False
+    slippage: Mapping[str, float] = field(factory=dict)
     _step: int = 0
     _last: dict[str, Bar] = field(factory=dict)
     _lead: dict[str, str] = field(factory=dict)
@@ -217,6 +220,9 @@ class Desk:
             if position is None:
                 raise PineError(f"{order.id}: an exit without a position cannot fill")
             side = -1 if position.quantity > 0 else 1
+        if order.symbol in self.slippage:
+            price += side * self.slippage[order.symbol]
+        if position is not None and order.action == "exit":
             gross = (price - position.price) * position.quantity * instrument.point_value
             pnl = gross - commission - position.commission
         self._add(Fill(order.id, order.symbol, order.contract, side, order.quantity, price, time, commission, pnl))

@@ -1,0 +1,1 @@
+"""Runs over recorded bars and trades, what they thought, and whether two of them thought the same."""

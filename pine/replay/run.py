@@ -1,0 +1,151 @@
+"""One strategy over a recording: the worker's own engine on an account in memory."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import field, frozen
+
+from pine.core.times import isoformat
+from pine.feeds.steps import Step
+from pine.orders.desk import Desk
+from pine.replay.record import Facts, Record
+from pine.replay.recorder import Recorder
+from pine.replay.settings import settings_of
+from pine.replay.source import Pace, ReplaySource, Request
+from pine.replay.steps import chained
+
+if TYPE_CHECKING:
+    from pine.core.config import Config
+
+ENGINE: Final = "engine"
+
+
+@frozen
+class Costs:
+    """What a backtest deducts beyond what the configuration says.
+
+    Attributes
+    ----------
+    commission
+        Dollars per contract and side; nothing for the configured ones.
+    slippage_ticks
+        Ticks by which every fill is worse than the price it was made at.
+    """
+
+    commission: float | None = None
+    slippage_ticks: float = 0.0
+
+
+@frozen
+class Plan:
+    """What one run is to do.
+
+    Attributes
+    ----------
+    begin, end
+        Steps ``begin < t <= end`` (ns) decide; earlier ones only warm up.
+    source
+        Where the bars come from, for the record.
+    requests
+        What operators and couriers had booked, in order.
+    speed
+        How many times faster than real time; nothing for as fast as it goes.
+    """
+
+    strategy: str
+    begin: int
+    end: int
+    source: str
+    requests: Sequence[Request] = ()
+    costs: Costs = field(factory=Costs)
+    speed: float | None = None
+
+
+@frozen(eq=False)
+class Replayed:
+    """What came of a run.
+
+    Attributes
+    ----------
+    alerts
+        What was wrong on the way, each once.
+    complete
+        Whether it reached its end; not if it was asked to stop.
+    """
+
+    record: Record
+    steps: int
+    decided: int
+    alerts: tuple[str, ...]
+    complete: bool
+
+
+def replay(
+    config: "Config",
+    plan: Plan,
+    steps: Iterable[Step],
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    on_step: Callable[[int], None] = lambda _: None,
+) -> Replayed:
+    """Run a strategy over steps and return what it thought.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    plan
+        What to run.
+    steps
+        In order, up to `plan.end`.
+    stopped, on_step
+        Asked before, and told after, each step.
+    """
+    from pine.worker.engine import Engine  # imports Backtrader
+
+    desk = desk_with(config, plan)
+    rules = {symbol: config.session_rule(symbol) for symbol in config.traded[plan.strategy]}
+    recorder = Recorder(rules, desk.portfolio.cash, config.desk_session)
+    pace = None if plan.speed is None else Pace(plan.speed, stopped)
+    source = ReplaySource(chained(steps, plan.begin), desk, recorder, plan.requests, stopped, on_step, pace)
+    engine = Engine(config.strategies[plan.strategy].type, desk, rules, source)
+    engine.run()
+    facts = Facts(
+        name=plan.strategy,
+        strategy=plan.strategy,
+        symbols=tuple(rules),
+        begin=plan.begin,
+        end=plan.end,
+        fed_from=recorder.first_step(plan.begin),
+        settings=settings_of(config, plan.strategy, plan.source, **_of_run(plan)),
+    )
+    alerts = tuple(dict.fromkeys(engine.alerts))
+    return Replayed(recorder.record(facts), engine.steps, engine.engine_steps, alerts, not stopped())
+
+
+def desk_with(config: "Config", plan: Plan) -> Desk:
+    """Return a fresh account with the costs of a plan."""
+    from attrs import evolve
+
+    from pine.core.instruments import spec
+    from pine.worker.run import make_desk
+
+    desk = make_desk(config, plan.strategy)
+    if plan.costs.commission is not None:
+        commission = plan.costs.commission
+        desk.traded = {symbol: evolve(traded, commission=commission) for symbol, traded in desk.traded.items()}
+    if plan.costs.slippage_ticks:
+        desk.slippage = {
+            symbol: plan.costs.slippage_ticks * float(spec(traded.root).tick_size)
+            for symbol, traded in desk.traded.items()
+        }
+    return desk
+
+
+def _of_run(plan: Plan) -> Mapping[str, Any]:
+    return {
+        "commission": "as configured" if plan.costs.commission is None else plan.costs.commission,
+        "slippage ticks": plan.costs.slippage_ticks,
+        "from": isoformat(plan.begin),
+        "to": isoformat(plan.end),
+    }

@@ -1,0 +1,53 @@
+"""Everything that can reach a decision, by name, so that two runs can say in what they differ."""
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import asdict
+
+from pine.worker.provenance import code_hash, config_hash
+
+if TYPE_CHECKING:
+    from pine.core.config import Config
+
+
+def settings_of(config: "Config", strategy: str, source: str, **more: Any) -> dict[str, Any]:
+    """Return the settings of a strategy's run.
+
+    Parameters
+    ----------
+    config, strategy
+        What runs.
+    source
+        Where its bars come from.
+    more
+        Further facts about the run.
+    """
+    setting = config.strategies[strategy]
+    return {
+        "source": source,
+        "clock": config.hub.bar_clock,
+        "quiet filling": config.hub.fill_quiet_minutes,
+        "lead": "volume",
+        "sessions": {symbol: str(config.session_rule(symbol).close) for symbol in config.traded[strategy]},
+        "type": setting.type,
+        "starting cash": setting.starting_cash,
+        "max positions": setting.max_positions,
+        "daily stop loss": setting.daily_stop_loss,
+        "instruments": {symbol: asdict(traded) for symbol, traded in config.traded[strategy].items()},
+        "config": config_hash(config, strategy),
+        "code": code_hash(),
+        **more,
+    }
+
+
+def differing(left: dict[str, Any], right: dict[str, Any], place: str = "") -> list[tuple[str, Any, Any]]:
+    """Return the settings that two runs do not share: dotted name, and what each has (nothing where it has none)."""
+    found: list[tuple[str, Any, Any]] = []
+    for name in [*left, *(name for name in right if name not in left)]:
+        a, b = left.get(name), right.get(name)
+        where = f"{place}.{name}" if place else name
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differing(a, b, where)
+        elif a != b:
+            found.append((where, a, b))
+    return found
