@@ -20,6 +20,7 @@ PineError
 ├── ArchiveError         the archive's location cannot be used
 │   └── ArchiveDiffers   the archive already holds something else
 ├── UnknownSymbol        no hub has registered the symbol
+├── CannotCompare        two records that have nothing in common
 ├── WarmUpMissing        history that a strategy needs before its first step cannot be had
 └── SandboxError         a stand-in of the outside world was asked for something impossible
 """
@@ -128,6 +129,10 @@ class ArchiveDiffers(ArchiveError):
 
 class UnknownSymbol(PineError):
     """A symbol that no hub has registered."""
+
+
+class CannotCompare(PineError):
+    """Two records of which nobody can say whether they are the same."""
 
 
 class WarmUpMissing(PineError):

@@ -11,8 +11,8 @@ from attrs import define, field
 from pine.bus import keys, streams
 from pine.core.bar import Bar
 from pine.core.errors import DataError, PineError
-from pine.core.period import SessionRule, period, session, session_begin
-from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MS, Timeframe
+from pine.core.period import SessionRule, period, session
+from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.feeds.steps import MarketEvent, Step
 from pine.history.answer import History
 from pine.history.manifest import Interval, joined
@@ -82,6 +82,14 @@ class Past:
             ends.append(covered[-1][1])
         return max(begins), max(ends)
 
+    def first_minute(self) -> int:
+        """Return where what is known of the first of the roots begins, in ns: where a hub's clock began."""
+        clocks = [next(self.archive.archive.clock(), None)]
+        if self.streams is not None:
+            clocks.append(next(streams.read_range(self.streams.client, keys.CLOCK), None))
+        steps = [streams.ms_of(entry[0]) * NS_PER_MS for entry in clocks if entry is not None]
+        return min(steps) - NS_PER_MINUTE if steps else self.edges()[0]
+
     def covered(self, symbol: str) -> tuple[Interval, ...]:
         """Return where all minutes of a root are known, in ns."""
         sources = [source for source in (self.streams, self.archive) if source is not None]
@@ -97,7 +105,7 @@ class Past:
         ]
 
     def steps(self, begin: int, end: int, also: Sequence[int] = ()) -> Iterator[Step]:
-        """Yield the steps ``begin < t <= end`` (ns), with the whole session that holds the first minute.
+        """Yield the steps ``begin < t <= end`` (ns).
 
         Parameters
         ----------
@@ -111,11 +119,10 @@ class Past:
         SourcesDiffer
             If streams and archive hold different bars of the same time.
         """
-        first = min(session_begin(begin, rule) for rule in self.rules.values())
-        events = self._timed(first, end)
+        events = self._timed(begin, end)
         told = told_holes(events)
         finders = {symbol: self._roll_finder(symbol, rule) for symbol, rule in self.rules.items()}
-        cuts = [*range(first, end, CHUNK), end]
+        cuts = [*range(begin, end, CHUNK), end]
         for (a, b), chunk, following in _with_next(pairwise(cuts), self._minutes):
             minutes = [bar for bars in chunk.values() for bar in whole(bars, told, self.rules)]
             longer = whole(self._longer(a, b), told, self.rules)

@@ -1,12 +1,17 @@
 """One strategy over a recording: the worker's own engine on an account in memory."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
+from pine.core.bar import Bar
+from pine.core.config import WarmUpConfig
 from pine.core.times import isoformat
 from pine.feeds.steps import Step
+from pine.feeds.warmup import WarmUp
+from pine.history.refill import Refill, digest
 from pine.orders.desk import Desk
 from pine.replay.record import Facts, Record
 from pine.replay.recorder import Recorder
@@ -50,6 +55,10 @@ class Plan:
         What operators and couriers had booked, in order.
     speed
         How many times faster than real time; nothing for as fast as it goes.
+    warm_up
+        What the strategy is fed before the first step; nothing if the steps up to `begin` are.
+    reach
+        How many sessions it is fed when it is warmed up again.
     """
 
     strategy: str
@@ -59,6 +68,8 @@ class Plan:
     requests: Sequence[Request] = ()
     costs: Costs = field(factory=Costs)
     speed: float | None = None
+    warm_up: WarmUp | None = None
+    reach: WarmUpConfig = field(factory=WarmUpConfig)
 
 
 @frozen(eq=False)
@@ -85,6 +96,7 @@ def replay(
     plan: Plan,
     steps: Iterable[Step],
     *,
+    refill: Callable[[Refill], Sequence[Bar]] = lambda _: (),
     stopped: Callable[[], bool] = lambda: False,
     on_step: Callable[[int], None] = lambda _: None,
 ) -> Replayed:
@@ -98,6 +110,8 @@ def replay(
         What to run.
     steps
         In order, up to `plan.end`.
+    refill
+        Returns the minutes of a hole that was filled.
     stopped, on_step
         Asked before, and told after, each step.
     """
@@ -107,8 +121,11 @@ def replay(
     rules = {symbol: config.session_rule(symbol) for symbol in config.traded[plan.strategy]}
     recorder = Recorder(rules, desk.portfolio.cash, config.desk_session)
     pace = None if plan.speed is None else Pace(plan.speed, stopped)
-    source = ReplaySource(chained(steps, plan.begin), desk, recorder, plan.requests, stopped, on_step, pace)
-    engine = Engine(config.strategies[plan.strategy].type, desk, rules, source)
+    source = ReplaySource(
+        chained(steps, plan.begin), desk, recorder, deque(plan.requests), stopped, on_step, pace, plan.warm_up, refill
+    )
+    setting = config.strategies[plan.strategy]
+    engine = Engine(setting.type, desk, rules, source, reach=plan.reach, adjust=setting.adjust)
     engine.run()
     facts = Facts(
         name=plan.strategy,
@@ -143,7 +160,10 @@ def desk_with(config: "Config", plan: Plan) -> Desk:
 
 
 def _of_run(plan: Plan) -> Mapping[str, Any]:
+    warm_up = plan.warm_up
     return {
+        "warm-up": "off" if warm_up is None else {"bars": len(warm_up.bars), "digest": digest(warm_up.bars)},
+        "reach": {"daily": plan.reach.daily, "hourly": plan.reach.hourly, "minute": plan.reach.minute},
         "commission": "as configured" if plan.costs.commission is None else plan.costs.commission,
         "slippage ticks": plan.costs.slippage_ticks,
         "from": isoformat(plan.begin),

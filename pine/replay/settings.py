@@ -33,6 +33,7 @@ def settings_of(config: "Config", strategy: str, source: str, **more: Any) -> di
         "starting cash": setting.starting_cash,
         "max positions": setting.max_positions,
         "daily stop loss": setting.daily_stop_loss,
+        "adjust": setting.adjust,
         "instruments": {symbol: asdict(traded) for symbol, traded in config.traded[strategy].items()},
         "config": config_hash(config, strategy),
         "code": code_hash(),

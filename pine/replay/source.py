@@ -7,11 +7,14 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from pine.core.bar import Bar
 from pine.core.timeframe import NS_PER_SECOND
 from pine.feeds.steps import Step
+from pine.feeds.warmup import WarmUp
+from pine.history.refill import Refill
 from pine.orders.desk import Desk
 from pine.orders.entries import Control, Entry, Void
-from pine.replay.recorder import Recorder
+from pine.replay.recorder import Recorder, closing_step
 from pine.worker.engine import Outcome
 
 LONGEST_PAUSE: Final = 0.2
@@ -63,17 +66,38 @@ class ReplaySource:
         Told each step (ns) that is done.
     pace
         Slows live steps down; nothing for as fast as it goes.
+    history
+        What comes before the first step; nothing if warm-up is steps too.
+    refill
+        Returns the minutes of a hole that was filled.
     """
 
     steps: Iterator[Step]
     desk: Desk
     recorder: Recorder
-    requests: deque[Request] = field(converter=deque, factory=deque)
+    requests: deque[Request] = field(factory=deque)
     stopped: Callable[[], bool] = lambda: False
     on_step: Callable[[int], None] = lambda _: None
     pace: Pace | None = None
-    done_steps: int = 0
+    history: WarmUp | None = None
+    refill: Callable[[Refill], Sequence[Bar]] = lambda _: ()
     _reached: int = 0
+
+    def warm_up(self) -> WarmUp | None:
+        """Return what comes before the first step."""
+        if self.history is not None:
+            self._reached = self.history.until
+            for bar in self.history.bars:
+                self.recorder.see(closing_step(bar, self.recorder.rules[bar.symbol]), [bar])
+        return self.history
+
+    def refilled(self, told: Refill) -> Sequence[Bar]:
+        """Return the minutes of a hole that was filled."""
+        return self.refill(told)
+
+    def alive(self) -> bool:
+        """Tell whether to go on."""
+        return not self.stopped()
 
     def next(self) -> Step | None:
         """Return the next step; nothing at the end of the recording, or when asked to end."""
@@ -91,7 +115,6 @@ class ReplaySource:
     def done(self, step: Step, outcome: Outcome) -> None:
         """Have an outcome recorded."""
         self._reached = step.ts
-        self.done_steps += 1
         if step.live:
             self.recorder.book(step.ts, outcome.entries)
             if outcome.flight is not None:

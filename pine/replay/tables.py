@@ -58,9 +58,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
         ("symbol", "timeframe", "start"),
         is_input=True,
     ),
-    "requests": Shape(
-        {"step": "Int64", "request": "String", "payload": "String"}, ("step", "request"), is_input=True
-    ),
+    "requests": Shape({"step": "Int64", "request": "String", "payload": "String"}, ("step", "request"), is_input=True),
     "fills": Shape(
         {
             "step": "Int64",

@@ -1,0 +1,177 @@
+"""What a worker thought, from its ledger and flight records: on the streams, in the archive, or partly on each."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from attrs import define, field
+
+from pine.bus import keys, streams
+from pine.core.errors import DataError, PineError
+from pine.core.timeframe import NS_PER_MS
+from pine.feeds.warmup import WarmUp, read_bars
+from pine.history.archive import Archive
+from pine.history.channels import acknowledged
+from pine.history.refill import digest
+from pine.orders.entries import Control, Entry, Origin, Void, decode
+from pine.replay.record import Facts, Record
+from pine.replay.recorder import Recorder
+from pine.replay.source import Request
+
+if TYPE_CHECKING:
+    from pine.bus.client import Client
+    from pine.core.config import Config
+
+UNKNOWN: Final = ("events", "bars")
+"""Tables of inputs: what a worker saw of the market it wrote down as a digest only."""
+_OWN: Final = "worker"
+"""Who asked for a halt that follows from the strategy's own failure, and not from outside."""
+
+
+@define(eq=False)
+class Life:
+    """One strategy's life as it was recorded.
+
+    Parameters
+    ----------
+    strategy
+        Its name.
+    archive
+        Where sealed sessions are.
+    client
+        The streams, if they are at hand.
+
+    Attributes
+    ----------
+    entries
+        Its ledger by step in ns, in order.
+    """
+
+    strategy: str
+    archive: Archive
+    client: "Client | None"
+    entries: list[tuple[int, Entry]] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        found = dict(self.archive.ledger(self.strategy))
+        if self.client is not None:
+            found |= dict(streams.read_range(self.client, keys.ledger(self.strategy)))
+        self.entries = [
+            (_ns(at), decode(streams.field_of(keys.ledger(self.strategy), found[at], "entry")))
+            for at in sorted(found, key=streams.id_pair)
+        ]
+
+    @property
+    def origin(self) -> Origin:
+        """Where it began.
+
+        Raises
+        ------
+        PineError
+            If there is no ledger.
+        DataError
+            If the ledger does not begin with it.
+        """
+        if not self.entries:
+            raise PineError(
+                f"{self.strategy}: found no ledger on streams or in the archive, expected one: no worker has run yet"
+            )
+        first = self.entries[0][1]
+        if not isinstance(first, Origin):
+            raise DataError(f"{keys.ledger(self.strategy)}: begins with {first}, expected the origin")
+        return first
+
+    @property
+    def begin(self) -> int:
+        """The step, in ns, after which it could decide; 0 if it began before there was any."""
+        return self.origin.live_after * NS_PER_MS
+
+    @property
+    def end(self) -> int:
+        """The last step, in ns, that it is known to have done."""
+        newest = max((at for at, _ in self.flights()), default=self.entries[-1][0])
+        done = 0 if self.client is None else acknowledged(self.client, self.strategy) * NS_PER_MS
+        return max(newest, self.entries[-1][0], done)
+
+    def requests(self) -> list[Request]:
+        """Return what operators and couriers had booked, with the step after which each took effect."""
+        asked = ((at, entry) for at, entry in self.entries if isinstance(entry, Void | Control))
+        return [Request(at, entry) for at, entry in asked if _outside(entry)]
+
+    def warm_up(self) -> WarmUp | None:
+        """Return the bars it was fed first, as the streams keep them; nothing if it was fed steps, or they are gone.
+
+        Raises
+        ------
+        DataError
+            If they are not those that its origin names.
+        """
+        fed = self.origin.warm_up
+        if fed is None or self.client is None:
+            return None
+        bars = read_bars(self.client, self.strategy, fed.first, fed.last)
+        if not bars:
+            return None
+        return self.checked(WarmUp(self.begin, bars))
+
+    def checked(self, warm_up: WarmUp) -> WarmUp:
+        """Return bars if they are those that the origin names; raise `DataError` if not."""
+        fed = self.origin.warm_up
+        assert fed is not None
+        if digest(warm_up.bars) != fed.digest:
+            raise DataError(
+                f"{keys.warm_up(self.strategy)}: found {len(warm_up.bars)} bars with digest {digest(warm_up.bars)}, "
+                f"expected {fed.bars} with digest {fed.digest} as in {keys.ledger(self.strategy)}"
+            )
+        return warm_up
+
+    def flights(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield flight records by step in ns, in order."""
+        found = dict(self.archive.flights(self.strategy))
+        if self.client is not None:
+            found |= dict(streams.read_range(self.client, keys.flight(self.strategy)))
+        for at in sorted(found, key=streams.id_pair):
+            yield _ns(at), orjson.loads(streams.field_of(keys.flight(self.strategy), found[at], "flight"))
+
+    def record(self, config: "Config", begin: int | None = None, end: int | None = None) -> Record:
+        """Return what the worker thought, from its origin to the last step it has done.
+
+        Parameters
+        ----------
+        config
+            The configuration.
+        begin, end
+            Where to say that its life began and ended, in ns, if its ledger does not know.
+        """
+        rules = {symbol: config.session_rule(symbol) for symbol in config.traded[self.strategy]}
+        recorder = Recorder(rules, config.strategies[self.strategy].starting_cash, config.desk_session)
+        for at, entry in self.entries:
+            if not isinstance(entry, Origin):
+                recorder.book(at, [entry])
+        made_by: dict[str, set[str]] = {"config": set(), "code": set()}
+        for at, flight in self.flights():
+            recorder.think(at, flight)
+            for name in made_by.keys() & flight.keys():
+                made_by[name].add(flight[name])
+        facts = Facts(
+            name=f"flight records of {self.strategy}",
+            strategy=self.strategy,
+            symbols=tuple(rules),
+            begin=self.begin if begin is None else begin,
+            end=self.end if end is None else end,
+            fed_from=self.begin if begin is None else begin,
+            settings={name: _joined(known) for name, known in made_by.items() if known},
+        )
+        return recorder.record(facts, without=UNKNOWN)
+
+
+def _ns(identifier: str) -> int:
+    return streams.ms_of(identifier) * NS_PER_MS
+
+
+def _joined(known: Iterable[str]) -> str:
+    return ", ".join(sorted(known))
+
+
+def _outside(entry: Entry) -> bool:
+    return not (isinstance(entry, Control) and entry.who == _OWN)
