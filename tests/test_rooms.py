@@ -23,7 +23,7 @@ ROOMS = [
 ]
 """From the top floor down: a room may import from itself and from rooms below it, never from one above."""
 
-HEAVY = {"pandas", "databento", "backtrader", "xgboost", "polars", "exchange_calendars", "fsspec", "pyarrow"}
+HEAVY = {"plotly", "pandas", "databento", "backtrader", "xgboost", "polars", "exchange_calendars", "fsspec", "pyarrow"}
 ROOT = Path(pine.__file__).parent
 
 

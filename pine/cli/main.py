@@ -14,6 +14,7 @@ from pine.cli.importing import import_
 from pine.cli.legacy import legacy
 from pine.cli.orders import orders
 from pine.cli.processes import courier, hub, worker
+from pine.cli.replay import backtest, parity, replay
 from pine.cli.sandbox import sandbox
 from pine.cli.server import server
 from pine.cli.status import status
@@ -43,14 +44,23 @@ for command in (
     hub,
     worker,
     courier,
+<<<<<<< HEAD
     legacy,
+=======
+>>>>>>> 45f7c11 (pine replay, backtest, parity: history or trades, several strategies side by side, compared with flight records, runs or files; report)
     status,
     bars,
     orders,
     archive,
     import_,
+<<<<<<< HEAD
     backfill,
     audit,
+=======
+    replay,
+    backtest,
+    parity,
+>>>>>>> 45f7c11 (pine replay, backtest, parity: history or trades, several strategies side by side, compared with flight records, runs or files; report)
     trim,
     server,
     sandbox,

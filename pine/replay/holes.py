@@ -24,11 +24,13 @@ class Hole:
     begin: int
     end: int
 
-    def as_gap(self) -> Timed:
-        """Return the event that a hub publishes for a hole: after the first minute behind it."""
-        last = self.end - NS_PER_MINUTE
-        details = {"first_minute": self.begin, "last_minute": last}
-        return last + 2 * NS_PER_MINUTE, MarketEvent("gap", self.symbol, details)
+    def as_gap(self, since: int = 0) -> Timed:
+        """Return the event that a hub publishes for a hole, but as soon as it begins, and after `since` (ns).
+
+        A hub tells of it when it is over, and closes nothing meanwhile; here other roots may go on.
+        """
+        details = {"first_minute": self.begin, "last_minute": self.end - NS_PER_MINUTE}
+        return max(self.begin, since) + NS_PER_MINUTE, MarketEvent("gap", self.symbol, details)
 
 
 def find_holes(

@@ -1,7 +1,7 @@
 """What to run, and on which steps: from a time on, or along a worker's life."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
@@ -11,17 +11,17 @@ from pine.core.period import session_begin
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat
 from pine.feeds.steps import Step
-from pine.feeds.warmup import WarmUp
 from pine.replay.past import Past
 from pine.replay.run import Costs, Plan
-from pine.replay.source import Request
+from pine.replay.tape import Spool
 from pine.replay.warming import gather
 
 if TYPE_CHECKING:
     from pine.core.config import Config
     from pine.replay.flights import Life
 
-HISTORY = "history"
+HISTORY: Final = "history"
+TRADES: Final = "trades"
 
 
 @frozen
@@ -57,11 +57,7 @@ def from_history(config: "Config", past: Past, strategy: str, wish: Wish) -> tup
     reach = config.warm_up_of(strategy) if wish.warm else None
     begin = _whole(first if wish.begin is None else wish.begin)
     end = _whole(last if wish.end is None else min(wish.end, last))
-    if begin >= end:
-        raise PineError(
-            f"{strategy}: found history from {isoformat(first)} to {isoformat(last)}, "
-            f"expected some after {isoformat(begin)}" + (f" and before {isoformat(end)}" if wish.end else "")
-        )
+    _check(strategy, (begin, end), (first, last))
     warm_up = None
     fed = min(session_begin(begin, rule) for rule in past.rules.values())
     if reach is not None:
@@ -71,7 +67,9 @@ def from_history(config: "Config", past: Past, strategy: str, wish: Wish) -> tup
     return plan, past.steps(fed, end)
 
 
-def follow(config: "Config", past: Past, life: "Life", wish: Wish | None = None) -> tuple[Plan, Iterator[Step]]:
+def follow(
+    config: "Config", past: Past, life: "Life", wish: Wish | None = None, tape: Spool | None = None
+) -> tuple[Plan, Iterator[Step]]:
     """Return a plan, and its steps, that does what a worker did: its origin, its warm-up, what it was asked.
 
     It always begins where the worker began, whatever is wished: positions and indicators follow from everything since.
@@ -83,25 +81,50 @@ def follow(config: "Config", past: Past, life: "Life", wish: Wish | None = None)
     """
     wish = wish or Wish()
     requests = life.requests()
-    begin, end = life.begin, life.end if wish.end is None else min(_whole(wish.end), life.end)
+    also = sorted({request.step for request in requests})
+    end = life.end if wish.end is None else min(_whole(wish.end), life.end)
+    source = f"{HISTORY if tape is None else TRADES}, as {life.strategy} lived"
     fed = life.origin.warm_up
-    warm_up: WarmUp | None = None
-    source = f"{HISTORY}, as {life.strategy} lived"
-    if fed is None:
-        first = past.first_minute() if not life.origin.origin else life.origin.origin * NS_PER_MS - NS_PER_MINUTE
-        begin = begin or first
-        plan = Plan(life.strategy, begin, end, source, requests, wish.costs, wish.speed)
-        return plan, past.steps(first, end, _steps_of(requests))
-    reach = WarmUpConfig(fed.daily, fed.hourly, fed.minute)
-    warm_up = life.warm_up() or life.checked(
-        gather(life.strategy, past.history, past.rules, _timeframes(config, life.strategy), reach, begin)
-    )
-    plan = Plan(life.strategy, begin, end, source, requests, wish.costs, wish.speed, warm_up, reach)
-    return plan, past.steps(begin, end, _steps_of(requests))
+    if fed is not None:
+        reach = WarmUpConfig(fed.daily, fed.hourly, fed.minute)
+        warm_up = life.warm_up() or life.checked(
+            gather(life.strategy, past.history, past.rules, _timeframes(config, life.strategy), reach, life.begin)
+        )
+        plan = Plan(life.strategy, life.begin, end, source, requests, wish.costs, wish.speed, warm_up, reach)
+        return plan, _steps(past, tape, life.begin, end, also)
+    origin = life.origin.origin * NS_PER_MS
+    first = origin - NS_PER_MINUTE if origin else past.first_minute() if tape is None else tape.begin
+    plan = Plan(life.strategy, life.begin or first, end, source, requests, wish.costs, wish.speed)
+    return plan, _steps(past, tape, first, end, also)
 
 
-def _steps_of(requests: list[Request]) -> list[int]:
-    return sorted({request.step for request in requests})
+def from_tape(past: Past, strategy: str, wish: Wish, tape: Spool) -> tuple[Plan, Iterator[Step]]:
+    """Return a plan, and its steps, for a strategy that begins on recorded trades with an empty account.
+
+    What was traded before it may decide is its warm-up.
+
+    Raises
+    ------
+    PineError
+        If nothing is left of the time asked for.
+    """
+    begin = tape.begin if wish.begin is None else max(_whole(wish.begin), tape.begin)
+    end = tape.end if wish.end is None else min(_whole(wish.end), tape.end)
+    _check(strategy, (begin, end), (tape.begin, tape.end))
+    plan = Plan(strategy, begin, end, TRADES, (), wish.costs, wish.speed)
+    return plan, _steps(past, tape, tape.begin, end, ())
+
+
+def _steps(past: Past, tape: Spool | None, begin: int, end: int, also: Sequence[int]) -> Iterator[Step]:
+    return past.steps(begin, end, also) if tape is None else tape.steps(past.rules, begin, end, also)
+
+
+def _check(strategy: str, asked: tuple[int, int], known: tuple[int, int]) -> None:
+    if asked[0] >= asked[1]:
+        raise PineError(
+            f"{strategy}: found bars from {isoformat(known[0])} to {isoformat(known[1])}, "
+            f"expected some from {isoformat(asked[0])} on"
+        )
 
 
 def _timeframes(config: "Config", strategy: str) -> tuple[Timeframe, ...]:

@@ -1,0 +1,132 @@
+"""What a run earned, and at what risk."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from pine.core.period import SessionRule, session
+from pine.replay.record import Record
+from pine.replay.trades import trades_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SESSIONS_A_YEAR: Final = 252
+
+
+@frozen
+class Statistics:
+    """Figures of one run, in dollars after commissions.
+
+    Attributes
+    ----------
+    entries, exits
+        Intents of each kind.
+    trades
+        Entries that were closed.
+    pnl
+        Sum of their profits and losses.
+    win_rate
+        Part of the trades with a profit above zero; nothing without trades.
+    profit_factor
+        Sum of profits by sum of losses (R. Pardo, The Evaluation and Optimization of Trading Strategies, 2008,
+        ch. 12); nothing without losses.
+    sharpe
+        Mean of the sessions' profits by their sample standard deviation, times the root of 252, with a riskless rate
+        of zero (W. F. Sharpe, The Sharpe Ratio, Journal of Portfolio Management 21, 1994); sessions without a trade
+        between the first and the last count with zero. Nothing with fewer than two sessions or without deviation.
+    max_drawdown
+        Largest fall of the realised equity from a peak before it, the start included (M. Magdon-Ismail and A. Atiya,
+        Maximum Drawdown, Risk Magazine 17, 2004).
+    exposure
+        Part of the run's time, weekends included, in which at least one position was open.
+    """
+
+    entries: int
+    exits: int
+    trades: int
+    pnl: float
+    win_rate: float | None
+    profit_factor: float | None
+    sharpe: float | None
+    max_drawdown: float
+    exposure: float
+
+
+def statistics_of(record: Record, rule: SessionRule) -> Statistics:
+    """Return a run's figures; sessions are those of `rule`."""
+    trades = trades_of(record)
+    profits = trades["pnl"].to_list()
+    actions = record.table("intents")["action"].to_list()
+    gains = math.fsum(profit for profit in profits if profit > 0)
+    losses = -math.fsum(profit for profit in profits if profit < 0)
+    return Statistics(
+        entries=sum(action != "exit" for action in actions),
+        exits=sum(action == "exit" for action in actions),
+        trades=len(profits),
+        pnl=math.fsum(profits),
+        win_rate=sum(profit > 0 for profit in profits) / len(profits) if profits else None,
+        profit_factor=gains / losses if losses else None,
+        sharpe=sharpe(session_profits(trades, rule)),
+        max_drawdown=max_drawdown(profits),
+        exposure=_exposure(record, trades),
+    )
+
+
+def session_profits(trades: "pl.DataFrame", rule: SessionRule) -> list[float]:
+    """Return the profit of each session from the first with an exit to the last; weekdays without one have zero."""
+    by_start: dict[int, float] = {}
+    for time, profit in trades.select("exit_time", "pnl").iter_rows():
+        start = session(time, rule).start
+        by_start[start] = by_start.get(start, 0.0) + profit
+    if not by_start:
+        return []
+    from pine.core.calendar import scheduled_hours
+
+    found = []
+    at, last = min(by_start), max(by_start)
+    while at <= last:
+        span = session(at, rule)
+        if at in by_start or scheduled_hours(rule.group, span.start, span.end):
+            found.append(by_start.get(at, 0.0))
+        at = session(span.end, rule).start
+    return found
+
+
+def sharpe(profits: Sequence[float]) -> float | None:
+    """Return the yearly Sharpe ratio of the profits of sessions; see `Statistics`."""
+    if len(profits) < 2:  # a sample deviation needs two
+        return None
+    mean = math.fsum(profits) / len(profits)
+    variance = math.fsum((profit - mean) ** 2 for profit in profits) / (len(profits) - 1)
+    return mean / math.sqrt(variance) * math.sqrt(SESSIONS_A_YEAR) if variance else None
+
+
+def max_drawdown(profits: Sequence[float]) -> float:
+    """Return the largest fall from a peak of the running sum, in the unit of the profits, not negative."""
+    return max((-fall for fall in drawdowns(profits)), default=0.0)
+
+
+def drawdowns(profits: Sequence[float]) -> list[float]:
+    """Return, after each profit, how far the running sum is below its peak so far: zero or less."""
+    total = peak = 0.0
+    found = []
+    for profit in profits:
+        total += profit
+        peak = max(peak, total)
+        found.append(total - peak)
+    return found
+
+
+def _exposure(record: Record, trades: "pl.DataFrame") -> float:
+    from pine.history.manifest import clipped
+
+    facts = record.facts
+    spans = list(trades.select("entry_time", "exit_time").iter_rows())
+    closed = set(trades["entry_time"].to_list())
+    entered = record.table("fills").filter(record.table("fills")["pnl"].is_null())["time"]
+    spans += [(time, facts.end) for time in entered if time not in closed]
+    held = sum(end - begin for begin, end in clipped(spans, facts.begin, facts.end))
+    return held / (facts.end - facts.begin) if facts.end > facts.begin else 0.0
