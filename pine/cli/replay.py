@@ -131,7 +131,7 @@ def parity(
     from pine.replay.tolerance import Tolerances
 
     try:
-        sides = records.read(left), records.read(right)
+        sides = records.read_named(left), records.read_named(right)
     except DataError as error:
         raise CannotCompare(str(error)) from error
     verdict = compare(*sides, Tolerances.parse(tolerances), begin, end)

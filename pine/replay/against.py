@@ -75,7 +75,7 @@ class Against:
             return self.others[self.what](config, ours), ours
         path = Path(self.what)
         if records.is_run(path):
-            return records.read(path), ours
+            return records.read_named(path), ours
         if path.is_dir():
             raise PineError(f"{path}: found no run folder, expected one with {records.FACTS}")
         mine, theirs = against_file(ours, path)

@@ -37,7 +37,7 @@ class Job:
     Attributes
     ----------
     folder
-        Where its record is put.
+        Where its record is put; with a number behind it if that is there already.
     lived
         Whether to do what its worker did, from its origin on, instead of beginning with an empty account.
     tape
@@ -86,13 +86,17 @@ OnProgress = Callable[[str, Progress], None]
 
 
 def run_folder(config: "Config", strategy: str, now: datetime | None = None) -> Path:
-    """Return a new folder for a record: when it was made, and of which strategy."""
+    """Return the folder for a record: when it was made, and of which strategy."""
     moment = now or datetime.now(UTC)
-    base = config.data_dir / RUNS / f"{moment:%Y%m%dT%H%M%SZ}-{strategy}"
-    folder, n = base, 1
+    return config.data_dir / RUNS / f"{moment:%Y%m%dT%H%M%SZ}-{strategy}"
+
+
+def _unused(wanted: Path) -> Path:
+    """Return a folder of that name that is not there, with a number if need be."""
+    folder, n = wanted, 1
     while folder.exists():
         n += 1
-        folder = base.with_name(f"{base.name}-{n}")
+        folder = wanted.with_name(f"{wanted.name}-{n}")
     return folder
 
 
@@ -121,7 +125,7 @@ def run_job(job: Job, stopped: Callable[[], bool], on_progress: Callable[[Progre
             on_step=tell.step,
         )
         holes = () if job.tape is not None else tuple(past.holes(plan.begin, plan.end))
-    folder = records.write(done.record, job.folder) if done.complete else None
+    folder = records.write(done.record, _unused(job.folder)) if done.complete else None
     told = tuple(f"{hole.symbol}: {_span(hole.begin, hole.end)}" for hole in holes)
     return Done(job.strategy, folder, done.steps, time.monotonic() - began, done.alerts, told)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import cattrs
 import orjson
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from pine.core.errors import DataError, PineError
 from pine.core.times import isoformat
@@ -138,6 +138,12 @@ def read(folder: Path) -> Record:
     except (KeyError, TypeError, AttributeError, ValueError, cattrs.BaseValidationError) as error:
         raise DataError(f"{folder / FACTS}: cannot be read: {type(error).__name__}: {error}") from None
     return Record(facts, tables)
+
+
+def read_named(folder: Path) -> Record:
+    """Read a record back under its folder's name, to tell it from others of its strategy."""
+    record = read(folder)
+    return evolve(record, facts=evolve(record.facts, name=folder.absolute().name))
 
 
 def is_run(path: Path) -> bool:

@@ -133,7 +133,7 @@ class Run:
         return self.until(lambda step: step.live and next(left) == 0)
 
 
-def begin(client: Client, config: Config, name: str) -> Run:
+def begin(client: Client, config: Config, name: str, history: WarmUp | None = None) -> Run:
     """Start a worker and take up its cursor; it has not read anything yet."""
     client.config_set("appendfsync", "everysec")  # type: ignore[attr-defined]  # thousands of steps, no power cut here
     lease = Lease.try_acquire(client, f"worker:{name}", "test")
@@ -141,9 +141,9 @@ def begin(client: Client, config: Config, name: str) -> Run:
     stop = threading.Event()
     desk = make_desk(config, name)
     source = LiveSource(config, name, client, lease, desk, stop, {"config": "c", "code": "d"}, dict)
-    source.open()
+    source.open(history)
     rules = {symbol: config.session_rule(symbol) for symbol in config.traded[name]}
-    return Run(source, Engine(config.strategies[name].type, desk, rules, source), stop)
+    return Run(source, Engine(config.strategies[name].type, desk, rules, source, reach=source.reach), stop)
 
 
 def record(client: Client, stream: str) -> list[tuple[str, dict[bytes, bytes]]]:
