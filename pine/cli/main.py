@@ -44,23 +44,17 @@ for command in (
     hub,
     worker,
     courier,
-<<<<<<< HEAD
     legacy,
-=======
->>>>>>> 45f7c11 (pine replay, backtest, parity: history or trades, several strategies side by side, compared with flight records, runs or files; report)
     status,
     bars,
     orders,
     archive,
     import_,
-<<<<<<< HEAD
     backfill,
     audit,
-=======
     replay,
     backtest,
     parity,
->>>>>>> 45f7c11 (pine replay, backtest, parity: history or trades, several strategies side by side, compared with flight records, runs or files; report)
     trim,
     server,
     sandbox,

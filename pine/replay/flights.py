@@ -7,6 +7,7 @@ import orjson
 from attrs import define, field
 
 from pine.bus import keys, streams
+from pine.core.bar import Bar
 from pine.core.errors import DataError, PineError
 from pine.core.timeframe import NS_PER_MS
 from pine.feeds.warmup import WarmUp, read_bars
@@ -89,7 +90,7 @@ class Life:
     @property
     def end(self) -> int:
         """The last step, in ns, that it is known to have done."""
-        newest = max((at for at, _ in self.flights()), default=self.entries[-1][0])
+        newest = max((at for at, _ in self.flights()), default=self.begin)
         done = 0 if self.client is None else acknowledged(self.client, self.strategy) * NS_PER_MS
         return max(newest, self.entries[-1][0], done)
 
@@ -99,7 +100,7 @@ class Life:
         return [Request(at, entry) for at, entry in asked if _outside(entry)]
 
     def warm_up(self) -> WarmUp | None:
-        """Return the bars it was fed first, as the streams keep them; nothing if it was fed steps, or they are gone.
+        """Return the bars it was fed first, as they were kept; nothing if it was fed steps, or they are gone.
 
         Raises
         ------
@@ -107,12 +108,18 @@ class Life:
             If they are not those that its origin names.
         """
         fed = self.origin.warm_up
-        if fed is None or self.client is None:
+        if fed is None:
             return None
-        bars = read_bars(self.client, self.strategy, fed.first, fed.last)
-        if not bars:
-            return None
-        return self.checked(WarmUp(self.begin, bars))
+        bars = () if self.client is None else read_bars(self.client, self.strategy, fed.first, fed.last)
+        bars = bars or tuple(self._archived_bars(fed.first, fed.last))
+        return self.checked(WarmUp(self.begin, bars)) if bars else None
+
+    def _archived_bars(self, first: str, last: str) -> Iterator[Bar]:
+        ends = streams.id_pair(first), streams.id_pair(last)
+        for identifier, fields in self.archive.warm_ups(self.strategy):
+            if ends[0] <= streams.id_pair(identifier) <= ends[1]:
+                payload = streams.field_of(keys.warm_up(self.strategy), fields, "bars")
+                yield from (Bar.from_dict(raw) for raw in orjson.loads(payload))
 
     def checked(self, warm_up: WarmUp) -> WarmUp:
         """Return bars if they are those that the origin names; raise `DataError` if not."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
+from pine.core.calendar import scheduled_hours
 from pine.core.config import WarmUpConfig
 from pine.core.errors import PineError
 from pine.core.period import session_begin
@@ -56,7 +57,7 @@ def from_history(config: "Config", past: Past, strategy: str, wish: Wish) -> tup
     first, last = past.edges()
     reach = config.warm_up_of(strategy) if wish.warm else None
     begin = _whole(first if wish.begin is None else wish.begin)
-    end = _whole(last if wish.end is None else min(wish.end, last))
+    end = _whole(_end(past, wish.end, last))
     _check(strategy, (begin, end), (first, last))
     warm_up = None
     fed = min(session_begin(begin, rule) for rule in past.rules.values())
@@ -108,8 +109,10 @@ def from_tape(past: Past, strategy: str, wish: Wish, tape: Spool) -> tuple[Plan,
     PineError
         If nothing is left of the time asked for.
     """
-    begin = tape.begin if wish.begin is None else max(_whole(wish.begin), tape.begin)
-    end = tape.end if wish.end is None else min(_whole(wish.end), tape.end)
+    begin = tape.begin if wish.begin is None else _whole(wish.begin)
+    if begin < tape.begin and _is_open(past, begin, tape.begin):
+        begin = tape.begin
+    end = _whole(_end(past, wish.end, tape.end))
     _check(strategy, (begin, end), (tape.begin, tape.end))
     plan = Plan(strategy, begin, end, TRADES, (), wish.costs, wish.speed)
     return plan, _steps(past, tape, tape.begin, end, ())
@@ -117,6 +120,17 @@ def from_tape(past: Past, strategy: str, wish: Wish, tape: Spool) -> tuple[Plan,
 
 def _steps(past: Past, tape: Spool | None, begin: int, end: int, also: Sequence[int]) -> Iterator[Step]:
     return past.steps(begin, end, also) if tape is None else tape.steps(past.rules, begin, end, also)
+
+
+def _end(past: Past, wished: int | None, known: int) -> int:
+    """Return the end that is wished for, but no later than what is known, with the closed market after it."""
+    if wished is None or (wished > known and _is_open(past, known, wished)):
+        return known
+    return wished
+
+
+def _is_open(past: Past, begin: int, end: int) -> bool:
+    return any(scheduled_hours(rule.group, begin, end) for rule in past.rules.values())
 
 
 def _check(strategy: str, asked: tuple[int, int], known: tuple[int, int]) -> None:

@@ -67,14 +67,15 @@ class Recorder:
         return min(otherwise, self._first or otherwise)
 
     def think(self, step: int, flight: Mapping[str, Any]) -> None:
-        """Take a flight record: values, decisions and the digest of everything."""
+        """Take a flight record: values, decisions and, if it has one, the digest of everything."""
         for observed in flight["observed"]:
             for name, value in observed.items():
                 if name != "symbol":
                     self._pages["values"].add(step, observed["symbol"], name, *cells(value))
         for asked in flight["decisions"]:
             self._pages["decisions"].add(step, asked["symbol"], asked["ask"], asked["reason"], asked["refused"])
-        self._pages["flights"].add(step, flight["digest"])
+        if "digest" in flight:
+            self._pages["flights"].add(step, flight["digest"])
 
     def book(self, step: int, entries: Iterable[Entry]) -> None:
         """Take ledger entries of a step, in order."""
