@@ -283,16 +283,12 @@ def _ending() -> Iterator[threading.Event]:
 
 @contextlib.contextmanager
 def _deaf() -> Iterator[None]:
-    """Have a process begin without hearing Ctrl-C, which its parent answers for it."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-    else:
+    """Have a process begin without hearing Ctrl-C, which its parent answers for it; the parent hears it afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
         yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _cores() -> int:

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from pine.core.bar import Bar
 from pine.core.period import SessionRule, period
-from pine.core.timeframe import NS_PER_MINUTE
+from pine.core.timeframe import NS_PER_MINUTE, Timeframe
 from pine.feeds.steps import MarketEvent
 from pine.orders.entries import Control, Entry, Fill, Intent, Void, encode
 from pine.orders.portfolio import Portfolio
@@ -138,4 +138,6 @@ def uncelled(value: float | None, text: str | None) -> Any:
 
 def closing_step(bar: Bar, rule: SessionRule) -> int:
     """Return the step, in ns, at which a bar closes."""
+    if bar.timeframe is Timeframe.MINUTE:
+        return bar.start + NS_PER_MINUTE
     return -(-period(bar.timeframe, bar.start, rule).end // NS_PER_MINUTE) * NS_PER_MINUTE

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from attrs import evolve
-
 from pine.core.bar import Bar
 from pine.core.period import SessionRule
 from pine.core.timeframe import Timeframe
@@ -55,5 +53,5 @@ def chained(steps: Iterable[Step], begin: int) -> Iterator[Step]:
     """Yield steps that know the one before; those after `begin` (ns) are live."""
     previous = 0
     for step in steps:
-        yield evolve(step, previous=previous, live=step.ts > begin)
+        yield Step(step.ts, previous, step.minutes, step.longer, step.events, step.ts > begin)
         previous = step.ts
