@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from pine.replay.against import Against, Reference
     from pine.replay.jobs import Done, Job
     from pine.replay.plans import Wish
+    from pine.replay.record import Record
     from pine.replay.tape import Spool
 
 HISTORY = "history"
 TAPE = "tape"
+LEGACY = "legacy"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,7 +55,7 @@ def _run_options(command: F) -> F:
             help="Feed history first as the configuration says, or only the session under way. Trades: what they hold.",
         ),
         click.option(
-            "--against", metavar="WHAT", help="Compare with flight (the worker's records), a run folder, a file."
+            "--against", metavar="WHAT", help="Compare with flight (the worker's records), legacy, a run, a file."
         ),
         click.option(
             "--tolerance", "tolerances", multiple=True, metavar="COLUMN=NUMBER", help="A column may differ by so much."
@@ -142,9 +144,18 @@ def parity(
     sys.exit(FINE if verdict.same else WRONG)
 
 
-def references() -> "dict[str, Reference]":
-    """Return further systems that a replay can be compared with, by name."""
-    return {}
+def references(trades: Sequence[Path]) -> "dict[str, Reference]":
+    """Return further systems that a replay can be compared with, by name; they run on trades."""
+
+    def reference(config: "Config", ours: "Record") -> "Record":
+        from pine.cli.reference import legacy_record
+        from pine.core.errors import CannotCompare
+
+        if not trades:
+            raise CannotCompare(f"--against {LEGACY}: runs on trades; add --source tape, or DBN files")
+        return legacy_record(config, ours, trades)
+
+    return {LEGACY: reference}
 
 
 def _run(
@@ -168,13 +179,14 @@ def _run(
     from pine.replay.tolerance import Tolerances
 
     chosen = _strategies(config, strategies)
-    compared = None if against is None else Against(against, Tolerances.parse(tolerances), references())
+    files = _trades(config, sources, None if against == FLIGHT else begin, end)
+    compared = None if against is None else Against(against, Tolerances.parse(tolerances), references(files))
     wish = Wish(begin, end, costs, speed, warm_up == "configured")
     if compared is not None:
         compared.check()
         wish = _as_compared(compared, wish, chosen)
     lived = against == FLIGHT
-    with _tape(config, chosen, sources, begin, end, lived=lived) as tape:
+    with _tape(config, chosen, files) as tape:
         done = _replay(_jobs(config, chosen, wish, tape, lived=lived))
     if any(item.folder is None for item in done):
         click.echo("stopped before the end; no record is kept", err=True)
@@ -238,28 +250,35 @@ def _replay(jobs: "list[Job]") -> "list[Done]":
         return run_jobs(jobs, on_progress)
 
 
-@contextlib.contextmanager
-def _tape(
-    config: "Config", chosen: Sequence[str], sources: Sequence[str], begin: int | None, end: int | None, *, lived: bool
-) -> "Iterator[Spool | None]":
-    """Provide what closes in the trades that are named, aggregated once for all strategies; nothing for history."""
+def _trades(config: "Config", sources: Sequence[str], begin: int | None, end: int | None) -> list[Path]:
+    """Return the files of trades that are named; none for history."""
+    from pine.core.errors import PineError
+    from pine.replay.tape import tape_files
+
     if tuple(sources) == (HISTORY,):
+        return []
+    if HISTORY in sources or (TAPE in sources and len(sources) > 1):
+        raise PineError(f"--source: found {' and '.join(sources)}, expected history, tape, or DBN files")
+    if tuple(sources) == (TAPE,):
+        return tape_files(config.data_dir / "tape", begin, end)
+    return [Path(name) for name in sources]
+
+
+@contextlib.contextmanager
+def _tape(config: "Config", chosen: Sequence[str], paths: Sequence[Path]) -> "Iterator[Spool | None]":
+    """Provide what closes in files of trades, aggregated once for all strategies; nothing without files."""
+    if not paths:
         yield None
         return
     from pine.cli.replay_view import reading
-    from pine.core.errors import PineError
     from pine.replay.jobs import leads_of
-    from pine.replay.tape import spool, tape_files
+    from pine.replay.tape import spool
 
-    if HISTORY in sources or (TAPE in sources and len(sources) > 1):
-        raise PineError(f"--source: found {' and '.join(sources)}, expected history, tape, or DBN files")
-    paths = [Path(name) for name in sources]
-    if sources == (TAPE,):
-        paths = tape_files(config.data_dir / "tape", None if lived else begin, end)
     symbols = list(dict.fromkeys(symbol for name in chosen for symbol in config.traded[name]))
     total = sum(path.stat().st_size for path in paths if path.exists())
-    with tempfile.TemporaryDirectory(prefix="pine-replay-") as folder, reading(total) as on_bytes:
-        made = spool(config, paths, symbols, leads_of(config), Path(folder), on_bytes)
+    with tempfile.TemporaryDirectory(prefix="pine-replay-") as folder:
+        with reading(total) as on_bytes:
+            made = spool(config, paths, symbols, leads_of(config), Path(folder), on_bytes)
         yield made
 
 

@@ -11,7 +11,7 @@ from pine.core.bar import Bar
 from pine.core.calendar import scheduled_hours
 from pine.core.errors import DataError, PineError
 from pine.core.period import SessionRule, session, session_begin
-from pine.core.timeframe import NS_PER_MINUTE
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE
 from pine.core.times import to_datetime
 from pine.feeds.steps import MarketEvent, Step
 from pine.history.manifest import Interval, joined
@@ -122,6 +122,7 @@ def spool(
 
     wanted = set(symbols)
     found = survey(paths)
+    found = survey(paths, *_rounded(config, wanted, found.begin, found.end)) if found.sources else found
     held = {root for source in found.sources for root in source.roots}
     if missing := sorted(wanted - held):
         raise DataError(
@@ -197,6 +198,22 @@ def _holes(symbol: str, rule: SessionRule, run: "Survey") -> list[Interval]:
     held = [(begin + -begin % NS_PER_MINUTE, end - end % NS_PER_MINUTE) for begin, end in joined(run.held(symbol))]
     within = (session_begin(run.begin, rule), run.end)
     return [(hole.begin, hole.end) for hole in find_holes(symbol, rule, within, held, ())]
+
+
+def _rounded(config: "Config", symbols: Iterable[str], begin: int, end: int) -> tuple[int | None, int | None]:
+    """Return whole minutes for files that begin in the first minute of a session and end in its last; else nothing.
+
+    Files often say that they begin with their first trade and end with their last.
+    """
+    rules = [config.session_rule(symbol) for symbol in symbols]
+    opened = all(_is_short((session_begin(begin, rule), begin, rule.group)) for rule in rules)
+    closed = all(_is_short((end, session(end - 1, rule).end, rule.group)) for rule in rules)
+    return begin - begin % NS_PER_MINUTE if opened else None, end + -end % NS_PER_MINUTE if closed else None
+
+
+def _is_short(span: tuple[int, int, str]) -> bool:
+    begin, end, group = span
+    return scheduled_hours(group, begin, end) * NS_PER_HOUR < NS_PER_MINUTE
 
 
 def _until(config: "Config", symbols: Iterable[str], run: "Survey") -> int:

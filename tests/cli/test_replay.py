@@ -89,7 +89,7 @@ def test_trades_from_files_are_the_same_run_as_their_import(desk) -> None:
 def test_what_cannot_be_compared_is_exit_code_2(desk) -> None:
     two = json.loads(desk.quick("replay", "--strategy", "two", "--json").out)["runs"][0]["record"]
     cases = {
-        "expected flight, a run folder or a file": ["--against", "nothing"],
+        "expected flight, legacy, a run folder or a file": ["--against", "nothing"],
         "found no ledger": ["--against", "flight"],
         "expected the same symbols": ["--against", two],
     }
@@ -216,3 +216,15 @@ def test_a_backtest_deducts_its_costs_and_writes_a_page_that_needs_no_network(de
     assert dear["runs"][0]["pnl"] < free["runs"][0]["pnl"] - 10
     settings = records.read(Path(dear["runs"][0]["record"])).facts.settings
     assert (settings["commission"], settings["slippage ticks"]) == (10.0, 1.0)
+
+
+def test_the_single_process_reference_thinks_the_same(desk) -> None:
+    # In a process of its own: Databento's reader leaves its files to the collector.
+    ran = desk("replay", "--strategy", "one", "--source", "trades.dbn.zst", "--against", "legacy", "--json")
+    parity = json.loads(ran.out)["runs"][0]["parity"]
+    assert (ran.code, parity["verdict"]) == (0, "same"), parity["first"]
+    counts = {table["table"]: table["left"] for table in parity["tables"]}
+    assert counts.keys() == {"bars", "fills", "account", "values", "decisions", "intents"}
+    assert all(counts.values())
+    ran = desk.quick("replay", "--strategy", "one", "--against", "legacy")
+    assert (ran.code, "runs on trades" in ran.err) == (2, True)

@@ -138,3 +138,15 @@ def test_a_replay_that_is_stopped_keeps_no_record(config, whole, monkeypatch) ->
     done = jobs.run_job(Job(config, "one", Wish(), config.data_dir / "run"), stop.is_set, lambda _: None)
     assert done.folder is None
     assert not (config.data_dir / "run").exists()
+
+
+def test_a_file_that_begins_with_its_first_trade_and_ends_with_its_last_holds_whole_sessions(
+    config, whole, tmp_path
+) -> None:
+    second = NS_PER_MINUTE // 60
+    close = END - 3 * NS_PER_HOUR  # a Friday
+    exact = write(tmp_path / "exact.dbn.zst", MARKET.trades, MARKET.symbols, BEGIN + second, close - second)
+    runs = [at(config, ("one", spooled(config, [path], tmp_path / path.name[:5])))[0] for path in (whole, exact)]
+    bars = [run.table("bars") for run in runs]
+    assert bars[1].height > 2_000
+    assert bars[0].equals(bars[1])
