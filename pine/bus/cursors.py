@@ -71,6 +71,12 @@ def acknowledged(client: Client, stream: str, cursor: Cursor) -> Id | None:
     return streams.id_pair(before[0][0]) if before else None
 
 
+def reached(client: Client, stream: str, group: str) -> Id | None:
+    """Return the newest entry up to which a group has acknowledged everything; nothing if it has not, or is none."""
+    cursor = read_cursors(client, stream).get(group)
+    return None if cursor is None else acknowledged(client, stream, cursor)
+
+
 def _cursor(client: Client, stream: str, info: dict[str, Any]) -> Cursor:
     name, delivered = info["name"].decode(), streams.id_pair(info["last-delivered-id"])
     oldest = client.xpending(stream, name)["min"] if info["pending"] else None

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
-from pine.bus.cursors import acknowledged, read_cursors
+from pine.bus.cursors import reached
 from pine.core.config import Config
 from pine.core.instruments import SPECS
 from pine.core.period import SessionRule
@@ -99,6 +99,5 @@ def _channel(
 
 def _done(client: Client, strategy: str) -> int:
     """Return the step, in ms, after which a worker books what it is asked now; 0 if it never began."""
-    cursor = read_cursors(client, keys.CLOCK).get(strategy)
-    reached = None if cursor is None else acknowledged(client, keys.CLOCK, cursor)
-    return 0 if reached is None else reached[0]
+    step = reached(client, keys.CLOCK, strategy)
+    return 0 if step is None else step[0]

@@ -248,8 +248,8 @@ class Aggregator:
         trades
             Structured array with Databento's trade fields.
         """
-        if len(trades):
-            self._resolve(int(min(trades["ts_recv"][0], trades["ts_event"][0])))
+        if self._unresolved and (first := _first_time(trades)):
+            self._resolve(first)
         slots = self.table.slots(trades["instrument_id"])
         checks = {
             "not_a_trade": trades["action"] == b"T",
@@ -446,3 +446,15 @@ class Aggregator:
 def _roll_event(roll: Roll) -> Event:
     details = {"from": roll.before, "to": roll.after, "close": None if roll.close is None else price(roll.close)}
     return Event("roll", roll.symbol, details)
+
+
+def _first_time(trades: Trades) -> int:
+    """Return the exchange's time, in ns, of the first trade that has one, else when it was received; 0 if none has."""
+    received = np.where(trades["flags"] & F_BAD_TS_RECV, 0, trades["ts_recv"])
+    times = np.where(_is_time(trades["ts_event"]), trades["ts_event"], received)
+    known = times[_is_time(times)]
+    return int(known[0]) if len(known) else 0
+
+
+def _is_time(ts: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    return np.asarray((ts != 0) & (ts < 1 << 63))

@@ -86,6 +86,7 @@ class TradeAggregator:
     def lose(self, first: int, last: int, symbols: Iterable[str] | None = None) -> None:
         """Note that minutes from `first` to `last` (ns) will never come."""
         for symbol in self.roots if symbols is None else symbols:
+            self.roots[symbol].lose(last)
             self._due.append((last + 2 * NS_PER_MINUTE, symbol, (first, last)))
         self.counts["gap"] += 1
 
@@ -121,6 +122,7 @@ class TradeAggregator:
         reached = max(self.watermark, self.closed_until)
         last = reached - reached % NS_PER_MINUTE
         first = self.closed_until or last
+        self.roots[symbol].drop_open()
         self.roots[symbol].lose(last)
         self._due.append((first + NS_PER_MINUTE, symbol, (first, last)))
         self.counts["reset"] += 1
@@ -195,9 +197,9 @@ class TradeAggregator:
         kind = classify(raw)
         found: Outright | str = kind.value
         if kind is SymbolKind.OUTRIGHT:
-            ts = self.watermark or self.clock.now() or min(trade.ts_recv, trade.ts_event)
-            if not 0 < ts < _TOO_LATE:
-                return "undefined_time"  # a short year means nothing without a date
+            ts = self.watermark or self.clock.now() or _time(trade)
+            if not ts:
+                return "unmapped_instrument"  # a short year means nothing without a date
             try:
                 contract = parse_contract(raw, to_datetime(ts).date(), self.roots)
                 found = Outright(trade.instrument_id, raw, contract)
@@ -213,6 +215,13 @@ class TradeAggregator:
             return parse_contract(raw, to_datetime(self.clock.now()).date(), self.roots).root
         except ContractError:
             return None
+
+
+def _time(trade: Trade) -> int:
+    """Return the exchange's time of a trade, else when it was received; 0 if neither is one."""
+    if 0 < trade.ts_event < _TOO_LATE:
+        return trade.ts_event
+    return trade.ts_recv if trade.ts_recv < _TOO_LATE and not trade.flags & _BAD_TS_RECV else 0
 
 
 def _fault(trade: Trade) -> str | None:

@@ -90,9 +90,8 @@ class RootMinutes:
         self._open.clear()
 
     def lose(self, until: int) -> None:
-        """Forget open minutes for good, up to the one that starts at `until`."""
-        self._open.clear()
-        self._lost_until = until
+        """Note that minutes up to the one that starts at `until` (ns) will never be whole."""
+        self._lost_until = max(self._lost_until, until)
 
     def close(self, minute: int) -> Bar | None:
         """Finish a minute; return the lead contract's bar if it traded."""
@@ -152,6 +151,8 @@ class RootMinutes:
 
     def _flat(self, minute: int) -> Bar | None:
         last = self._last
+        if minute <= self._lost_until:  # nobody knows whether it was quiet
+            return None
         if not self.fill_quiet or last is None or last.start != minute - NS_PER_MINUTE or self._session is None:
             return None
         open_market = is_open(self.rule.group, minute) and is_open(self.rule.group, last.start)

@@ -7,12 +7,12 @@ import orjson
 from attrs import define, field
 
 from pine.bus import keys, streams
+from pine.bus.cursors import reached
 from pine.core.bar import Bar
 from pine.core.errors import DataError, PineError
 from pine.core.timeframe import NS_PER_MS
 from pine.feeds.warmup import WarmUp, read_bars
 from pine.history.archive import Archive
-from pine.history.channels import acknowledged
 from pine.history.refill import digest
 from pine.orders.entries import Control, Entry, Origin, Void, decode
 from pine.replay.record import Facts, Record
@@ -91,8 +91,8 @@ class Life:
     def end(self) -> int:
         """The last step, in ns, that it is known to have done."""
         newest = max((at for at, _ in self.flights()), default=self.begin)
-        done = 0 if self.client is None else acknowledged(self.client, self.strategy) * NS_PER_MS
-        return max(newest, self.entries[-1][0], done)
+        done = None if self.client is None else reached(self.client, keys.CLOCK, self.strategy)
+        return max(newest, self.entries[-1][0], 0 if done is None else done[0] * NS_PER_MS)
 
     def requests(self) -> list[Request]:
         """Return what operators and couriers had booked, with the step after which each took effect."""

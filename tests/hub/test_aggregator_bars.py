@@ -204,3 +204,17 @@ def test_a_name_given_before_any_time_is_known_does_not_undo_a_later_one() -> No
     aggregator.map_instrument(ESH4, "ESM4")
     closed = play(aggregator, trades([(at("2024-03-05T14:00:01"), ESH4, 5000.0, 1)]), until=at("2024-03-05T14:02"))
     assert [line[-1] for line in lines(closed)] == ["ESM4"]
+
+
+@pytest.mark.parametrize("wrong", [{"ts_recv": 1, "flags": 8}, {"ts_recv": 0}, {"ts_event": (1 << 64) - 1}])
+def test_short_years_are_resolved_by_the_first_time_that_is_one(wrong: dict[str, int]) -> None:
+    aggregator = Aggregator(RULES, TapeClock())
+    aggregator.begin_session(replaying=False)
+    for number, name in ((ESH4, "ESH4"), (ESM4, "ESM4")):
+        aggregator.map_instrument(number, name)
+    start = at("2024-03-05T14:00")
+    tape = trades([(start, ESM4, 5100.0, 1), (start + SECOND, ESH4, 5000.0, 9)])
+    for name, value in wrong.items():
+        tape[name][0] = value
+    play(aggregator, tape, until=start + 2 * MINUTE)
+    assert {outright.contract.year for outright in aggregator.table.outrights} == {2024}

@@ -11,6 +11,7 @@ from pine.core.bar import Bar
 from pine.core.config import Config, load_config
 from pine.core.timeframe import NS_PER_HOUR
 from pine.feeds.steps import MarketEvent, Step
+from pine.history.refill import Refill
 from pine.hub.aggregator import Aggregator, Closed, Event
 from pine.hub.clock import TapeClock
 from pine.legacy.record import MemoryRecorder
@@ -88,6 +89,15 @@ class PineRun:
             seen()
         assert engine.alerts == []
         return self
+
+    def warm_up(self) -> None:
+        """Nothing comes before the first step."""
+
+    def alive(self) -> bool:
+        return True
+
+    def refilled(self, told: Refill) -> list[Bar]:
+        raise AssertionError(f"{told}: there was no hole")
 
     def next(self) -> Step | None:
         closed = next(self._steps, None)

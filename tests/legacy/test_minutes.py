@@ -131,3 +131,38 @@ def test_a_replay_that_brings_known_minutes_again_adds_nothing(replaying: bool) 
     bars = [boundary.minutes["ES"] for boundary in found if boundary.minutes]
     prices = [(round(bar.open), round(bar.close), bar.volume) for bar in bars]
     assert prices == [(10, 12, 3), (13, 15, 3), (16, 18, 3), (19, 21, 3)]
+
+
+@given(st.integers(0, 4), st.integers(1, 6), st.integers(0, 4), st.booleans())
+def test_no_flat_minute_is_made_inside_a_hole_or_behind_it(
+    before: int, length: int, after: int, fill_quiet: bool
+) -> None:
+    start = at("2024-03-05T14:00")
+    first = start + (1 + before) * MINUTE
+    last = first + (length - 1) * MINUTE
+    tapes = [
+        trades([(start, ESH4, 10, 1)]),
+        trades([(last + (1 + after) * MINUTE + SECOND, ESH4, 11, 1)]),
+    ]
+    found: list[Boundary] = []
+    reference = TradeAggregator({"ES": RootMinutes("ES", RULES["ES"], fill_quiet)}, TapeTime(), found.append)
+    reference.connect(replaying=False)
+    hub = Aggregator({"ES": RULES["ES"]}, TapeClock(), fill_quiet=fill_quiet)
+    hub.begin_session(replaying=False)
+    closed = []
+    for number, (tape, reached) in enumerate(zip(tapes, (first, last + 30 * MINUTE), strict=True)):
+        if number:
+            hub.lose(first, last)
+            reference.lose(first, last)
+            hub.begin_session(replaying=False, floor=last + MINUTE)
+            reference.connect(last + MINUTE, replaying=False)
+        hub.map_instrument(ESH4, "ESH4")
+        hub.add(tape)
+        hub.heartbeat(reached + 2 * SECOND)
+        closed += hub.advance()
+        for record in [Naming(ESH4, "ESH4"), *of_array(tape, {}), Beat(reached + 2 * SECOND)]:
+            reference.take(record)
+    bars = [bar for item in closed for bar in item.bars if bar.timeframe.value == "1min"]
+    assert [boundary.minutes["ES"] for boundary in found if boundary.minutes] == bars
+    assert len(bars) > (before + 20 if fill_quiet else 1)
+    assert not any(first <= bar.start <= last for bar in bars)

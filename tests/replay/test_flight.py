@@ -57,6 +57,7 @@ def test_what_operators_and_couriers_asked_is_booked_at_the_same_steps(client: C
         if not voided and done > 1500 and source.desk.portfolio.positions:
             position = next(iter(source.desk.portfolio.positions.values()))
             voided.append(position.entry)
+            client.xadd(keys.deliveries("one"), {"intent": position.entry, "state": "rejected", "at": "1"})
             request = {"order": "void", "intent": position.entry, "reason": "rejected"}
             client.xadd(keys.control("one"), {"request": _json(request)})
         return step.ts == newest
