@@ -11,6 +11,8 @@ from pine.replay.record import Record
 from pine.replay.rows import Difference
 
 _TIMES: Final = frozenset({"step", "start", "time", "entry_time", "exit_time"})
+_ALWAYS: Final = frozenset({"source", "clock", "quiet filling", "lead", "sessions"})
+_UNKNOWN: Final = "not known"
 _SHOWN_BARS: Final = ("open", "high", "low", "close", "volume", "contract")
 
 
@@ -165,17 +167,24 @@ def _counts(verdict: Verdict) -> list[str]:
 
 
 def _settings(verdict: Verdict) -> list[str]:
+    """Return what bars are made by, and whatever differs or is known of one side only; the rest is counted."""
     left, right = (_flat(record.facts.settings) for record in (verdict.left, verdict.right))
     rows = [("settings", "left", "right")]
+    alike = 0
     for name in [*left, *(name for name in right if name not in left)]:
-        a, b = left.get(name, "not known"), right.get(name, "not known")
-        mark = "≠" if "not known" not in (a, b) and a != b else " "
+        a, b = left.get(name, _UNKNOWN), right.get(name, _UNKNOWN)
+        if a == b and name.partition(".")[0] not in _ALWAYS:
+            alike += 1
+            continue
+        mark = "≠" if _UNKNOWN not in (a, b) and a != b else " "
         rows.append((f"{mark} {name}", a, b))
-    return columns(rows, frozenset())
+    return [*columns(rows, frozenset()), f"  {alike} more are the same on both sides; --json shows them"]
 
 
 def _flat(settings: dict[str, Any], place: str = "") -> dict[str, str]:
     found: dict[str, str] = {}
+    if place == "sessions" and len(set(settings.values())) == 1:
+        return {place: str(next(iter(settings.values())))}
     for name, value in settings.items():
         where = f"{place}.{name}" if place else name
         found |= _flat(value, where) if isinstance(value, dict) else {where: "" if value is None else str(value)}
