@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test long test-redis has-redis chaos check format lock clean help
+.PHONY: demo test long parity test-redis has-redis chaos check format lock clean help
 
 help:
 	@echo "make demo    run the whole system once on a generated market"
 	@echo "make test    run the tests"
 	@echo "make long    more cases of what the tests show, some minutes"
+	@echo "make parity  thirty sessions through the reference, the tape and the archive, some minutes"
 	@echo "make chaos   the long campaign of kills, some twenty minutes"
 	@echo "make test-redis  run those that need a server on redis-server instead (7.0 or newer; REDIS=program)"
 	@echo "make check   formatting, lint, types"
@@ -25,6 +26,9 @@ test: $(READY)
 
 long: $(READY)
 	$(BIN)/pytest -n 3 --dist worksteal -m long
+
+parity: $(READY)
+	$(BIN)/pytest -s tests/replay/campaign.py
 
 chaos: $(READY)
 	$(BIN)/pytest -s tests/chaos/campaign.py

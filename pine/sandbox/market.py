@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pine.core.errors import SandboxError
 from pine.core.instruments import InstrumentSpec, spec
-from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS
 from pine.core.times import to_datetime
 from pine.hub.dbn import encode_header
 from pine.sandbox.market_activity import Minutes, open_minutes, trade_counts
@@ -183,8 +183,10 @@ def _ticks(
 
 
 def _metadata(market: GeneratedMarket) -> bytes:
+    """Return a header that covers all sessions, which open and close at whole hours, as that of a request would."""
     first, last = int(market.trades["ts_recv"][0]), int(market.trades["ts_recv"][-1])
     days = to_datetime(first).date(), to_datetime(last).date() + timedelta(days=1)
     mappings = [(name, [(*days, str(number))]) for number, name in market.symbols.items()]
     parents = [f"{root}.FUT" for root in market.roots]
-    return encode_header(DATASET, "trades", first, last + 1, "parent", parents, mappings)
+    opening, close = first - first % NS_PER_HOUR, last + NS_PER_HOUR - last % NS_PER_HOUR
+    return encode_header(DATASET, "trades", opening, close, "parent", parents, mappings)
