@@ -1,4 +1,4 @@
-"""Thirty sessions of five roots, over rolls and a change to daylight saving: every way to run them agrees: ``make parity``."""
+"""Thirty sessions of five roots, over rolls and a change to daylight saving, in every way to run them: ``make parity``."""
 
 import json
 import subprocess
@@ -45,8 +45,10 @@ def replayed(folder: Path, *arguments: str) -> dict[str, dict[str, Any]]:
 
 def test_reference_tape_and_archive_agree_on_every_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "pine.yaml").write_text(CONFIG)
-    pine(tmp_path, *["sandbox", "market", "--out", "m.dbn.zst", "--seed", "3", "--trades-per-day", "4000", "--start"], FIRST,
-         "--days", str(DAYS), "--symbols", ",".join(SYMBOLS))  # fmt: skip
+    market = (
+        f"--out m.dbn.zst --seed 3 --trades-per-day 4000 --start {FIRST} --days {DAYS} --symbols {','.join(SYMBOLS)}"
+    )
+    pine(tmp_path, "sandbox", "market", *market.split())
     reference = replayed(tmp_path, "--source", "m.dbn.zst", "--against", "legacy")
     assert set(reference) == set(STRATEGIES)
     for name, run in reference.items():
