@@ -75,6 +75,11 @@ class EmbeddedServer:
         return self.data_dir / "bus"
 
     @property
+    def has_run(self) -> bool:
+        """Whether it has kept anything, so that there is something to be read when it is started."""
+        return (self.folder / "appendonlydir").exists()
+
+    @property
     def socket(self) -> Path:
         """Its unix socket; elsewhere when the data directory's path is too long for one."""
         folder = self.folder.resolve()  # however it is spelled, it is one folder

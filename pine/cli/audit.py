@@ -12,7 +12,7 @@ import click
 
 from pine.cli.context import COULD_NOT_RUN, FINE, WRONG, configuration, exits, print_json
 from pine.cli.options import config_option
-from pine.cli.sources import progress, roots, running_streams, tell_retries
+from pine.cli.sources import look, progress, roots, tell_retries
 
 if TYPE_CHECKING:
     from pine.core.config import Config
@@ -72,8 +72,7 @@ def audit(
     wanted = roots(config, named or tuple(config.instruments))
     if price and (as_json or csv):
         raise click.UsageError("--price buys and compares nothing; leave --json and --csv out")
-    client, reason = running_streams(config)
-    try:
+    with look(config) as (client, reason):
         if reason and not as_json:
             click.echo(f"note: {reason}; only the archive's record is compared", err=True)
         work = _audit(config, client)
@@ -83,9 +82,6 @@ def audit(
             click.echo(_priced(work, wanted, day))
             return
         reports = _compared(work, wanted, day)
-    finally:
-        if client is not None:
-            client.close()
     if csv is not None:
         _write_csv(csv, reports)
     if as_json:

@@ -10,7 +10,7 @@ import click
 
 from pine.cli.context import configuration, exits, print_json
 from pine.cli.options import Time, config_option
-from pine.cli.sources import running_streams, vendor
+from pine.cli.sources import look, vendor
 
 if TYPE_CHECKING:
     from pine.bus.client import Client
@@ -96,20 +96,16 @@ def bars(
 
 @contextlib.contextmanager
 def _history(config: "Config", symbol: str, *, paying: bool) -> "Iterator[tuple[History, list[str], str]]":
-    """Provide the history, the names of what it is made of, and the root; without the streams if no server runs."""
+    """Provide the history, the names of what it is made of, and the root; without the streams if there is no server."""
     from pine.history.answer import History
 
-    client, reason = running_streams(config)
-    try:
+    with look(config) as (client, reason):
         root = _known(config, client, symbol, reason, paying=paying)
         if reason:
             click.echo(f"note: {reason}; answered without the streams", err=True)
         names = ["archive"] if client is None else ["streams", "archive"]
         history = History.of(config, client, vendor(config) if paying else None)
         yield history, [*names, "historical"] if paying else names, root
-    finally:
-        if client is not None:
-            client.close()
 
 
 def _known(config: "Config", client: "Client | None", symbol: str, reason: str, *, paying: bool) -> str:

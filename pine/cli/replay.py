@@ -11,6 +11,7 @@ import click
 
 from pine.cli.context import FINE, WRONG, configuration, exits, print_json
 from pine.cli.options import Speed, Time, config_option
+from pine.cli.sources import look
 
 if TYPE_CHECKING:
     from pine.cli.replay_view import Run
@@ -88,7 +89,9 @@ def replay(ctx: click.Context, /, speed: float | None, via: str, **options: Any)
     """
     from pine.replay.run import Costs
 
-    _run(configuration(ctx), Costs(), speed, **options)
+    config = configuration(ctx)
+    with look(config):
+        _run(config, Costs(), speed, **options)
 
 
 @click.command()
@@ -105,7 +108,9 @@ def backtest(ctx: click.Context, /, commission: float | None, slippage_ticks: fl
     """
     from pine.replay.run import Costs
 
-    _run(configuration(ctx), Costs(commission, slippage_ticks), None, in_front=True, **options)
+    config = configuration(ctx)
+    with look(config):
+        _run(config, Costs(commission, slippage_ticks), None, in_front=True, **options)
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""What commands that ask for history share: streams if a server runs, Databento Historical, what a moment takes."""
+"""What commands that ask for history share: streams, Databento Historical, what a moment takes."""
 
 import contextlib
 import sys
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pine.cli.context import explained
+from pine.cli.context import explained, visit
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -17,30 +17,37 @@ if TYPE_CHECKING:
     from pine.history.historical import HistoricalSource
 
 
-def running_streams(config: "Config") -> "tuple[Client | None, str]":
-    """Return a connection to the server if it runs, else why there is none; starts none."""
+@contextlib.contextmanager
+def look(config: "Config") -> "Iterator[tuple[Client | None, str]]":
+    """Provide a connection to the server, else nothing and the reason.
+
+    An embedded server that has run here before is started for the look, and stopped again if nobody else uses it.
+    """
     from pine.bus.connection import connect
+    from pine.bus.embedded import EmbeddedServer
     from pine.core.errors import BusError, ServerUnfit
 
-    try:
-        return connect(config, start=False), ""
-    except ServerUnfit:
-        raise
-    except BusError as error:
-        return None, explained(click.get_current_context(), error)
+    with contextlib.ExitStack() as stack:
+        client, reason = None, ""
+        try:
+            if config.bus.url == "embedded" and EmbeddedServer(config.data_dir).has_run:
+                client = stack.enter_context(visit(config))
+            else:
+                client = stack.enter_context(contextlib.closing(connect(config, start=False)))
+        except ServerUnfit:
+            raise
+        except BusError as error:
+            reason = explained(click.get_current_context(), error)
+        yield client, reason
 
 
 @contextlib.contextmanager
 def streams(config: "Config") -> "Iterator[Client | None]":
-    """Provide a connection to the server if it runs; else a line on standard error says that none does."""
-    client, reason = running_streams(config)
-    try:
+    """Provide a connection to the server; else a line on standard error says why there is none."""
+    with look(config) as (client, reason):
         if reason:
             click.echo(f"note: {reason}; answered without the streams", err=True)
         yield client
-    finally:
-        if client is not None:
-            client.close()
 
 
 def vendor(config: "Config") -> "HistoricalSource":

@@ -135,6 +135,8 @@ class Publisher:
                     "parent": config.parent(symbol),
                     "dataset": config.databento.dataset,
                     "session_close": str(config.session_rule(symbol).close),
+                    "bar_clock": config.hub.bar_clock,
+                    "fill_quiet_minutes": config.hub.fill_quiet_minutes,
                     **({LEFT: late[symbol]} if symbol in late else {}),
                 }
             )

@@ -14,10 +14,13 @@ from pine.core.timeframe import NS_PER_MS
 from pine.feeds.warmup import WarmUp, read_bars
 from pine.history.archive import Archive
 from pine.history.refill import digest
+from pine.hub.publisher import read_registered
 from pine.orders.entries import Control, Entry, Origin, Void, decode
 from pine.replay.record import Facts, Record
 from pine.replay.recorder import Recorder
+from pine.replay.settings import of_config
 from pine.replay.source import Request
+from pine.worker.provenance import config_hash
 
 if TYPE_CHECKING:
     from pine.bus.client import Client
@@ -167,9 +170,22 @@ class Life:
             begin=self.begin if begin is None else begin,
             end=self.end if end is None else end,
             fed_from=self.begin if begin is None else begin,
-            settings={name: _joined(known) for name, known in made_by.items() if known},
+            settings=self._settings(config, {name: _joined(known) for name, known in made_by.items() if known}),
         )
         return recorder.record(facts, without=UNKNOWN)
+
+    def _settings(self, config: "Config", made_by: dict[str, str]) -> dict[str, Any]:
+        """Return what hub and worker wrote down of their settings; a hash that equals today's tells what made it."""
+        known: dict[str, Any] = {}
+        if self.client is not None:
+            registered = read_registered(self.client)
+            hubs = [registered.get(symbol, {}) for symbol in config.traded[self.strategy]]
+            for name, key in (("clock", "bar_clock"), ("quiet filling", "fill_quiet_minutes")):
+                found = {hub[key] for hub in hubs if key in hub}
+                known |= {name: found.pop() if len(found) == 1 else _joined(map(str, found))} if found else {}
+        if made_by.get("config") == config_hash(config, self.strategy):
+            known |= of_config(config, self.strategy)
+        return known | made_by
 
 
 def _ns(identifier: str) -> int:

@@ -22,11 +22,21 @@ def settings_of(config: "Config", strategy: str, source: str, **more: Any) -> di
     more
         Further facts about the run.
     """
-    setting = config.strategies[strategy]
     return {
         "source": source,
         "clock": config.hub.bar_clock,
         "quiet filling": config.hub.fill_quiet_minutes,
+        **of_config(config, strategy),
+        "config": config_hash(config, strategy),
+        "code": code_hash(),
+        **more,
+    }
+
+
+def of_config(config: "Config", strategy: str) -> dict[str, Any]:
+    """Return the settings that `config_hash` is of, and the rule by which every hub has chosen the lead contract."""
+    setting = config.strategies[strategy]
+    return {
         "lead": "volume",
         "sessions": {symbol: str(config.session_rule(symbol).close) for symbol in config.traded[strategy]},
         "type": setting.type,
@@ -35,9 +45,6 @@ def settings_of(config: "Config", strategy: str, source: str, **more: Any) -> di
         "daily stop loss": setting.daily_stop_loss,
         "adjust": setting.adjust,
         "instruments": {symbol: asdict(traded) for symbol, traded in config.traded[strategy].items()},
-        "config": config_hash(config, strategy),
-        "code": code_hash(),
-        **more,
     }
 
 

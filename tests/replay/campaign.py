@@ -1,4 +1,4 @@
-"""Thirty sessions of five roots, over rolls and a change to daylight saving, in every way to run them: ``make parity``."""
+"""Thirty sessions of five roots, over rolls and a change to daylight saving, in every way: ``make parity``."""
 
 import json
 import subprocess
@@ -64,10 +64,13 @@ def test_reference_tape_and_archive_agree_on_every_value(tmp_path: Path, capsys:
 
 
 def holds_what_it_claims(record: records.Record) -> None:
-    """Assert that a run saw thirty sessions of every root, rolls, and bars on both sides of the clocks' change."""
+    """Assert that a run saw every session of every root, rolls, and bars on both sides of the clocks' change.
+
+    The last session is not over with the tape: in summer an hour of the next trading day belongs to it.
+    """
     bars, events = record.table("bars"), record.table("events")
     days = bars.filter(pl.col("timeframe") == "daily")
-    assert dict(days.group_by("symbol").len().iter_rows()) == dict.fromkeys(SYMBOLS, DAYS)
+    assert dict(days.group_by("symbol").len().iter_rows()) == dict.fromkeys(SYMBOLS, DAYS - 1)
     assert {"ES", "NQ", "6E", "CL"} <= set(events.filter(pl.col("kind") == "roll")["symbol"])
     opened = {f"{to_datetime(start):%H:%M}" for start in opening_minutes(bars)}
     assert opened == {"23:00", "22:00"}
