@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from killing import chaos
+from killing import chaos, replayed_as_lived
 
 from pine.bus.pauses import POINTS
 from pine.sandbox.demo.chaos import make_plan
@@ -26,6 +26,7 @@ def test_a_run_with_kills_at_random_points_comes_to_what_an_undisturbed_one_come
     assert facts["compared"]["1min"] > 5000
     assert facts["compared"]["archive"] > 10_000
     assert sum(strategy["entries"] for strategy in facts["strategies"].values()) >= 15
+    assert replayed_as_lived(tmp_path / "run") > 500
 
 
 def test_the_same_seed_makes_the_same_plan_and_spreads_the_kills() -> None:

@@ -77,6 +77,23 @@ def test_without_a_server_the_archive_answers_and_none_is_started(pine: Shell, a
     assert not (pine.folder / "data" / "bus").exists()
 
 
+def test_a_server_that_has_run_here_is_started_for_the_look_and_stopped_again(pine: Shell) -> None:
+    server = EmbeddedServer(pine.folder / "data")
+    server.ensure()
+    client = client_for(server.url)
+    client.hset(keys.SYMBOLS, "ES", "{}")
+    client.xadd(keys.bars("ES", Timeframe.MINUTE), {"bar": BARS[0].to_json()}, id=f"{BARS[0].start // 10**6}-0")
+    client.close()
+    server.stop()
+    ran = pine("bars", "ES", "--json")
+    document = json.loads(ran.out)
+    assert ([Bar.from_dict(raw) for raw in document["bars"]], document["sources"]) == (
+        [BARS[0]],
+        ["streams", "archive"],
+    )
+    assert not is_running(pine)
+
+
 def test_many_holes_are_one_line(pine: Shell, archived: Archive) -> None:
     for hour in range(1, 6):
         begin = BEGIN + hour * NS_PER_HOUR
