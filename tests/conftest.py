@@ -1,6 +1,6 @@
-"""Fixtures that several rooms share: a real server, and a check that nobody leaves undeclared keys behind."""
+"""What several rooms share: a real server, a check that nobody leaves undeclared keys behind, how many examples."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,21 @@ from pine.bus.embedded import EmbeddedServer
 
 settings.register_profile("pine", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 settings.load_profile("pine")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let a test marked ``examples`` try few examples, and with ``-m long`` as many as it names for that."""
+    thorough = config.option.markexpr == "long"
+    told: dict[Callable[..., None], int] = {}
+    for item in items:
+        marker = item.get_closest_marker("examples")
+        if marker is not None and isinstance(item, pytest.Function):
+            told[item.obj] = marker.kwargs["long"] if thorough else marker.args[0]
+            if thorough:
+                item.add_marker(pytest.mark.long)
+    for test, count in told.items():
+        settings(max_examples=count)(test)
 
 
 @pytest.fixture

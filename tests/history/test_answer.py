@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 from attrs import evolve, field, frozen
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pine.core.bar import Bar, fold
@@ -155,7 +155,7 @@ frames = st.sampled_from(list(Timeframe))
 times = st.integers(-3000, 5 * 1440 + 3000).map(lambda n: BEGIN + n * NS_PER_MINUTE)
 
 
-@settings(max_examples=400)
+@pytest.mark.examples(150, long=400)
 @given(stretches(), stretches(), stretches(), frames, times, times, st.booleans())
 def test_any_split_of_a_history_answers_the_same_bars_or_names_the_hole(
     one: tuple[Interval, ...],
@@ -181,7 +181,7 @@ def test_any_split_of_a_history_answers_the_same_bars_or_names_the_hole(
         assert without(shop.bought, asked) == ()
 
 
-@settings(max_examples=150)
+@pytest.mark.examples(60, long=150)
 @given(stretches(), stretches(), frames, st.data())
 def test_a_contradiction_is_always_found(
     one: tuple[Interval, ...], two: tuple[Interval, ...], timeframe: Timeframe, data: st.DataObject

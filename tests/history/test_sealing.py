@@ -8,7 +8,7 @@ import orjson
 import pytest
 from attrs import evolve
 from books import NAME, Books, append, archive_at, seal, snapshot, sparse_market
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from market import CONFIG, begin, closed_bars, configure, publish, record
 
@@ -45,7 +45,7 @@ def edge(client: Client, stream: str) -> str:
 def test_two_finished_sessions_are_read_back_as_they_were_on_the_streams(client: Client, tmp_path: Path) -> None:
     config = configure(tmp_path)
     run = begin(client, config, NAME)
-    publish(client, config, closed_bars())
+    publish(client, config, closed_bars(silence=26))
     run.until_caught_up()
     archive = Archive.of(config)
     seal(client, config, archive)
@@ -70,7 +70,7 @@ def test_two_finished_sessions_are_read_back_as_they_were_on_the_streams(client:
 
 def test_the_group_of_every_stream_stands_at_what_is_sealed(client: Client, tmp_path: Path) -> None:
     config = configure(tmp_path)
-    publish(client, config, closed_bars())
+    publish(client, config, closed_bars(silence=26))
     archive = Archive.of(config)
     seal(client, config, archive)
     for symbol in SYMBOLS:
@@ -85,7 +85,7 @@ def test_the_group_of_every_stream_stands_at_what_is_sealed(client: Client, tmp_
 
 def test_a_session_under_way_is_left_on_the_stream(client: Client, tmp_path: Path) -> None:
     config = configure(tmp_path)
-    half = [item for item in closed_bars() if item.boundary < SECOND + NS_PER_HOUR]
+    half = [item for item in closed_bars(silence=26) if item.boundary < SECOND + NS_PER_HOUR]
     archive = Archive.of(config)
     publish(client, config, [item for item in half if item.boundary < SECOND])
     assert seal(client, config, archive) == []
@@ -105,7 +105,7 @@ def test_a_session_under_way_is_left_on_the_stream(client: Client, tmp_path: Pat
 
 def test_a_session_without_a_trade_is_covered_and_has_no_file(client: Client, tmp_path: Path) -> None:
     config = configure(tmp_path)
-    publish(client, config, closed_bars())
+    publish(client, config, closed_bars(silence=26))
     archive = Archive.of(config)
     seal(client, config, archive)
     assert archive.covered("6E", Timeframe.MINUTE) == [(FIRST, THIRD + NS_PER_DAY)]
@@ -117,7 +117,7 @@ def test_a_hole_is_not_covered_nor_the_hour_and_the_day_over_it(client: Client, 
     config = configure(tmp_path)
     hole = (FIRST + 90 * NS_PER_MINUTE, FIRST + 100 * NS_PER_MINUTE)
     gap = {"kind": "gap", "symbol": "ES", "first_minute": hole[0], "last_minute": hole[1] - NS_PER_MINUTE}
-    closed = closed_bars()
+    closed = closed_bars(silence=26)
     publish(client, config, [item for item in closed if item.boundary <= hole[0]])
     append(
         client, keys.EVENTS, [(streams.entry_id((hole[1] + NS_PER_MINUTE) // NS_PER_MS), {"event": orjson.dumps(gap)})]
@@ -135,7 +135,7 @@ def test_a_hole_is_not_covered_nor_the_hour_and_the_day_over_it(client: Client, 
 def test_before_a_hub_first_published_a_root_nothing_is_covered(client: Client, tmp_path: Path) -> None:
     config = configure(tmp_path)
     noon = FIRST + 12 * NS_PER_HOUR
-    publish(client, config, [item for item in closed_bars() if item.boundary > noon])
+    publish(client, config, [item for item in closed_bars(silence=26) if item.boundary > noon])
     archive = Archive.of(config)
     seal(client, config, archive)
     assert archive.covered("ES", Timeframe.MINUTE) == [(noon, THIRD + NS_PER_DAY)]
@@ -143,7 +143,7 @@ def test_before_a_hub_first_published_a_root_nothing_is_covered(client: Client, 
 
 def test_a_root_that_is_not_configured_any_more_is_covered_up_to_its_last_entry(client: Client, tmp_path: Path) -> None:
     config = configure(tmp_path)
-    publish(client, config, closed_bars())
+    publish(client, config, closed_bars(silence=26))
     text = (tmp_path / "pine.yaml").read_text().replace(", 6E: {}", "").replace("GC, ES, 6E", "GC, ES")
     archive = Archive.of(config)
     seal(client, configure(tmp_path, text), archive)
@@ -153,7 +153,7 @@ def test_a_root_that_is_not_configured_any_more_is_covered_up_to_its_last_entry(
 
 def test_trimming_between_two_looks_changes_nothing(client: Client, tmp_path: Path) -> None:
     config = configure(tmp_path)
-    closed = closed_bars()
+    closed = closed_bars(silence=26)
     archive, undisturbed = archive_at(tmp_path / "a", config), archive_at(tmp_path / "b", config)
     publish(client, config, [item for item in closed if item.boundary < SECOND + 3 * NS_PER_HOUR])
     seal(client, config, archive)
@@ -172,7 +172,7 @@ def test_what_is_sealed_may_be_trimmed_and_archive_and_streams_together_hold_eve
     client: Client, tmp_path: Path
 ) -> None:
     config = configure(tmp_path, f"retention: 1d\nretention_max: 1d\n{CONFIG}")
-    publish(client, config, closed_bars())
+    publish(client, config, closed_bars(silence=26))
     everything = published(client, "ES", Timeframe.MINUTE, THIRD)
     assert trim(client, config)["removed"] == 0
     archive = Archive.of(config)
@@ -303,7 +303,7 @@ MOVES = st.one_of(
 )
 
 
-@settings(max_examples=12)
+@pytest.mark.examples(4, long=12)
 @given(st.lists(MOVES, max_size=25))
 def test_any_number_of_runs_at_any_moments_makes_the_same_archive(
     kept: tuple[Client, Config], moves: list[tuple[str, int]]
@@ -352,7 +352,7 @@ def test_a_session_is_the_same_whether_its_hole_was_filled_before_or_after_it_wa
         length = {Timeframe.MINUTE: NS_PER_MINUTE, Timeframe.HOUR: NS_PER_HOUR, Timeframe.DAY: NS_PER_DAY}
         return bar.symbol == "ES" and bar.start < end and first < bar.start + length[bar.timeframe]
 
-    whole = closed_bars()
+    whole = closed_bars(silence=26)
     gap = Event("gap", "ES", {"first_minute": first, "last_minute": end - NS_PER_MINUTE})
     seen = [evolve(item, bars=tuple(bar for bar in item.bars if not lost(bar))) for item in whole]
     at = next(n for n, item in enumerate(seen) if item.boundary > end)

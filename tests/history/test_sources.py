@@ -8,7 +8,7 @@ import orjson
 import pytest
 from attrs import evolve
 from books import append, archive_at, seal
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from market import CONFIG, closed_bars, configure, publish
 
@@ -162,7 +162,7 @@ def times(most: int) -> st.SearchStrategy[int]:
     return st.integers(0, most).map(lambda n: FIRST + n * NS_PER_MINUTE)
 
 
-@settings(max_examples=10)
+@pytest.mark.examples(4, long=10)
 @given(times(900), times(2 * 1440), times(2 * 1440), st.integers(1, 90), st.lists(st.tuples(times(2880), times(2880))))
 def test_any_split_over_streams_and_archive_answers_the_same_bars_or_names_the_hole(
     kept: tuple[Client, Config], begin: int, end: int, lost: int, length: int, pairs: list[Interval]

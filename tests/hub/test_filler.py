@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import zstandard
 from files import configured, made_market
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pine.core.config import Config
@@ -94,7 +94,7 @@ def unbroken(config: Config) -> dict[bool, list[Closed]]:
     return {quiet: follow(fresh(config, fill_quiet=quiet), BEGIN, END) for quiet in (False, True)}
 
 
-@settings(max_examples=25)
+@pytest.mark.examples(8, long=25)
 @given(first=st.integers(0, MINUTES - 30), length=st.integers(1, 5 * 24 * 60), quiet=st.booleans())
 def test_a_filled_hole_closes_as_if_it_had_never_been(
     config: Config, unbroken: dict[bool, list[Closed]], first: int, length: int, quiet: bool

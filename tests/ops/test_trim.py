@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from attrs import define, evolve, field
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from market import begin, closed_bars, configure, publish, record
 
@@ -119,7 +119,7 @@ def two_days(tmp_path_factory: pytest.TempPathFactory) -> Config:
     return configure(tmp_path_factory.mktemp("config"), TEXT)
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.examples(40, long=80)
 @given(
     found=st.fixed_dictionaries(
         {s: st.dictionaries(st.sampled_from(NAMES), groups(), max_size=4) for s in MARKET},

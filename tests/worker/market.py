@@ -46,8 +46,8 @@ def configure(folder: Path, text: str = CONFIG) -> Config:
 
 
 @cache
-def closed_bars(days: int = 2, seed: int = 5) -> tuple[Closed, ...]:
-    """Return what closes in a few generated sessions of ES, GC and 6E."""
+def closed_bars(days: int = 2, seed: int = 5, silence: int = 3) -> tuple[Closed, ...]:
+    """Return what closes in a few generated sessions of ES, GC and 6E, and some hours of silence after them."""
     config_rules = {symbol: _rule(symbol) for symbol in ("ES", "GC", "6E")}
     market = generate_market(["ES", "GC", "6E"], days, seed, trades_per_day=3000)
     aggregator = Aggregator(config_rules, TapeClock())
@@ -57,7 +57,7 @@ def closed_bars(days: int = 2, seed: int = 5) -> tuple[Closed, ...]:
         aggregator.map_instrument(instrument, raw)
     aggregator.add(market.trades)
     closed = aggregator.advance()
-    aggregator.heartbeat(int(market.trades["ts_recv"][-1]) + 26 * NS_PER_HOUR)
+    aggregator.heartbeat(int(market.trades["ts_recv"][-1]) + silence * NS_PER_HOUR)
     return tuple(closed + aggregator.advance())
 
 

@@ -15,7 +15,7 @@ import orjson
 import pytest
 import sessions
 from attrs import define, evolve
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from market import publish, record
 from sessions import ROOTS, START, after, bare, config_of, fill_archive, historical, start, until
@@ -560,7 +560,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Config:
     return config_of(tmp_path_factory.mktemp("plain"))
 
 
-@settings(max_examples=25)
+@pytest.mark.examples(8, long=25)
 @given(stretches(), stretches(), st.integers(0, 4), st.integers(0, 3), st.booleans())
 def test_any_split_of_the_history_warms_up_with_the_same_steps_or_names_what_is_missing(
     plain: Config, one: tuple[Interval, ...], two: tuple[Interval, ...], daily: int, hourly: int, rest: bool

@@ -25,7 +25,9 @@ def test_the_market_of_these_tests_leads_to_entries_exits_and_fills(unbroken: di
     assert kinds.count("Fill") >= 10
 
 
-@pytest.mark.parametrize("steps", [1, 61, 1000, 2500])
+@pytest.mark.parametrize(
+    "steps", [pytest.param(1, marks=pytest.mark.long), 61, 1000, pytest.param(2500, marks=pytest.mark.long)]
+)
 def test_a_worker_stopped_between_steps_continues_with_the_same_ledger_and_flights(
     steps: int, unbroken: dict[str, list], client: Client, tmp_path: Path
 ) -> None:
@@ -51,7 +53,7 @@ def test_a_step_that_was_read_but_not_acknowledged_is_run_by_the_successor(
     assert written(client) == unbroken
 
 
-@pytest.mark.parametrize("stolen", [1, 3])
+@pytest.mark.parametrize("stolen", [pytest.param(1, marks=pytest.mark.long), 3])
 def test_steps_that_a_stopped_and_awakened_predecessor_was_served_are_taken_back(
     stolen: int, unbroken: dict[str, list], client: Client, tmp_path: Path
 ) -> None:
@@ -214,7 +216,9 @@ def test_flatten_closes_every_position_once_through_the_ledger_with_the_hub_down
     assert all(identifier in e.id and e.facts == {"who": "anna", "why": "I want out"} for e in exits)
 
 
-@pytest.mark.parametrize("after", [0, 300, 1998])
+@pytest.mark.parametrize(
+    "after", [pytest.param(0, marks=pytest.mark.long), 300, pytest.param(1998, marks=pytest.mark.long)]
+)
 def test_a_server_killed_during_the_warm_up_costs_no_step(
     after: int, unbroken: dict[str, list], client: Client, server: EmbeddedServer, tmp_path: Path
 ) -> None:

@@ -51,7 +51,7 @@ def destroying(client: Client, stream: str, step: int) -> Callable[[int], None]:
     return look
 
 
-@pytest.mark.parametrize(("torn", "after"), [(0, 1), (7, 40), (0, 400)])
+@pytest.mark.parametrize(("torn", "after"), [pytest.param(0, 1, marks=pytest.mark.long), (7, 40), (0, 400)])
 def test_a_running_hub_and_worker_give_a_server_that_lost_its_newest_entries_all_of_them_again(
     torn: int, after: int, unbroken: dict[str, list], server: EmbeddedServer, client: Client, tmp_path: Path
 ) -> None:
@@ -109,7 +109,7 @@ def test_hub_and_worker_started_again_on_a_server_that_went_back_end_with_the_sa
     assert written(client) == unbroken
 
 
-@pytest.mark.parametrize("step", [1, 500, 1003])
+@pytest.mark.parametrize("step", [1, pytest.param(500, marks=pytest.mark.long), 1003])
 def test_a_cursor_destroyed_under_a_running_worker_costs_a_new_start_and_nothing_else(
     step: int, unbroken: dict[str, list], client: Client, tmp_path: Path
 ) -> None:
