@@ -57,6 +57,8 @@ class JsonHandler(BaseHTTPRequestHandler, ABC):
 
     protocol_version = "HTTP/1.1"
     timeout = 300
+    disable_nagle_algorithm = True
+    """An answer is written in two parts; the second would wait 40 ms for the client to acknowledge the first."""
 
     def setup(self) -> None:
         """Begin."""

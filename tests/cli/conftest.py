@@ -1,6 +1,7 @@
 """The command line as a person runs it: a process in a folder, judged by its exit code and what it prints."""
 
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -84,9 +85,9 @@ class Shell:
         return _clean(Ran(done.returncode, done.stdout, done.stderr))
 
     def quick(self, *arguments: str | Path) -> Ran:
-        """Run a command inside this process, which spares half a second; not for those that set up logging."""
+        """Run a command inside this process, which spares half a second and more; not for those that go on running."""
         hidden = dict.fromkeys(os.environ.keys() - self.environment.keys())
-        with contextlib.chdir(self.folder):
+        with contextlib.chdir(self.folder), no_logging_yet():
             done = CliRunner().invoke(cli, [*map(str, arguments)], env={**hidden, **self.environment})
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
@@ -97,6 +98,24 @@ class Shell:
         path = self.folder / name
         path.write_text(text)
         return path
+
+
+@contextlib.contextmanager
+def no_logging_yet() -> Iterator[None]:
+    """Let a command find logging as it is in a process of its own: nobody listens."""
+    loggers = [
+        logging.getLogger(),
+        *map(logging.getLogger, [n for n in logging.root.manager.loggerDict if n[:4] == "pine"]),
+    ]
+    before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.handlers[:] = []
+    try:
+        yield
+    finally:
+        for logger, handlers, level in before:
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
 
 
 def _clean(ran: Ran) -> Ran:

@@ -1,17 +1,17 @@
 """Whatever Databento Historical does, commands that buy say so in one line and leave nothing half-written."""
 
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from attrs import frozen
 
 from pine.core.bar import Bar
+from pine.core.config import DatabentoConfig
 from pine.core.timeframe import Timeframe
 from pine.core.times import parse_time
+from pine.history import vendor
 from pine.history.archive import Archive
 from pine.sandbox.history import HistoryServer
 from pine.sandbox.history_faults import HistoryFault
@@ -21,15 +21,6 @@ from .test_bars import config_of
 
 SPAN: Final = ("--from", "2024-03-04T23:00", "--to", "2024-03-06T23:00")
 COMMANDS: Final = {"backfill": ("backfill", "ES", *SPAN), "bars": ("bars", "ES", *SPAN, "--buy", "--json")}
-HASTE: Final = """
-from pine.history import vendor
-begin = vendor.Vendor.__init__
-patience = vendor.Patience(first_s=0.01, most_s=0.01, timeout_s=0.5)
-vendor.Vendor.__init__ = lambda self, settings, _, *more: begin(self, settings, patience, *more)
-from pine.cli.main import main
-main()
-"""
-"""The command line, in less of a hurry to be polite to the vendor."""
 
 
 @frozen
@@ -42,6 +33,18 @@ class Case:
     words: str
     bars: int
     backfill: int
+
+
+@pytest.fixture(autouse=True)
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be in less of a hurry to be polite to the vendor."""
+    begin = vendor.Vendor.__init__
+    patience = vendor.Patience(first_s=0.01, most_s=0.01, timeout_s=0.5)
+
+    def hasty(self: vendor.Vendor, settings: DatabentoConfig, _: object, *more: Any) -> None:
+        begin(self, settings, patience, *more)
+
+    monkeypatch.setattr(vendor.Vendor, "__init__", hasty)
 
 
 GIVE_UP: Final = 6
@@ -61,18 +64,9 @@ CASES: Final = (
 
 
 def run(pine: Shell, command: str, **variables: str) -> Ran:
-    done = subprocess.run(
-        [sys.executable, "-c", HASTE, *COMMANDS[command]],
-        cwd=pine.folder,
-        env={**pine.environment, **variables},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=50,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    assert KEY not in done.stdout + done.stderr
-    return Ran(done.returncode, done.stdout, done.stderr)
+    ran = Shell(pine.folder, {**pine.environment, **variables}).quick(*COMMANDS[command])
+    assert KEY not in ran.out + ran.err
+    return ran
 
 
 def content(pine: Shell) -> dict[str, bytes]:
