@@ -66,9 +66,9 @@ def test_a_session_that_equals_is_exit_code_0_and_bought_once(
 ) -> None:
     record(pine, server, closed)
     asked = ("audit", "--session", "2024-03-06", "--symbols", "ES,gc")
-    ran = pine(*asked, "--price")
+    ran = pine.quick(*asked, "--price")
     assert (ran.code, ran.out[:28], sold(gateway)) == (0, "comparing 2 sessions costs $", 0)
-    ran = pine(*asked)
+    ran = pine.quick(*asked)
     assert ran.code == 0
     assert "buying from Databento Historical for $0.0" in ran.err
     assert [line.split()[:3] for line in ran.out.splitlines() if "✓" in line] == [
@@ -94,7 +94,7 @@ def test_differences_are_exit_code_1_the_first_shown_all_in_a_file(
     pine: Shell, server: EmbeddedServer, gateway: HistoryServer, closed: list[Closed]
 ) -> None:
     record(pine, server, wrong(closed))
-    ran = pine("audit", "--session", "2024-03-06", "--csv", "all.csv")
+    ran = pine.quick("audit", "--session", "2024-03-06", "--csv", "all.csv")
     assert ran.code == 1
     assert "✗ different" in ran.out
     assert "– not compared" in ran.out  # 6E, which the vendor does not have

@@ -32,7 +32,7 @@ def test_it_is_priced_bought_once_and_told(pine: Shell, gateway: HistoryServer) 
     assert total.startswith("together at most $0.")
     assert sold(gateway) == 0
     assert not (pine.folder / "data").exists()
-    ran = pine("backfill", "ES", "GC", *SPAN)
+    ran = pine.quick("backfill", "ES", "GC", *SPAN)
     assert ran.code == 0
     assert ran.out.splitlines()[-1].endswith(f"bars bought for ${_spent(gateway):.4f}")
     archive = Archive.of(config_of(pine))
@@ -41,7 +41,7 @@ def test_it_is_priced_bought_once_and_told(pine: Shell, gateway: HistoryServer) 
             (parse_time("2024-03-04T23:00"), parse_time("2024-03-06T23:00"))
         ]
     count = sold(gateway)
-    ran = pine("backfill", "ES", "GC", *SPAN)
+    ran = pine.quick("backfill", "ES", "GC", *SPAN)
     assert (ran.code, sold(gateway)) == (0, count)
     assert ran.out == "ES: nothing is missing\nGC: nothing is missing\n0 bars bought for $0.0000\n"
     assert json.loads(pine.quick("bars", "ES", "--timeframe", "daily", *SPAN, "--json").out)["count"] == 2
@@ -54,7 +54,7 @@ def _spent(server: HistoryServer) -> float:
 
 
 def test_json_is_one_document_and_what_could_not_be_had_is_exit_code_1(pine: Shell, gateway: HistoryServer) -> None:
-    ran = pine("backfill", "--all", "--from", "2024-03-04T23:00", "--to", "2024-03-12T23:00", "--json")
+    ran = pine.quick("backfill", "--all", "--from", "2024-03-04T23:00", "--to", "2024-03-12T23:00", "--json")
     assert ran.code == 1
     document = json.loads(ran.out)
     assert (document["dry_run"], document["max_cost_usd"]) == (False, 5.0)
@@ -82,9 +82,9 @@ def test_without_an_end_it_is_what_the_vendor_has(pine: Shell, gateway: HistoryS
 def test_the_ceiling_is_for_all_roots_together(pine: Shell, gateway: HistoryServer) -> None:
     each = json.loads(pine.quick("backfill", "ES", "GC", *SPAN, "--dry-run", "--json").out)["symbols"]
     allow(pine, max(root["price_usd"] for root in each.values()) / 2)
-    ran = pine("backfill", "ES", "GC", *SPAN, "--dry-run")
+    ran = pine.quick("backfill", "ES", "GC", *SPAN, "--dry-run")
     assert (ran.code, "databento.max_cost_usd allows $0.0" in ran.out) == (0, True)
-    ran = pine("backfill", "ES", "GC", *SPAN)
+    ran = pine.quick("backfill", "ES", "GC", *SPAN)
     assert ran.code == 2
     assert "databento.max_cost_usd: found a price of $" in ran.err
     schemas = {r["fields"].get("schema") for r in gateway.requests if r["endpoint"] == "timeseries.get_range"}

@@ -129,7 +129,7 @@ def test_streams_and_archive_that_disagree_are_exit_code_1(
 
 
 def test_csv_reads_back_bit_for_bit(pine: Shell, archived: Archive) -> None:
-    rows = list(csv.DictReader(io.StringIO(pine("bars", "ES", "--csv").out)))
+    rows = list(csv.DictReader(io.StringIO(pine.quick("bars", "ES", "--csv").out)))
     assert [float(row["close"]) for row in rows] == [bar.close for bar in BARS]
     assert rows[0] == {
         "timestamp": "2024-03-05T14:00:00+00:00",
@@ -146,7 +146,7 @@ def test_csv_reads_back_bit_for_bit(pine: Shell, archived: Archive) -> None:
 
 def test_a_parquet_file_has_the_archives_columns(pine: Shell, archived: Archive) -> None:
     (pine.folder / "es.parquet").write_text("something older")
-    ran = pine("bars", "ES", "--parquet", "es.parquet")
+    ran = pine.quick("bars", "ES", "--parquet", "es.parquet")
     assert (ran.code, ran.out) == (0, f"{len(BARS)} bars written to es.parquet\n")
     frame = pl.read_parquet(pine.folder / "es.parquet")
     assert frame["close"].to_list() == [bar.close for bar in BARS]
@@ -159,7 +159,7 @@ def test_a_parquet_file_has_the_archives_columns(pine: Shell, archived: Archive)
 
 def test_a_plot_is_as_wide_as_the_terminal_and_readable_without_colours(pine: Shell, archived: Archive) -> None:
     for columns in (12, 40, 100):
-        out = pine("bars", "ES", "--plot", COLUMNS=str(columns), LINES="30").out
+        out = pine.quick("bars", "ES", "--plot", COLUMNS=str(columns), LINES="30").out
         assert "\x1b" not in out
         assert max(map(len, out.splitlines())) <= columns
     assert "ES 1min, 16 bars" in out

@@ -15,7 +15,7 @@ from .written import BARS, HOUR
 
 
 def test_bars_are_a_table_for_people(pine: Shell, written: EmbeddedServer) -> None:
-    ran = pine("bars", "ES")
+    ran = pine.quick("bars", "ES")
     header, *rows, count = ran.out.splitlines()
     assert (ran.code, ran.err) == (0, "")
     assert header.split() == ["time", "(UTC)", "open", "high", "low", "close", "volume", "contract"]
@@ -110,11 +110,11 @@ def test_a_folder_in_which_nothing_has_run_is_named_and_left_alone(pine: Shell) 
 
 def test_a_look_at_the_bars_leaves_the_server_as_it_was(pine: Shell, written: EmbeddedServer) -> None:
     pid = written.pid()
-    assert pine("bars", "ES").code == 0
+    assert pine.quick("bars", "ES").code == 0
     assert written.pid() == pid
     assert written.is_running()
     written.stop()
-    ran = pine("bars", "ES")
+    ran = pine.quick("bars", "ES")
     assert (ran.code, ran.out) == (2, "")
     assert "pine server start" in ran.err
     assert not written.is_running()

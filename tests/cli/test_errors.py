@@ -26,11 +26,11 @@ def test_a_missing_configuration_is_named_with_the_way_to_name_another(pine: She
 
 def test_the_configuration_may_be_named_before_and_after_the_command_and_by_the_environment(pine: Shell) -> None:
     (pine.folder / "pine.yaml").rename(pine.folder / "other.yaml")
-    url = json.loads(pine("-c", "other.yaml", "server", "status", "--json").out)["url"]
-    assert json.loads(pine("server", "status", "--json", "-c", "other.yaml").out)["url"] == url
+    url = json.loads(pine.quick("-c", "other.yaml", "server", "status", "--json").out)["url"]
+    assert json.loads(pine.quick("server", "status", "--json", "-c", "other.yaml").out)["url"] == url
     assert json.loads(pine("server", "status", "--json", PINE_CONFIG="other.yaml").out)["url"] == url
     assert str(pine.folder / "data") in url
-    assert pine("server", "status").code == 2
+    assert pine.quick("server", "status").code == 2
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_an_unknown_strategy_is_told_with_those_that_there_are(pine: Shell, comm
     assert ran.code == 2
     assert "'nope'" in ran.err
     assert "ibs_a, asleep" in ran.err
-    assert "did you mean ibs_a?" in pine(command, "ibs_aa").err
+    assert "did you mean ibs_a?" in pine.quick(command, "ibs_aa").err
     assert not (pine.folder / "data").exists()
 
 
 @pytest.mark.parametrize("command", ["worker", "courier"])
 def test_a_disabled_strategy_is_refused_with_the_setting(pine: Shell, command: str) -> None:
-    ran = pine(command, "asleep")
+    ran = pine.quick(command, "asleep")
     assert ran.code == 2
     assert "strategies.asleep.enabled" in ran.err
     assert not (pine.folder / "data").exists()
@@ -106,7 +106,7 @@ def test_a_disabled_strategy_is_refused_with_the_setting(pine: Shell, command: s
 @pytest.mark.parametrize("command", ["worker", "courier"])
 def test_a_webhook_whose_variable_is_unset_is_told_by_its_name(pine: Shell, command: str) -> None:
     pine.config(CONFIG.replace("IBS_A_WEBHOOK", "IBS_A_WEBHOOK_NOT_SET"))
-    ran = pine(command, "ibs_a")
+    ran = pine.quick(command, "ibs_a")
     assert ran.code == 2
     assert "strategies.ibs_a.webhook: environment variable IBS_A_WEBHOOK_NOT_SET is not set" in ran.err
 
@@ -122,21 +122,21 @@ def test_the_hub_needs_its_key_and_says_which_variable(pine: Shell) -> None:
 @pytest.mark.parametrize("text", ["", "databento: {}\n", "databento:\n  api_key:\n", 'databento: {api_key: ""}\n'])
 def test_a_key_that_is_not_even_asked_for_is_missed_by_its_place(pine: Shell, text: str) -> None:
     pine.config(text + "instruments: {ES: {}}\n")
-    ran = pine("hub")
+    ran = pine.quick("hub")
     assert ran.code == 2
     assert "databento.api_key" in ran.err
 
 
 def test_a_hub_without_instruments_has_nothing_to_do(pine: Shell) -> None:
     pine.config(f"databento: {{api_key: {KEY}}}\n")
-    ran = pine("hub")
+    ran = pine.quick("hub")
     assert ran.code == 2
     assert "instruments" in ran.err
 
 
 def test_reading_bars_needs_no_key(pine: Shell, written: EmbeddedServer) -> None:
     assert "DATABENTO_API_KEY" not in pine.environment
-    assert pine("bars", "ES").code == 0
+    assert pine.quick("bars", "ES").code == 0
 
 
 def test_secrets_beside_the_configuration_are_not_shown(pine: Shell, written: EmbeddedServer) -> None:
@@ -153,14 +153,14 @@ def test_secrets_beside_the_configuration_are_not_shown(pine: Shell, written: Em
 
 
 def test_the_server_is_started_looked_at_and_stopped(pine: Shell) -> None:
-    assert pine("server", "status").out == "not running\n"
-    assert pine("server", "status").code == 1
-    assert pine("server", "stop").out == "was not running\n"
+    assert pine.quick("server", "status").out == "not running\n"
+    assert pine.quick("server", "status").code == 1
+    assert pine.quick("server", "stop").out == "was not running\n"
     started = pine("server", "start")
     server = EmbeddedServer(pine.folder / "data")
     assert (started.code, started.out) == (0, f"running, process {server.pid()}, {server.url}\n")
-    assert pine("server", "start").out == started.out
-    status = pine("server", "status")
+    assert pine.quick("server", "start").out == started.out
+    status = pine.quick("server", "status")
     assert (status.code, status.out) == (0, started.out)
     stopped = pine("server", "stop")
     assert (stopped.code, stopped.out) == (0, "stopped\n")
@@ -168,12 +168,12 @@ def test_the_server_is_started_looked_at_and_stopped(pine: Shell) -> None:
 
 
 def test_status_is_one_json_document(pine: Shell) -> None:
-    ran = pine("server", "status", "--json")
+    ran = pine.quick("server", "status", "--json")
     server = EmbeddedServer(pine.folder / "data")
     assert (ran.code, ran.err) == (1, "")
     assert json.loads(ran.out) == {"running": False, "pid": None, "url": server.url}
     server.ensure()
-    ran = pine("server", "status", "--json")
+    ran = pine.quick("server", "status", "--json")
     assert (ran.code, ran.err) == (0, "")
     assert json.loads(ran.out) == {"running": True, "pid": server.pid(), "url": server.url}
 
@@ -256,7 +256,7 @@ def test_numbers_out_of_range_are_refused(pine: Shell, arguments: list[str]) -> 
     ids=["tape", "root", "market folder", "broker folder"],
 )
 def test_a_stand_in_that_cannot_work_says_so(pine: Shell, arguments: list[str]) -> None:
-    ran = pine("sandbox", *arguments)
+    ran = pine.quick("sandbox", *arguments)
     assert ran.code in (1, 2)
     assert "nowhere" in ran.err or "QQ" in ran.err
 

@@ -26,7 +26,7 @@ def test_it_tells_what_came_and_a_second_time_that_it_was_there(pine: Shell, fil
     assert document["roots"]["ES"]["1min"]["added"] > 300
     assert document["counts"]["root_not_configured"] > 0
     assert document["roots"]["ES"]["covered"][0][0].startswith("2024-03-03T23:0")
-    again = json.loads(pine("import", file, "--json").out)
+    again = json.loads(pine.quick("import", file, "--json").out)
     assert again["roots"]["ES"]["1min"] == {
         "added": 0,
         "equal": document["roots"]["ES"]["1min"]["added"],
@@ -36,17 +36,17 @@ def test_it_tells_what_came_and_a_second_time_that_it_was_there(pine: Shell, fil
 
 
 def test_it_tells_people_too(pine: Shell, file: Path) -> None:
-    ran = pine("import", file, file)
+    ran = pine.quick("import", file, file)
     assert ran.code == 0, ran.err
     assert f"{file}: left out, the same as {file}" in ran.out
     assert "ES: 1min " in ran.out
     assert "left out: " in ran.out
     assert "root not configured" in ran.out
-    assert pine("archive", "verify").code == 0
+    assert pine.quick("archive", "verify").code == 0
 
 
 def test_what_the_headers_do_not_say_can_be_said(pine: Shell, file: Path) -> None:
-    ran = pine("import", file, "--from", "2024-03-03T23:00", "--to", "2024-03-05T23:00", "--json")
+    ran = pine.quick("import", file, "--from", "2024-03-03T23:00", "--to", "2024-03-05T23:00", "--json")
     roots = json.loads(ran.out)["roots"]
     assert [roots[root]["daily"]["added"] for root in ("ES", "GC")] == [2, 2]
     assert roots["ES"]["covered"] == [["2024-03-03T23:00:00+00:00", "2024-03-05T23:00:00+00:00"]]
@@ -54,7 +54,7 @@ def test_what_the_headers_do_not_say_can_be_said(pine: Shell, file: Path) -> Non
 
 def test_a_damaged_file_ends_with_one_line_and_nothing_written(pine: Shell, file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-100])
-    ran = pine("import", file)
+    ran = pine.quick("import", file)
     assert ran.code == 1
     assert ran.err == f"Stopped: {file}: ends inside a zstd frame, expected a complete file\n"
     assert not (pine.folder / "data").exists()
@@ -63,8 +63,8 @@ def test_a_damaged_file_ends_with_one_line_and_nothing_written(pine: Shell, file
 def test_what_is_no_dbn_file_is_named(pine: Shell, tmp_path: Path) -> None:
     other = tmp_path / "notes.txt"
     other.write_text("buy low, sell high")
-    ran = pine("import", other)
+    ran = pine.quick("import", other)
     assert ran.code == 1
     assert str(other) in ran.err
     assert "expected a DBN header" in ran.err
-    assert pine("import", tmp_path / "nowhere.dbn").code == 1
+    assert pine.quick("import", tmp_path / "nowhere.dbn").code == 1

@@ -92,7 +92,7 @@ def test_status_imports_nothing_heavy_also_when_the_market_is_open(pine: Shell, 
     assert "the hub is not running" in shown.stdout
 
 
-@pytest.mark.parametrize("server_stops", [False, True])
+@pytest.mark.parametrize("server_stops", [pytest.param(False, marks=pytest.mark.long), True])
 def test_watching_goes_on_until_ctrl_c_also_without_the_server(
     server_stops: bool, pine: Shell, server: EmbeddedServer
 ) -> None:
