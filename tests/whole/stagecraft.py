@@ -3,14 +3,18 @@
 import json
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
+from click.testing import CliRunner
 
 from pine.bus.connection import connect
 from pine.bus.embedded import EmbeddedServer
+from pine.cli.main import cli
 from pine.core.config import Config
+from pine.core.timeframe import Timeframe
 from pine.sandbox.demo.record import Record, read_record
 
 
@@ -21,26 +25,31 @@ class Performance:
     folder: Path
     facts: dict[str, Any]
     config: Config
+    _bars: dict[tuple[str, str], dict[str, Any]] = field(factory=dict)
 
-    def record(self) -> Record:
-        """Return everything that must be the same in every run."""
+    def record(self, until: int | None = None) -> Record:
+        """Return everything that must be the same in every run, to a time in ns or to the end of the tape."""
         server = EmbeddedServer(self.config.data_dir)
         client = connect(self.config)
         try:
-            return read_record(client, self.config, self.facts["tape"]["end"])
+            return read_record(client, self.config, until or self.facts["tape"]["end"])
         finally:
             client.close()
             server.stop()
 
     def bars(self, symbol: str, timeframe: str) -> dict[str, Any]:
         """Return what ``pine bars`` prints, with the server running."""
-        server = EmbeddedServer(self.config.data_dir)
-        server.ensure()
-        try:
-            path = str(self.folder / "pine.yaml")
-            return json.loads(run("bars", symbol, "--timeframe", timeframe, "--json", "-c", path).stdout)
-        finally:
-            server.stop()
+        if not self._bars:
+            server = EmbeddedServer(self.config.data_dir)
+            server.ensure()
+            try:
+                for wanted in product(self.config.instruments, Timeframe):
+                    asked = ["bars", wanted[0], "--timeframe", str(wanted[1]), "--json"]
+                    shown = CliRunner().invoke(cli, [*asked, "-c", str(self.folder / "pine.yaml")])
+                    self._bars[wanted[0], str(wanted[1])] = json.loads(shown.stdout)
+            finally:
+                server.stop()
+        return self._bars[symbol, timeframe]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
