@@ -43,10 +43,11 @@ class Performance:
             server = EmbeddedServer(self.config.data_dir)
             server.ensure()
             try:
-                for wanted in product(self.config.instruments, Timeframe):
-                    asked = ["bars", wanted[0], "--timeframe", str(wanted[1]), "--json"]
-                    shown = CliRunner().invoke(cli, [*asked, "-c", str(self.folder / "pine.yaml")])
-                    self._bars[wanted[0], str(wanted[1])] = json.loads(shown.stdout)
+                for asked in product(self.config.instruments, (timeframe.value for timeframe in Timeframe)):
+                    arguments = ["bars", asked[0], "--timeframe", asked[1], "--json", "-c", self.folder / "pine.yaml"]
+                    shown = CliRunner().invoke(cli, [*map(str, arguments)])
+                    assert shown.exit_code == 0, shown.output
+                    self._bars[asked] = json.loads(shown.stdout)
             finally:
                 server.stop()
         return self._bars[symbol, timeframe]

@@ -19,7 +19,6 @@ def test_two_speeds_give_the_same_streams(performance: Performance, tape: Path, 
         [tape],
         SPEED,
         lambda _: None,
-        generated=True,
         at_end=lambda stage: paced.update(read_record(stage.client, stage.config, until)),
     )
     assert problems(facts) == []
