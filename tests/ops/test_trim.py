@@ -312,7 +312,7 @@ def test_a_cut_is_refused_without_the_archive_or_without_the_stream(client: Clie
 # ---- real processes' streams
 
 
-@pytest.mark.parametrize("stopped_at", [1500, 1991])
+@pytest.mark.parametrize("stopped_at", [pytest.param(1500, marks=pytest.mark.long), 1991])
 def test_a_worker_restarted_after_trimming_decides_as_if_nothing_had_been_trimmed(
     stopped_at: int, tmp_path: Path
 ) -> None:

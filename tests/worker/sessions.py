@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve
-from market import Run, configure
+from market import Run, configure, publish
 
+from pine.bus import keys
 from pine.bus.client import Client
 from pine.bus.lease import Lease
 from pine.core.bar import Bar
@@ -75,6 +76,19 @@ def closed() -> tuple[Closed, ...]:
 def until(step: int = START) -> list[Closed]:
     """Return what closes up to a step."""
     return [item for item in closed() if item.boundary <= step]
+
+
+_PUBLISHED: dict[int, dict[bytes, bytes]] = {}
+
+
+def publish_until(client: Client, config: Config, step: int = START) -> None:
+    """Put what closes up to a step on the streams of a server that has none: published once, then copied."""
+    assert not client.exists(keys.CLOCK)
+    if step not in _PUBLISHED:
+        publish(client, config, until(step))
+        _PUBLISHED[step] = {key: client.dump(key) for key in client.keys("*")}  # type: ignore[attr-defined]
+    for key, content in _PUBLISHED[step].items():
+        client.restore(key, 0, content, replace=True)  # type: ignore[attr-defined]
 
 
 def after(step: int = START, hours: int = 40) -> list[Closed]:

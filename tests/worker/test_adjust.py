@@ -7,7 +7,7 @@ import orjson
 import pytest
 import sessions
 from market import publish, record
-from sessions import SMALL, config_of, start
+from sessions import SMALL, config_of, publish_until, start
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
@@ -24,10 +24,6 @@ ROLL = parse_time("2024-03-12T23:00")
 BEFORE = parse_time("2024-03-12T15:12")
 """Some hours before ES rolls from ESH4 to ESM4."""
 NOT_BUYING = SMALL.replace("}", ", buy: false}")
-
-
-def until(step: int) -> list[Any]:
-    return [item for item in sessions.closed() if item.boundary <= step]
 
 
 def rest(step: int, hours: int = 24) -> list[Any]:
@@ -72,7 +68,7 @@ def test_at_a_roll_the_past_moves_and_fills_stay_raw(
     how: Any, client: Client, tmp_path: Path, seeing: list[list[Bar]]
 ) -> None:
     config = config_of(tmp_path, NOT_BUYING, more=f", adjust: {how}")
-    publish(client, config, until(BEFORE))
+    publish_until(client, config, BEFORE)
     run = start(client, config)
     publish(client, config, rest(BEFORE))
     run.until_caught_up()
@@ -102,7 +98,7 @@ def test_started_again_or_begun_after_the_roll_it_sees_the_same(
     client: Client, tmp_path: Path, seeing: list[list[Bar]]
 ) -> None:
     config = config_of(tmp_path, NOT_BUYING, more=", adjust: difference")
-    publish(client, config, until(BEFORE))
+    publish_until(client, config, BEFORE)
     run = start(client, config)
     publish(client, config, rest(BEFORE))
     run.until(lambda step: step.ts == ROLL + NS_PER_HOUR)

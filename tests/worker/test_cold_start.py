@@ -18,7 +18,7 @@ from attrs import define, evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from market import publish, record
-from sessions import ROOTS, START, after, bare, config_of, fill_archive, historical, start, until
+from sessions import ROOTS, START, after, bare, config_of, fill_archive, historical, publish_until, start, until
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
@@ -65,7 +65,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     server.ensure()
     client = client_for(server.url)
     config = config_of(folder, NOT_BUYING)
-    publish(client, config, until())
+    publish_until(client, config)
     run = start(client, config)
     publish(client, config, after())
     run.until_caught_up()
@@ -166,7 +166,7 @@ def test_it_is_shown_what_it_would_have_been_shown_live(
     """The same bars, together, in the same order, on lines with the same times; only not from before its sessions."""
     reach = {Timeframe.DAY: 4, Timeframe.HOUR: 3, Timeframe.MINUTE: 2}
     config = config_of(tmp_path, "{daily: 4, hourly: 3, minute: 2, buy: false}")
-    publish(client, config, until())
+    publish_until(client, config)
     cold = looking()
     run = start(client, config)
     run.stop.clear()
@@ -196,7 +196,7 @@ def test_skipping_what_no_rule_sees_makes_no_difference(
     client: Client, tmp_path: Path, expected: dict[str, list]
 ) -> None:
     config = config_of(tmp_path, NOT_BUYING)
-    publish(client, config, until())
+    publish_until(client, config)
     run = start(client, config, skip=False)
     publish(client, config, after())
     run.until_caught_up()
@@ -210,7 +210,7 @@ def test_a_restart_needs_neither_archive_nor_vendor_nor_what_was_before_its_orig
     client: Client, tmp_path: Path, expected: dict[str, list]
 ) -> None:
     config = config_of(tmp_path, NOT_BUYING)
-    publish(client, config, until())
+    publish_until(client, config)
     run = start(client, config)
     publish(client, config, after())
     run.until_step(600)
@@ -241,7 +241,7 @@ def test_what_a_killed_worker_left_of_its_warm_up_harms_nobody(
 ) -> None:
     """Bars without an origin: it was killed between the two."""
     config = config_of(tmp_path, NOT_BUYING)
-    publish(client, config, until())
+    publish_until(client, config)
     ms = START // 1_000_000
     for n in range(3):
         client.xadd(keys.warm_up("one"), {"bars": b"[]"}, id=f"{ms}-{n}")
@@ -260,7 +260,7 @@ def test_what_a_killed_worker_left_of_its_warm_up_harms_nobody(
 
 def test_bars_that_are_not_those_of_the_origin_stop_it(client: Client, tmp_path: Path) -> None:
     config = config_of(tmp_path, NOT_BUYING)
-    publish(client, config, until())
+    publish_until(client, config)
     start(client, config).source.lease.release()
     identifier, _ = next(streams.read_range(client, keys.warm_up("one")))
     client.xdel(keys.warm_up("one"), identifier)  # type: ignore[attr-defined]
@@ -270,7 +270,7 @@ def test_bars_that_are_not_those_of_the_origin_stop_it(client: Client, tmp_path:
 
 def test_the_archive_seals_the_warm_up_with_the_ledger(client: Client, tmp_path: Path) -> None:
     config = config_of(tmp_path, NOT_BUYING)
-    publish(client, config, until())
+    publish_until(client, config)
     run = start(client, config)
     publish(client, config, after())
     run.until_caught_up()
@@ -480,7 +480,7 @@ def test_sources_that_differ_are_told(client: Client, tmp_path: Path) -> None:
     begin, end = parse_time("2024-03-12T23:00"), START
     minutes = [bar for bar in sessions.bars("ES", Timeframe.MINUTE) if begin <= bar.start < end]
     archive.add_bars("ES", Timeframe.MINUTE, [evolve(minutes[0], volume=99_999), *minutes[1:]], begin, end, "import")
-    publish(client, config, until())
+    publish_until(client, config)
     said = refusal(client, config)
     assert "ES 1min from" in said
     assert "on the streams" in said

@@ -10,7 +10,7 @@ import pytest
 import sessions
 from attrs import evolve
 from market import publish, record
-from sessions import ROOTS, START, after, config_of, start, until
+from sessions import ROOTS, START, after, config_of, publish_until, start
 
 from pine.bus import keys
 from pine.bus.client import Client
@@ -90,7 +90,7 @@ def flights(client: Client) -> list[tuple[str, dict[bytes, bytes]]]:
 
 def begin(client: Client, folder: Path, **more: Any):
     config = config_of(folder, NOT_BUYING, **more)
-    publish(client, config, until())
+    publish_until(client, config)
     return config, start(client, config)
 
 
@@ -264,7 +264,7 @@ def test_the_account_is_not_touched(client: Client, tmp_path: Path) -> None:
 def test_a_strategy_that_began_without_warm_up_is_fed_the_default_sessions(client: Client, tmp_path: Path) -> None:
     hole = parse_time("2024-03-13T16:20"), parse_time("2024-03-13T18:09"), parse_time("2024-03-13T19:05")
     config = config_of(tmp_path, "off")
-    publish(client, config, until())
+    publish_until(client, config)
     run = start(client, config)
     fill(config, hole)
     publish(client, config, broken(hole))
