@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 from house import END, House, house
+from once import once
 
 from pine.sandbox.demo.record import Record
 from pine.sandbox.market import GeneratedMarket, generate_market
@@ -26,7 +28,12 @@ def tape(market: GeneratedMarket) -> Tape:
 @pytest.fixture(scope="session")
 def unbroken(tape: Tape, tmp_path_factory: pytest.TempPathFactory) -> Record:
     """What one hub and two workers that nothing happens to leave on the streams."""
-    with house(tmp_path_factory.mktemp("unbroken"), tape, webhooks=False) as desk:
+    return once(tmp_path_factory, "promises", lambda: undisturbed(tape, tmp_path_factory.mktemp("unbroken")))
+
+
+def undisturbed(tape: Tape, folder: Path) -> Record:
+    """Run them."""
+    with house(folder, tape, webhooks=False) as desk:
         for strategy in ("one", "two"):
             desk.worker(strategy)
         desk.hub()

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from house import House, at, house, kill, log, until
+from once import once
 
 from pine.bus import keys, streams
 from pine.core.bar import Bar
@@ -45,7 +46,12 @@ def serve(tape: Tape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 @pytest.fixture(scope="module")
 def unbroken(tape: Tape, tmp_path_factory: pytest.TempPathFactory) -> Record:
     """What a hub that was never away leaves on the streams."""
-    with house(tmp_path_factory.mktemp("unbroken"), tape, webhooks=False) as desk:
+    return once(tmp_path_factory, "never-away", lambda: never_away(tape, tmp_path_factory.mktemp("unbroken")))
+
+
+def never_away(tape: Tape, folder: Path) -> Record:
+    """Run it."""
+    with house(folder, tape, webhooks=False) as desk:
         desk.hub()
         desk.play(LATER)
         desk.published(LATER)

@@ -1,10 +1,12 @@
 """Two hubs, two workers, two couriers: one holds the lease, the others wait; a stale holder's writes are refused."""
 
 from collections import Counter
+from pathlib import Path
 
 import orjson
 import pytest
 from house import END, ended, house, log, pause, wake
+from once import once
 
 from pine.bus import keys
 from pine.core.timeframe import NS_PER_MINUTE
@@ -16,9 +18,14 @@ from pine.sandbox.tape import Tape
 @pytest.fixture(scope="module")
 def outcome(tape: Tape, unbroken: Record, tmp_path_factory: pytest.TempPathFactory) -> dict:
     """Pause courier, worker and hub in turn, each with something in hand; let others take over; wake them."""
+    return once(tmp_path_factory, "two", lambda: taken_over(tape, unbroken, tmp_path_factory.mktemp("two")))
+
+
+def taken_over(tape: Tape, unbroken: Record, folder: Path) -> dict:
+    """Run them."""
     ledger = [orjson.loads(fields[b"entry"]) for _, fields in unbroken[keys.ledger("one")]]
     entry, exit_ = [e["step"] for e in ledger if e["kind"] == "intent"][:2]
-    with house(tmp_path_factory.mktemp("two"), tape) as desk:
+    with house(folder, tape) as desk:
         courier = desk.start("courier one")
         desk.courier_pid("one")
         worker, hub = desk.worker("one"), desk.hub()

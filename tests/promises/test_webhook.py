@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from house import ANY_AGE, END, FIRST, House, house, log
+from once import once
 from waiting import until
 
 from pine.bus import keys
@@ -23,9 +24,14 @@ Seen = dict[str, Any]
 @pytest.fixture(scope="module")
 def seen(tape: Tape, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """One day: the first entry is refused, the next gets no answer until its courier is killed."""
+    return once(tmp_path_factory, "webhook", lambda: one_day(tape, tmp_path_factory.mktemp("webhook")))
+
+
+def one_day(tape: Tape, folder: Path) -> Seen:
+    """Run it."""
     seen: Seen = {}
     patient = f"{ANY_AGE}, timeout_s: 3600"
-    with house(tmp_path_factory.mktemp("webhook"), tape, orders=patient) as desk:
+    with house(folder, tape, orders=patient) as desk:
         worker = desk.worker("one")
         desk.hub()
         desk.broker.behave(Behaviour(answer="400", times=1))

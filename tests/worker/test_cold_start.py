@@ -18,6 +18,7 @@ from attrs import define, evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from market import publish, record
+from once import once
 from sessions import ROOTS, START, after, bare, config_of, fill_archive, historical, publish_until, start, until
 
 from pine.bus import keys, streams
@@ -57,10 +58,14 @@ def life(client: Client) -> dict[str, list]:
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     """What a strategy decides that began at START with its history on the streams."""
+    return once(tmp_path_factory, "cold-start", lambda: undisturbed(tmp_path_factory.mktemp("expected")))
+
+
+def undisturbed(folder: Path) -> dict[str, list]:
+    """Run it."""
     from pine.bus.connection import client_for
     from pine.bus.embedded import EmbeddedServer
 
-    folder = tmp_path_factory.mktemp("expected")
     server = EmbeddedServer(folder / "data")
     server.ensure()
     client = client_for(server.url)
