@@ -11,7 +11,7 @@ from pine.core.contract import parse_contract
 from pine.core.errors import PineError
 from pine.core.timeframe import NS_PER_MINUTE
 from pine.core.times import to_datetime
-from pine.orders.entries import Action, Control, Entry, Fill, Intent
+from pine.orders.entries import Action, Control, Entry, Fill, Intent, Void
 from pine.orders.portfolio import Portfolio
 from pine.strategies.account import Position
 
@@ -118,6 +118,13 @@ class Desk:
             return None
         self.decisions.append({"symbol": symbol, "ask": "exit", "reason": reason, "refused": None})
         return self._book_exit(position, reason, self._last[symbol].close, facts)
+
+    def book(self, asked: Void | Control) -> list[Entry]:
+        """Do between two steps what a courier or an operator asks; return the ledger entries, the request first."""
+        if isinstance(asked, Control) and asked.order == "flatten":
+            return self.flatten(asked)
+        self.restore(asked)
+        return [asked]
 
     def flatten(self, control: Control) -> list[Entry]:
         """Close every position between two steps, for an operator; return the ledger entries, the request first.

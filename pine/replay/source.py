@@ -13,7 +13,7 @@ from pine.feeds.steps import Step
 from pine.feeds.warmup import WarmUp
 from pine.history.refill import Refill
 from pine.orders.desk import Desk
-from pine.orders.entries import Control, Entry, Void
+from pine.orders.entries import Control, Void
 from pine.replay.recorder import Recorder, closing_step
 from pine.worker.engine import Outcome
 
@@ -125,9 +125,4 @@ class ReplaySource:
         """Book what was asked before the next step, as a worker does: at the last one it has done."""
         while self.requests and self.requests[0].step <= self._reached:
             request = self.requests.popleft()
-            entries: Sequence[Entry] = [request.entry]
-            if isinstance(request.entry, Control) and request.entry.order == "flatten":
-                entries = self.desk.flatten(request.entry)
-            else:
-                self.desk.restore(request.entry)
-            self.recorder.book(request.step, entries)
+            self.recorder.book(request.step, self.desk.book(request.entry))

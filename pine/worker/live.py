@@ -425,11 +425,7 @@ class LiveSource:
     def _book(self, identifier: str, booked: Void | Control) -> None:
         """Add what a request means to the present write, after what the last step left in the ledger."""
         ms, n = self._next_entry if self._next_entry[0] == self._acked else (self._acked, 0)
-        if isinstance(booked, Control) and booked.order == "flatten":
-            entries = self.desk.flatten(booked)
-        else:
-            self.desk.restore(booked)
-            entries = [booked]
+        entries = self.desk.book(booked)
         for entry in entries:
             self._add_entry(ms, n, entry)
             n += 1
