@@ -19,7 +19,7 @@ from pine.legacy.heartbeat import Heartbeat, heartbeat_path
 from pine.legacy.poster import Poster
 from pine.legacy.preflight import Check, Preflight
 from pine.legacy.record import JsonRecorder, Recorder, Recorders
-from pine.legacy.warmup import Lengths, Past, read_past
+from pine.legacy.warmup import Past, read_past
 from pine.orders.entries import Intent
 from pine.orders.gates import KillSwitch
 from pine.orders.traderspost import TradersPost
@@ -136,7 +136,10 @@ class LegacyRun:
         self._now = time.time_ns()
         rules = {symbol: self.config.session_rule(symbol) for symbol in self.config.traded[self.strategy]}
         history = History.of(self.config, None, self._vendor() if self.buy else None)
-        self.past = read_past(history, rules, self._now, Lengths(), buy=self.buy)
+        reach = self.config.warm_up_of(self.strategy)
+        self.past = read_past(history, rules, self._now, reach, buy=self.buy)
+        if reach is None:
+            return "off: indicators begin with the session under way"
         told = ", ".join(f"{symbol} {len(bars)} bars" for symbol, bars in self.past.bars.items())
         missing = f"; {'; '.join(self.past.holes)}; indicators begin with what there is" if self.past.holes else ""
         return f"{told}{missing}"

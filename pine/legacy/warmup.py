@@ -1,7 +1,7 @@
 """Hours and days before the first trade, from pine's history, as boundaries that the feeds drain before live ones."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
@@ -13,20 +13,10 @@ from pine.core.times import to_datetime
 from pine.legacy.fanout import Slot
 
 if TYPE_CHECKING:
+    from pine.core.config import WarmUpConfig
     from pine.history.answer import History
 
-DAY_SESSIONS: Final = 252
-HOUR_SESSIONS: Final = 15
-
 Leads = Mapping[int, tuple[str, Contract]]
-
-
-@frozen
-class Lengths:
-    """How many sessions of days and of hours are wanted before the one under way."""
-
-    days: int = DAY_SESSIONS
-    hours: int = HOUR_SESSIONS
 
 
 @frozen
@@ -52,9 +42,16 @@ class Past:
 
 
 def read_past(
-    history: "History", rules: Mapping[str, SessionRule], now: int, lengths: Lengths, *, buy: bool = False
+    history: "History",
+    rules: Mapping[str, SessionRule],
+    now: int,
+    reach: "WarmUpConfig | None",
+    *,
+    buy: bool = False,
 ) -> Past:
     """Return the past of some symbols up to the beginning of the session that holds `now` (ns).
+
+    `reach` says how many sessions of days and of hours go before that one; nothing for none.
 
     Raises
     ------
@@ -65,10 +62,11 @@ def read_past(
     begins: dict[str, int] = {}
     leads: dict[str, Leads] = {}
     holes: list[str] = []
+    wanted = () if reach is None else ((Timeframe.DAY, reach.daily), (Timeframe.HOUR, reach.hourly))
     for symbol, rule in rules.items():
         begins[symbol] = session_begin(now, rule)
         bars[symbol] = []
-        for timeframe, count in ((Timeframe.DAY, lengths.days), (Timeframe.HOUR, lengths.hours)):
+        for timeframe, count in wanted:
             first = _sessions_before(begins[symbol], count, rule)
             answer = history.bars(symbol, timeframe, first, begins[symbol], buy=buy)
             whole = [bar for bar in answer.bars if not any(a <= bar.start < b for a, b in answer.holes)]

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from tapes import at
 
+from pine.core.config import WarmUpConfig
 from pine.core.timeframe import NS_PER_HOUR, Timeframe
 from pine.history.answer import History
 from pine.hub.imports import import_files
 from pine.legacy.record import MemoryRecorder
 from pine.legacy.source import of_array
 from pine.legacy.system import LegacySystem
-from pine.legacy.warmup import Lengths, read_past
+from pine.legacy.warmup import read_past
 from pine.sandbox.market import write_market
 
 from .both import TAIL, configure, reference
@@ -28,7 +29,7 @@ def past_and_market(tmp_path: Path) -> tuple:
     config = configure(tmp_path)
     import_files(config, [path], begin=at("2024-03-09T23:00"), end=at("2024-03-14T00:00"))
     rules = {symbol: config.session_rule(symbol) for symbol in config.traded["inside"]}
-    return config, market, read_past(History.of(config, None), rules, NOW, Lengths(days=2, hours=2))
+    return config, market, read_past(History.of(config, None), rules, NOW, WarmUpConfig(daily=2, hourly=2))
 
 
 def test_values_and_bars_after_a_warm_up_are_those_of_an_unbroken_run(past_and_market: tuple) -> None:
@@ -59,5 +60,11 @@ def test_values_and_bars_after_a_warm_up_are_those_of_an_unbroken_run(past_and_m
 def test_what_the_archive_lacks_is_said(past_and_market: tuple) -> None:
     config, _, _ = past_and_market
     rules = {"ES": config.session_rule("ES")}
-    past = read_past(History.of(config, None), rules, NOW, Lengths(days=3, hours=2))
+    past = read_past(History.of(config, None), rules, NOW, WarmUpConfig(daily=3, hourly=2))
     assert past.holes == ("ES daily: 2 bars of 3 sessions, the rest is missing",)
+
+
+def test_without_a_warm_up_it_begins_with_the_session_under_way(past_and_market: tuple) -> None:
+    config, _, _ = past_and_market
+    past = read_past(History.of(config, None), {"ES": config.session_rule("ES")}, NOW, None)
+    assert (past.begins, past.bars, past.holes) == ({"ES": BEGIN}, {"ES": []}, ())
