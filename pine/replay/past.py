@@ -128,7 +128,7 @@ class Past:
             longer = whole(self._longer(a, b), told, self.rules)
             rolls = [
                 roll
-                for symbol, finder in finders.items()
+                for symbol, finder in sorted(finders.items())  # as the hub: their exits are numbered in this order
                 for roll in finder.find(chunk[symbol], next(iter(following.get(symbol, ())), None))
             ]
             due = [*(event for event in events if a < event[0] <= b), *rolls]
@@ -139,6 +139,7 @@ class Past:
     def _timed(self, first: int, end: int) -> list[Timed]:
         """Return recorded events, and gaps for the holes of which nobody told, in order of time."""
         gaps = [hole.as_gap() for hole in self.holes(first, end) if not self._began_inside(hole, first)]
+        gaps.sort(key=lambda timed: (timed[0], timed[1].symbol))
         return sorted([*self._events, *gaps], key=lambda timed: timed[0])
 
     def _began_inside(self, hole: Hole, first: int) -> bool:

@@ -1,6 +1,7 @@
 """Bars from the archive and trades from files lead to the same thoughts; holes are treated as gaps; rolls are found."""
 
 import threading
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
 from pine.hub.imports import import_files
 from pine.replay.jobs import Done, Job, leads_of, run_jobs
 from pine.replay.parity import compare
+from pine.replay.past import Past
 from pine.replay.plans import Wish
 from pine.replay.record import Record, read
 from pine.replay.tape import spool
+from pine.sandbox.market import write_market
 
 TEXT = """\
 data_dir: data
@@ -77,6 +80,18 @@ def test_files_cut_anywhere_are_the_same_run_as_one(config, whole, tmp_path) -> 
         for name, paths in (("a", [whole]), ("b", parts))
     ]
     assert compare(*runs).same
+
+
+def test_roots_that_roll_at_one_close_are_told_in_the_hubs_order(tmp_path) -> None:
+    """Exits at a roll are numbered in it, whatever order the strategy has."""
+    config = configured(tmp_path / "desk", TEXT.replace("{ES: {}, GC: {}}", "{ES: {}, GC: {}, NQ: {}}"))
+    path = tmp_path / "m.dbn.zst"
+    write_market(path, ["NQ", "ES"], 3, 7, date(2024, 3, 11), trades_per_day=300)
+    import_files(config, [path])
+    past = Past.of(config, None, ["NQ", "ES"])
+    rolls = [(step.ts, event.symbol) for step in past.steps(*past.edges()) for event in step.events]
+    assert [symbol for _, symbol in rolls] == ["ES", "NQ"]
+    assert len({ts for ts, _ in rolls}) == 1
 
 
 def test_strategies_side_by_side_think_as_each_does_alone(config, whole, tmp_path) -> None:
