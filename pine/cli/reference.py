@@ -36,9 +36,18 @@ def legacy_record(config: "Config", ours: "Record", trades: Sequence[Path]) -> "
     config = evolve(config, hub=evolve(config.hub, clock="tape"))
     memory = MemoryRecorder()
     system = LegacySystem(config, facts.strategy, memory, live_after=facts.begin)
-    system.run(of_files(trades), after=TAIL)
+    system.run(of_files(trades), TAIL, _holes(ours))
     hidden = {name: value for name, value in facts.settings.items() if name not in ("code", "warm-up", "reach")}
     return _recorded(config, memory, evolve(facts, name=f"legacy {facts.strategy}", settings=hidden))
+
+
+def _holes(ours: "Record") -> list[tuple[int, int, str]]:
+    """Return what the files lack, as the run was told: first minute, last minute, root."""
+    import orjson
+
+    rows = ours.table("events").select("kind", "symbol", "payload").iter_rows()
+    gaps = [(symbol, orjson.loads(payload)) for kind, symbol, payload in rows if kind == "gap"]
+    return [(lost["first_minute"], lost["last_minute"], symbol) for symbol, lost in gaps]
 
 
 def _recorded(config: "Config", memory: "MemoryRecorder", facts: "Facts") -> "Record":

@@ -65,6 +65,7 @@ class TradeAggregator:
     _names: dict[int, str] = field(factory=dict)
     _known: dict[int, Outright | str] = field(factory=dict)
     _due: list[tuple[int, str, tuple[int, int]]] = field(factory=list)
+    _holes: list[tuple[int, int, str]] = field(factory=list)
     _replaying: bool = False
     _floor: int = 0
 
@@ -89,6 +90,10 @@ class TradeAggregator:
             self.roots[symbol].lose(last)
             self._due.append((last + 2 * NS_PER_MINUTE, symbol, (first, last)))
         self.counts["gap"] += 1
+
+    def miss(self, first: int, last: int, symbol: str) -> None:
+        """Note beforehand that the records at hand lack minutes of a root, from `first` to `last` (ns)."""
+        self._holes = sorted([*self._holes, (first, last, symbol)])
 
     def take(self, record: Record) -> None:
         """Take whatever comes next."""
@@ -176,6 +181,10 @@ class TradeAggregator:
                 self.publish(done)
 
     def _close(self, boundary: int) -> Boundary:
+        while self._holes and self._holes[0][0] < boundary:
+            first, last, symbol = self._holes.pop(0)
+            self.roots[symbol].lose(last)
+            self._due.append((first + NS_PER_MINUTE, symbol, (first, last)))
         resets = {symbol: lost for due, symbol, lost in self._due if due <= boundary}
         self._due = [item for item in self._due if item[0] > boundary]
         bars: dict[str, Bar] = {}

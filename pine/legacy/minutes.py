@@ -96,6 +96,8 @@ class RootMinutes:
     def close(self, minute: int) -> Bar | None:
         """Finish a minute; return the lead contract's bar if it traded."""
         candles = self._open.pop(minute, None)
+        if minute <= self._lost_until:
+            return None
         if candles is None:
             return self._flat(minute)
         self._enter(minute)
@@ -151,8 +153,6 @@ class RootMinutes:
 
     def _flat(self, minute: int) -> Bar | None:
         last = self._last
-        if minute <= self._lost_until:  # nobody knows whether it was quiet
-            return None
         if not self.fill_quiet or last is None or last.start != minute - NS_PER_MINUTE or self._session is None:
             return None
         open_market = is_open(self.rule.group, minute) and is_open(self.rule.group, last.start)

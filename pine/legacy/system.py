@@ -90,7 +90,7 @@ class LegacySystem:
         """Session rule of each symbol, in the strategy's order."""
         return {symbol: self.config.session_rule(symbol) for symbol in self.config.traded[self.strategy]}
 
-    def run(self, records: Iterable[Record], after: int = 0) -> None:
+    def run(self, records: Iterable[Record], after: int = 0, holes: Iterable[tuple[int, int, str]] = ()) -> None:
         """Run over records that are at hand, in this process, without a connection.
 
         Parameters
@@ -99,9 +99,13 @@ class LegacySystem:
             Trades in the order in which they were received, names before the trades that they explain.
         after
             Event time (ns) that goes by after the last record, so that what is open then closes.
+        holes
+            First and last minute (ns), and root, of what the records lack although it was traded.
         """
 
         def produce(aggregator: TradeAggregator) -> None:
+            for hole in holes:
+                aggregator.miss(*hole)
             aggregator.connect(replaying=False)
             for record in records:
                 if self.fanout.deserted:

@@ -62,9 +62,9 @@ class Recorder:
                 bar.contract_symbol,
             )
 
-    def first_step(self, otherwise: int) -> int:
-        """Return the step (ns) of the first thing seen, or something else if nothing was."""
-        return min(otherwise, self._first or otherwise)
+    def first_step(self, begin: int) -> int:
+        """Return the step (ns) of the first thing seen; of a run that was fed nothing up to `begin`, the one after."""
+        return self._first if 0 < self._first <= begin else begin + 1
 
     def think(self, step: int, flight: Mapping[str, Any]) -> None:
         """Take a flight record: values, decisions and, if it has one, the digest of everything."""

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from files import configured, made_market, write
 
+from pine.cli.reference import legacy_record
 from pine.core.errors import DataError, PineError, WarmUpMissing
-from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
+from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from pine.hub.imports import import_files
 from pine.replay.jobs import Done, Job, leads_of, run_jobs
 from pine.replay.parity import compare
@@ -119,6 +120,31 @@ def test_a_hole_between_files_makes_no_hour_or_day_over_it(config, tmp_path) -> 
     assert broken + NS_PER_HOUR in hours["start"].to_list()
     gaps = history[0].table("events").filter(history[0].table("events")["kind"] == "gap")
     assert gaps["symbol"].sort().to_list() == ["ES", "GC"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # DBNStore never closes its files
+@pytest.mark.parametrize(
+    ("until", "since"),
+    [
+        ("09:00", "10:00"),  # whole hours
+        ("09:10", "09:25"),
+        ("09:59", "10:00"),  # an hour's last minute
+        ("09:10", "33:25"),  # over a close
+    ],
+)
+def test_the_reference_leaves_out_what_files_lack_as_a_replay_does(config, tmp_path, until: str, since: str) -> None:
+    day = BEGIN - BEGIN % NS_PER_DAY + NS_PER_DAY
+    left, right = (day + int(text[:2]) * NS_PER_HOUR + int(text[3:]) * NS_PER_MINUTE for text in (until, since))
+    parts = [
+        write(tmp_path / "a.dbn.zst", MARKET.trades, MARKET.symbols, BEGIN + 90 * NS_PER_MINUTE + NS_PER_SECOND, left),
+        write(tmp_path / "b.dbn.zst", MARKET.trades, MARKET.symbols, right + NS_PER_SECOND, END),
+    ]
+    tape = spooled(config, parts, tmp_path / "spool")
+    assert len(tape.holes["ES"]) == 2
+    for record in at(config, ("one", tape), ("two", tape)):
+        reference = legacy_record(config, record, parts)
+        assert reference.table("intents").height > 0
+        assert compare(reference, record).same
 
 
 def test_warm_up_from_the_archive_comes_before_the_first_step(config, whole, tmp_path) -> None:
