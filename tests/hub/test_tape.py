@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 from files import archived, configured, in_order, live_bars
-from house import END, House, at, house, kill
+from house import END, House, at, house
 from waiting import until
 
 from pine.bus import keys, streams
@@ -270,7 +270,7 @@ def test_a_hub_that_is_killed_while_it_writes_leaves_a_tape_without_a_hole(tmp_p
             desk.published(at(moment) - NS_PER_HOUR)
             # Hours pass in seconds here: a tape that is further behind than an hour is not asked for again.
             until(lambda moment=moment: written(folder) > at(moment) - NS_PER_HOUR // 2, "it writes")
-            kill(hub)
+            desk.bury(hub, keys.HUB)
             for path in files(folder):
                 assert len(databento.DBNStore.from_bytes(path.read_bytes()).to_ndarray())
             assert len(list(folder.glob("*.part"))) <= 1

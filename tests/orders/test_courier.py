@@ -196,7 +196,7 @@ def test_the_vendors_limits_hold_across_couriers(client: Client, config: Config,
     lease = Lease.try_acquire(client, role("a"), "test")
     assert isinstance(lease, Lease)
     stop = threading.Event()
-    calls = iter(range(50))
+    calls = iter(range(20))
 
     def clock() -> int:
         if next(calls, None) is None:

@@ -268,6 +268,11 @@ class House:
         """Return who holds a role."""
         return self.client.get(keys.lease(of))
 
+    def bury(self, child: Child, of: str) -> None:
+        """Kill a process with no chance to clean up, and let its lease run out at once."""
+        kill(child)
+        self.client.delete(keys.lease(of))
+
     def clear(self) -> None:
         """Leave no process behind, couriers that workers started included."""
         for held in self.pauses.folder.iterdir():

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from house import House, at, house, kill, log, until
+from house import House, at, house, log, until
 from once import once
 
 from pine.bus import keys, streams
@@ -118,7 +118,7 @@ def test_a_hub_that_is_killed_while_it_publishes_what_it_bought_leaves_the_same_
         hub = desk.start_at("hub", BACK + NS_PER_MINUTE)
         desk.caught("hub", point)
         assert desk.client.hget(keys.heartbeat("hub"), "status") in (b"filling", b"running")
-        kill(hub)
+        desk.bury(hub, keys.HUB)
         desk.pauses.release("hub", point)
         assert "gap: " not in go_on(desk)
         assert differences(unbroken, market(desk)) == []
@@ -131,7 +131,7 @@ def test_a_hub_that_ends_or_is_killed_while_it_buys_and_while_it_publishes_leave
     server = serve("sound@get_range", "timeout@get_range", "timeout:300@get_range")
     with house(tmp_path, tape, webhooks=False) as desk:
         leave(desk, server.gateway)
-        for end in (kill, lambda hub: hub.stop()):
+        for end in (lambda hub: desk.bury(hub, keys.HUB), lambda hub: hub.stop()):
             asked = len(server.requests)
             hub = desk.start_at("hub", BACK + NS_PER_MINUTE)
             until(lambda n=asked: silent(server, n), "the vendor does not answer")
@@ -142,7 +142,7 @@ def test_a_hub_that_ends_or_is_killed_while_it_buys_and_while_it_publishes_leave
         hub = desk.start_at("hub", BACK + NS_PER_MINUTE)
         desk.caught("hub", "facts-written")
         assert desk.client.hget(keys.heartbeat("hub"), "status") in (b"filling", b"running")
-        kill(hub)
+        desk.bury(hub, keys.HUB)
         desk.pauses.release("hub", "facts-written")
         assert "gap: " not in go_on(desk)
         assert differences(unbroken, market(desk)) == []
@@ -174,7 +174,7 @@ def test_what_could_not_be_filled_in_time_is_named_and_refilled_later_also_by_th
         server.faults.plan([])
         hub = desk.start_at("hub", LATER + 10 * NS_PER_HOUR)
         until(lambda: goes_on(desk) and len(events(desk, "refill")) == len(gaps), "the holes are refilled")
-        kill(hub)
+        desk.bury(hub, keys.HUB)
         if sealed == "after":
             assert desk.run("archive", "--once").returncode == 0
         spans = {(gap["symbol"], gap["first_minute"], gap["last_minute"]) for gap in gaps}
