@@ -76,11 +76,11 @@ def _run_options(command: F) -> F:
 @click.command()
 @_run_options
 @click.option("--speed", type=Speed(), default="max", help="max, or how many times faster than real time.")
-@click.option("--via", type=click.Choice(["engine"]), default="engine", help="What runs the strategies.")
+@click.option("--via", type=click.Choice(["engine", "bus"]), default="engine", help="What runs the strategies.")
 @config_option
 @click.pass_context
 @exits
-def replay(ctx: click.Context, /, speed: float | None, via: str, **options: Any) -> None:  # noqa: ARG001  # one way so far
+def replay(ctx: click.Context, /, speed: float | None, via: str, **options: Any) -> None:
     """Run strategies again over recorded bars or trades, through the worker's own engine.
 
     Nothing is posted and no ledger is written: the account is in memory. What each run saw and thought is kept in a
@@ -91,7 +91,7 @@ def replay(ctx: click.Context, /, speed: float | None, via: str, **options: Any)
 
     config = configuration(ctx)
     with look(config):
-        _run(config, Costs(), speed, **options)
+        _run(config, Costs(), speed, via=via, **options)
 
 
 @click.command()
@@ -178,6 +178,7 @@ def _run(
     report: Path | None,
     as_json: bool,
     in_front: bool = False,
+    via: str = "engine",
 ) -> None:
     from pine.replay.against import FLIGHT, Against
     from pine.replay.plans import Wish
@@ -192,7 +193,7 @@ def _run(
         wish = _as_compared(compared, wish, chosen)
     lived = against == FLIGHT
     with _tape(config, chosen, files) as tape:
-        done = _replay(_jobs(config, chosen, wish, tape, lived=lived))
+        done = _replay(_jobs(config, chosen, wish, tape, lived=lived), via)
     if any(item.folder is None for item in done):
         click.echo("stopped before the end; no record is kept", err=True)
         sys.exit(WRONG)
@@ -247,11 +248,18 @@ def _jobs(config: "Config", chosen: Sequence[str], wish: "Wish", tape: "Spool | 
     return [Job(config, name, wish, run_folder(config, name), lived, tape) for name in chosen]
 
 
-def _replay(jobs: "list[Job]") -> "list[Done]":
+def _replay(jobs: "list[Job]", via: str) -> "list[Done]":
     from pine.cli.replay_view import stepping
+
+    names = [job.strategy for job in jobs]
+    if via == "bus":
+        from pine.replay.bus import PUBLISHED, run_on_bus
+
+        with stepping([PUBLISHED, *names]) as on_progress:
+            return run_on_bus(jobs, on_progress)
     from pine.replay.jobs import run_jobs
 
-    with stepping([job.strategy for job in jobs]) as on_progress:
+    with stepping(names) as on_progress:
         return run_jobs(jobs, on_progress)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
+from pine.bus.ending import ENDING
 from pine.core.errors import PineError
 from pine.replay import record as records
 from pine.replay.plans import Wish, follow, from_history, from_tape
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from pine.bus.client import Client
     from pine.core.config import Config
+    from pine.feeds.steps import Step
+    from pine.replay.past import Past
+    from pine.replay.run import Plan
 
 TELL_SECONDS: Final = 0.2
 RUNS: Final = "runs"
@@ -91,7 +95,7 @@ def run_folder(config: "Config", strategy: str, now: datetime | None = None) -> 
     return config.data_dir / RUNS / f"{moment:%Y%m%dT%H%M%SZ}-{strategy}"
 
 
-def _unused(wanted: Path) -> Path:
+def unused(wanted: Path) -> Path:
     """Return a folder of that name that is not there, with a number if need be."""
     folder, n = wanted, 1
     while folder.exists():
@@ -114,7 +118,7 @@ def run_job(job: Job, stopped: Callable[[], bool], on_progress: Callable[[Progre
     began = time.monotonic()
     with streams_of(job.config) as client:
         past = Past.of(job.config, client, job.config.traded[job.strategy])
-        plan, steps = _prepared(job, past, client)
+        plan, steps = prepared(job, past, client)
         tell = _Teller(plan.begin, plan.end, on_progress)
         done = replay(
             job.config,
@@ -125,12 +129,13 @@ def run_job(job: Job, stopped: Callable[[], bool], on_progress: Callable[[Progre
             on_step=tell.step,
         )
         holes = () if job.tape is not None else tuple(past.holes(plan.begin, plan.end))
-    folder = records.write(done.record, _unused(job.folder)) if done.complete else None
-    told = tuple(f"{hole.symbol}: {_span(hole.begin, hole.end)}" for hole in holes)
+    folder = records.write(done.record, unused(job.folder)) if done.complete else None
+    told = tuple(f"{hole.symbol}: {span(hole.begin, hole.end)}" for hole in holes)
     return Done(job.strategy, folder, done.steps, time.monotonic() - began, done.alerts, told)
 
 
-def _prepared(job: Job, past: Any, client: "Client | None") -> Any:
+def prepared(job: Job, past: "Past", client: "Client | None") -> "tuple[Plan, Iterator[Step]]":
+    """Return the plan of a job, and its steps."""
     if job.lived:
         from pine.replay.flights import Life
 
@@ -148,7 +153,7 @@ def run_jobs(jobs: Sequence[Job], on_progress: OnProgress = lambda *_: None) -> 
     PineError
         If one of them cannot run.
     """
-    with _ending() as stop:
+    with ending() as stop:
         if len(jobs) == 1:
             (job,) = jobs
             return [run_job(job, stop.is_set, lambda progress: on_progress(job.strategy, progress))]
@@ -267,13 +272,13 @@ def leads_of(config: "Config") -> dict[str, dict[int, str]]:
 
 
 @contextlib.contextmanager
-def _ending() -> Iterator[threading.Event]:
-    """Provide an event that SIGINT and SIGTERM set, where signals can be had."""
+def ending() -> Iterator[threading.Event]:
+    """Provide an event that SIGINT, SIGTERM and SIGHUP set, where signals can be had."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in ENDING}
     try:
         yield stop
     finally:
@@ -295,7 +300,8 @@ def _cores() -> int:
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def _span(begin: int, end: int) -> str:
+def span(begin: int, end: int) -> str:
+    """Return a time from begin to end as messages say it."""
     from pine.core.times import isoformat
 
     return f"{isoformat(begin)} to {isoformat(end)}"

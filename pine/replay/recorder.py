@@ -10,6 +10,7 @@ from pine.core.bar import Bar
 from pine.core.period import SessionRule, period
 from pine.core.timeframe import NS_PER_MINUTE, Timeframe
 from pine.feeds.steps import MarketEvent
+from pine.feeds.warmup import WarmUp
 from pine.orders.entries import Control, Entry, Fill, Intent, Void, encode
 from pine.orders.portfolio import Portfolio
 from pine.replay.record import Facts, Record
@@ -61,6 +62,11 @@ class Recorder:
                 bar.instrument_id,
                 bar.contract_symbol,
             )
+
+    def feed(self, warm_up: WarmUp) -> None:
+        """Take the history that comes before the first step."""
+        for bar in warm_up.bars:
+            self.see(closing_step(bar, self.rules[bar.symbol]), [bar])
 
     def first_step(self, begin: int) -> int:
         """Return the step (ns) of the first thing seen; of a run that was fed nothing up to `begin`, the one after."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pine.core.config import Config
 
 ENGINE: Final = "engine"
+BUS: Final = "bus"
+"""What runs a strategy: the engine in this process, or a worker on a stream server."""
 
 
 @frozen
@@ -127,17 +129,36 @@ def replay(
     setting = config.strategies[plan.strategy]
     engine = Engine(setting.type, desk, rules, source, reach=plan.reach, adjust=setting.adjust)
     engine.run()
-    facts = Facts(
+    facts = facts_of(config, plan, recorder, ENGINE)
+    alerts = tuple(dict.fromkeys(engine.alerts))
+    return Replayed(recorder.record(facts), engine.steps, engine.engine_steps, alerts, not stopped())
+
+
+def facts_of(
+    config: "Config", plan: Plan, recorder: Recorder, via: str, known: Mapping[str, Any] | None = None
+) -> Facts:
+    """Return what the record of a plan's run is of.
+
+    Parameters
+    ----------
+    config, plan
+        What ran.
+    recorder
+        Was told what it was given.
+    via
+        What ran it.
+    known
+        Settings as whoever ran it wrote them down.
+    """
+    return Facts(
         name=plan.strategy,
         strategy=plan.strategy,
-        symbols=tuple(rules),
+        symbols=tuple(recorder.rules),
         begin=plan.begin,
         end=plan.end,
         fed_from=recorder.first_step(plan.begin),
-        settings=settings_of(config, plan.strategy, plan.source, **_of_run(plan)),
+        settings=settings_of(config, plan.strategy, plan.source, **_of_run(plan), via=via) | dict(known or {}),
     )
-    alerts = tuple(dict.fromkeys(engine.alerts))
-    return Replayed(recorder.record(facts), engine.steps, engine.engine_steps, alerts, not stopped())
 
 
 def desk_with(config: "Config", plan: Plan) -> Desk:

@@ -14,7 +14,7 @@ from pine.feeds.warmup import WarmUp
 from pine.history.refill import Refill
 from pine.orders.desk import Desk
 from pine.orders.entries import Control, Void
-from pine.replay.recorder import Recorder, closing_step
+from pine.replay.recorder import Recorder
 from pine.worker.engine import Outcome
 
 LONGEST_PAUSE: Final = 0.2
@@ -87,8 +87,7 @@ class ReplaySource:
         """Return what comes before the first step."""
         if self.history is not None:
             self._reached = self.history.until
-            for bar in self.history.bars:
-                self.recorder.see(closing_step(bar, self.recorder.rules[bar.symbol]), [bar])
+            self.recorder.feed(self.history)
         return self.history
 
     def refilled(self, told: Refill) -> Sequence[Bar]:

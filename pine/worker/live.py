@@ -25,12 +25,13 @@ from pine.core.period import session
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat, to_ms
 from pine.feeds.steps import Step, StepReader, parse_clock
-from pine.feeds.warmup import WarmUp, chunks, read_bars
+from pine.feeds.warmup import WarmUp, read_bars
 from pine.history.refill import Refill, digest
 from pine.orders.desk import Desk
 from pine.orders.entries import ORDERS, Control, Entry, Fill, Intent, Origin, Void, WarmedUp, encode
 from pine.orders.ledger import NEVER_POSTED, Deliveries, read_ledger
 from pine.worker.engine import Outcome
+from pine.worker.origin import begin_after, begin_at
 
 BLOCK_MS: Final = 250
 CONTROL_GROUP: Final = "worker"
@@ -39,8 +40,6 @@ HEARTBEAT_SECONDS: Final = 1.0
 HEARTBEAT_TTL_MS: Final = 15_000
 SERVER_PAUSE: Final = 0.2
 REFILL_SECONDS: Final = 1.0
-CHUNKS_AT_ONCE: Final = 20
-"""Entries of the warm-up's stream in one write: some 2.5 MB."""
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -130,7 +129,7 @@ class LiveSource:
         self.desk.portfolio.clear()
         entries = list(read_ledger(self.client, self.strategy))
         if not entries:
-            entries = [self._begin() if history is None else self._begin_after(history)]
+            entries = [self._begin(history)]
         for identifier, entry in entries:
             self._next_entry = _after(identifier)
             self._restore(entry)
@@ -237,33 +236,15 @@ class LiveSource:
         self._next_entry = (clock_ms, first + len(outcome.entries))
         self._acked = clock_ms
 
-    def _begin(self) -> tuple[str, Entry]:
-        """Record where this strategy's life begins: features from the first step there is, decisions from now on."""
+    def _begin(self, history: WarmUp | None) -> tuple[str, Entry]:
+        """Record where this strategy's life begins."""
+        if history is not None:
+            reach = self.config.warm_up_of(self.strategy) or WarmUpConfig()
+            return begin_after(self._writer, self.strategy, history, reach)
         oldest = self.client.xrange(keys.CLOCK, count=1)
         newest = streams.last_id(self.client, keys.CLOCK)
-        origin = Origin(streams.ms_of(oldest[0][0]) if oldest else 0, streams.ms_of(newest) if newest else 0)
-        identifier = streams.entry_id(origin.live_after, 0 if origin.live_after else 1)
-        self._writer.append(keys.ledger(self.strategy), identifier, {"entry": encode(origin)})
-        self._writer.commit()
-        return identifier, origin
-
-    def _begin_after(self, history: WarmUp) -> tuple[str, Entry]:
-        """Record the bars that come first, and that life begins after them: the bars never without the origin."""
-        stream, until = keys.warm_up(self.strategy), to_ms(history.until)
-        newest = streams.last_id(self.client, stream)
-        first = n = streams.id_pair(newest)[1] + 1 if newest and streams.ms_of(newest) == until else 0
-        for n, chunk in enumerate(chunks(history.bars), first):
-            self._writer.append(stream, streams.entry_id(until, n), {"bars": chunk})
-            if n % CHUNKS_AT_ONCE == CHUNKS_AT_ONCE - 1:
-                self._writer.commit()
-        reach = self.config.warm_up_of(self.strategy) or WarmUpConfig()
-        ids = streams.entry_id(until, first), streams.entry_id(until, n)
-        fed = WarmedUp(reach.daily, reach.hourly, reach.minute, *ids, len(history.bars), digest(history.bars))
-        origin = Origin(until, until, fed)
-        identifier = streams.entry_id(until)
-        self._writer.append(keys.ledger(self.strategy), identifier, {"entry": encode(origin)})
-        self._writer.commit()
-        return identifier, origin
+        first, last = streams.ms_of(oldest[0][0]) if oldest else 0, streams.ms_of(newest) if newest else 0
+        return begin_at(self._writer, self.strategy, first, last)
 
     def _read_history(self, fed: WarmedUp) -> WarmUp:
         """Return the bars that the strategy was fed at its origin.
