@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import asdict, frozen
 
 from pine.core.errors import PineError
+from pine.replay.guard import Guard, guarded
 
 if TYPE_CHECKING:
     from pine.bus.client import Client
@@ -29,11 +30,14 @@ class PrivateDesk:
         Posts nothing and buys nothing; its server and archive are in `folder`.
     client
         Connection to its stream server.
+    guard
+        Ends what was started if this process is killed.
     """
 
     folder: Path
     config: "Config"
     client: "Client"
+    guard: Guard
 
 
 @contextlib.contextmanager
@@ -48,13 +52,13 @@ def private_desk(config: "Config", strategies: Sequence[str], runs: Path) -> "It
     from pine.bus.connection import connect
     from pine.bus.embedded import EmbeddedServer
 
-    with _folder(runs) as folder:
+    with _folder(runs) as folder, guarded(folder) as guard:
         private = _written(config, strategies, folder / "pine.yaml")
         server = EmbeddedServer(private.data_dir, private.bus.fsync)
         try:
             client = connect(private)
             try:
-                yield PrivateDesk(folder, private, client)
+                yield PrivateDesk(folder, private, client, guard)
             finally:
                 client.close()
         finally:

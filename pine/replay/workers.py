@@ -86,6 +86,7 @@ class WorkerProcess:
         at = self.done()
         if self._process is None or (code := self._process.poll()) is None:
             return at
+        self.desk.guard.ended(self._process.pid)
         strategy = self.plan.strategy
         if code > 0:
             raise PineError(f"{strategy}: its worker ended with exit code {code}: {self._last_words()}")
@@ -111,6 +112,7 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self.desk.guard.ended(process.pid)
 
     def alerts(self) -> tuple[str, ...]:
         """Return what its engine found wrong, each once."""
@@ -124,6 +126,7 @@ class WorkerProcess:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        self.desk.guard.started(self._process.pid)
 
     def _told(self) -> list[str]:
         return self.log.read_text(errors="replace").splitlines()
