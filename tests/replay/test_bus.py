@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from files import configured, made_market, write
-from life import lived
+from holes import HOLES, broken, fill
 from market import begin, closed_bars, configure, publish
+from sessions import config_of, start, until
 
 from pine.bus import keys
 from pine.bus.client import Client
@@ -18,6 +19,7 @@ from pine.bus.embedded import EmbeddedServer
 from pine.core.config import Config
 from pine.core.errors import CannotCompare, PineError
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, Timeframe
+from pine.core.times import parse_time
 from pine.history.archive import Archive
 from pine.hub.imports import import_files
 from pine.replay.bus import PUBLISHED, run_on_bus
@@ -205,12 +207,20 @@ def test_a_worker_that_ends_by_itself_is_told_and_leaves_nothing(config: Config,
     assert left_behind(config) == []
 
 
-def test_what_a_worker_lived_is_lived_again(client: Client, tmp_path: Path) -> None:
-    config, life = lived(client, tmp_path)
+def test_what_a_worker_lived_with_history_gap_and_refill_is_lived_again(client: Client, tmp_path: Path) -> None:
+    config = config_of(tmp_path, "{daily: 4, hourly: 3, minute: 1, buy: false}")
+    hole = (*map(parse_time, HOLES["in one session"]),)
+    publish(client, config, until())
+    run = start(client, config)
+    fill(config, hole)
+    publish(client, config, broken(hole))
+    run.until_caught_up()
+    life = Life("one", Archive.of(config), client)
+    assert life.origin.warm_up is not None
     (done,) = run_on_bus(jobs(config, "one", lived=True))
     assert done.folder is not None
-    again = read(done.folder)
-    live = life.record(config, again.facts.begin)
+    again, live = read(done.folder), life.record(config)
+    assert {"gap", "refill"} <= set(again.table("events")["kind"])
     assert live.table("flights").height > 20
     assert compare(live, again).same
     for table, frame in live.tables.items():
