@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final
@@ -20,8 +19,6 @@ from attrs import frozen
 STARTED: Final = "+"
 ENDED: Final = "-"
 OVER: Final = "over"
-PATIENCE: Final = 10.0
-LOOK_SECONDS: Final = 0.02
 
 
 @frozen(eq=False)
@@ -87,7 +84,9 @@ def watch(lines: Iterable[str], folder: Path) -> bool:
             pids.add(int(line.removeprefix(STARTED)))
         elif line.startswith(ENDED):
             pids.discard(int(line.removeprefix(ENDED)))
-    _end(pids)
+    for pid in pids:  # before the server, which they would start again
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
     from pine.bus.embedded import EmbeddedServer
 
     EmbeddedServer(folder / "data").stop()
@@ -95,17 +94,6 @@ def watch(lines: Iterable[str], folder: Path) -> bool:
     with contextlib.suppress(OSError):
         folder.parent.rmdir()  # unless there are runs
     return True
-
-
-def _end(pids: Iterable[int]) -> None:
-    """Kill processes and return when they are gone: one that lives on would start its server again."""
-    deadline = time.monotonic() + PATIENCE
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
-            while time.monotonic() < deadline:
-                os.kill(pid, 0)
-                time.sleep(LOOK_SECONDS)  # no child of ours: nobody tells when it is gone
 
 
 if __name__ == "__main__":
