@@ -128,7 +128,8 @@ def entries_read(client: Client, stream: str, group: str) -> int:
         return int(known)
     about = client.xinfo_stream(stream)
     last = info["last-delivered-id"].decode()
-    after = sum(1 for _ in read_range(client, stream, f"({last}"))
+    newest = about["last-generated-id"].decode()  # of the same moment: a writer may go on while we count
+    after = sum(1 for _ in read_range(client, stream, f"({last}", newest))
     return int(about["entries-added"]) - after
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 HISTORY = "history"
 TAPE = "tape"
 LEGACY = "legacy"
+VIA_HELP = (
+    "The worker's engine (the default), or worker processes that read a private server. Both give the same record."
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,7 +79,7 @@ def _run_options(command: F) -> F:
 @click.command()
 @_run_options
 @click.option("--speed", type=Speed(), default="max", help="max, or how many times faster than real time.")
-@click.option("--via", type=click.Choice(["engine", "bus"]), default="engine", help="What runs the strategies.")
+@click.option("--via", type=click.Choice(["engine", "bus"]), default="engine", help=VIA_HELP)
 @config_option
 @click.pass_context
 @exits
@@ -86,6 +89,9 @@ def replay(ctx: click.Context, /, speed: float | None, via: str, **options: Any)
     Nothing is posted and no ledger is written: the account is in memory. What each run saw and thought is kept in a
     folder under data_dir/runs. With --against it is compared value by value: exit code 0 is the same, 1 different, 2
     could not be compared. Against flight a run begins where the worker did, and is asked what it was asked.
+
+    With --via bus everything is published as a hub does it on a server of the run's own, which goes away with it, and
+    read by pine worker processes, one for each strategy, all at once. Nothing of the desk is touched.
     """
     from pine.replay.run import Costs
 

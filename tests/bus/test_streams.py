@@ -175,3 +175,26 @@ def test_entries_read_counts_what_was_trimmed(client: Redis) -> None:
     client.xtrim(keys.CLOCK, maxlen=0, approximate=False)
     streams.ensure_group(client, keys.CLOCK, "ibs_c", "10-0")
     assert streams.entries_read(client, keys.CLOCK, "ibs_c") == 10
+
+
+class Overtaken:
+    """A client beside which a writer goes on as soon as anything was asked about a stream."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._client, name)
+
+    def xinfo_stream(self, stream: str) -> object:
+        about = self._client.xinfo_stream(stream)
+        for n in range(100, 110):
+            self._client.xadd(stream, {"n": n}, id=f"{n}-0")
+        return about
+
+
+def test_entries_read_is_right_while_a_writer_goes_on(client: Redis) -> None:
+    streams.ensure_group(client, keys.CLOCK, GROUP, "5-0")
+    for n in range(1, 4):
+        client.xadd(keys.CLOCK, {"n": n}, id=f"{n}-0")
+    assert streams.entries_read(Overtaken(client), keys.CLOCK, GROUP) == 3

@@ -86,6 +86,18 @@ def test_trades_from_files_are_the_same_run_as_their_import(desk) -> None:
     assert (again["code"], again["runs"][0]["parity"]["verdict"]) == (0, "same")
 
 
+def test_a_worker_on_a_bus_is_the_same_run_as_the_engine(desk) -> None:
+    folder = one(desk)["runs"][0]["record"]
+    before = {path: path.stat().st_mtime_ns for path in (desk.folder / "data" / "archive").rglob("*")}
+    again = one(desk, "--via", "bus", "--against", folder, "--report", "page.html")
+    assert (again["code"], again["runs"][0]["parity"]["verdict"]) == (0, "same"), again["err"]
+    assert {table["table"] for table in again["runs"][0]["parity"]["tables"]} >= {"bars", "flights", "intents"}
+    assert (desk.folder / "page.html").read_text().count('class="chart"') == 3
+    assert desk.quick("parity", folder, again["runs"][0]["record"]).code == 0
+    assert {path.name for path in (desk.folder / "data").iterdir()} == {"archive", "runs"}
+    assert {path: path.stat().st_mtime_ns for path in (desk.folder / "data" / "archive").rglob("*")} == before
+
+
 def test_what_cannot_be_compared_is_exit_code_2(desk) -> None:
     two = json.loads(desk.quick("replay", "--strategy", "two", "--json").out)["runs"][0]["record"]
     cases = {
@@ -113,6 +125,7 @@ def test_a_command_line_that_cannot_be_done_is_named(desk) -> None:
         "found no tape": ["--source", "tape"],
         "expected COLUMN=NUMBER": ["--against", "flight", "--tolerance", "x"],
         "expected some from": ["--from", "2030-01-01"],
+        "is not one of 'engine', 'bus'": ["--via", "air"],
     }
     for message, arguments in cases.items():
         ran = desk.quick("replay", *arguments)
