@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from files import configured, made_market, write
 from holes import HOLES, broken, fill
-from market import begin, closed_bars, configure, publish
+from market import begin, closed_bars, configure, publish, written
 from sessions import config_of, start, until
 
 from pine.bus import keys
@@ -217,8 +217,10 @@ def test_what_a_worker_lived_with_history_gap_and_refill_is_lived_again(client: 
     run.until_caught_up()
     life = Life("one", Archive.of(config), client)
     assert life.origin.warm_up is not None
+    before = written(client)
     (done,) = run_on_bus(jobs(config, "one", lived=True))
     assert done.folder is not None
+    assert written(client) == before
     again, live = read(done.folder), life.record(config)
     assert {"gap", "refill"} <= set(again.table("events")["kind"])
     assert live.table("flights").height > 20
