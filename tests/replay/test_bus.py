@@ -179,6 +179,7 @@ def test_a_worker_that_is_killed_is_started_again_and_thinks_the_same(config: Co
     assert_same(read(engine.folder), read(bus.folder))
 
 
+@pytest.mark.long
 def test_a_server_that_is_killed_changes_nothing(config: Config, tmp_path: Path) -> None:
     import_files(config, [file(tmp_path)])
     work = jobs(config, "one")

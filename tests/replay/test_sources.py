@@ -126,9 +126,9 @@ def test_a_hole_between_files_makes_no_hour_or_day_over_it(config, tmp_path) -> 
 @pytest.mark.parametrize(
     ("until", "since"),
     [
-        ("09:00", "10:00"),  # whole hours
+        pytest.param("09:00", "10:00", marks=pytest.mark.long),  # whole hours
         ("09:10", "09:25"),
-        ("09:59", "10:00"),  # an hour's last minute
+        pytest.param("09:59", "10:00", marks=pytest.mark.long),  # an hour's last minute
         ("09:10", "33:25"),  # over a close
     ],
 )
