@@ -116,7 +116,7 @@ def _known(config: "Config", client: "Client | None", symbol: str, reason: str, 
     UnknownSymbol
         If nobody can.
     BusError
-        If no server runs and nothing is in the archive.
+        If there is no server and nothing is in the archive.
     """
     from pine.bus import keys
     from pine.core.errors import BusError, UnknownSymbol
