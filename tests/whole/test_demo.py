@@ -39,7 +39,7 @@ def group_by(tape: Path, contract: str, every: str, offset: str) -> pl.DataFrame
 def test_bars_equal_a_group_by_of_the_same_file(
     performance: Performance, tape: Path, symbol: str, timeframe: str, every: str, offset: str
 ) -> None:
-    document = performance.bars(symbol, timeframe)
+    document = performance.bars[symbol, timeframe]
     assert document["holes"] == []
     start = pl.col("timestamp").str.to_datetime(time_zone="UTC").cast(pl.Datetime("ns", "UTC"))
     ours = pl.DataFrame(document["bars"]).with_columns(t=start)

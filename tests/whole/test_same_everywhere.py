@@ -4,7 +4,6 @@ from pathlib import Path
 
 from stagecraft import Performance
 
-from pine.core.timeframe import NS_PER_HOUR
 from pine.sandbox.demo.perform import perform, problems
 from pine.sandbox.demo.record import Record, read_record
 
@@ -12,15 +11,14 @@ SPEED = 30_000
 
 
 def test_two_speeds_give_the_same_streams(performance: Performance, tape: Path, tmp_path: Path) -> None:
-    until = performance.facts["tape"]["end"] - NS_PER_HOUR  # an hour before the tail of heartbeats ends
     paced: Record = {}
     facts = perform(
         tmp_path,
         [tape],
         SPEED,
         lambda _: None,
-        at_end=lambda stage: paced.update(read_record(stage.client, stage.config, until)),
+        at_end=lambda stage: paced.update(read_record(stage.client, stage.config, performance.until)),
     )
     assert problems(facts) == []
-    assert paced == performance.record(until)
+    assert paced == performance.early
     assert len(paced["market:ES:1min"]) > 500

@@ -43,7 +43,7 @@ def test_a_server_that_lost_its_newest_entries_is_given_them_again(
     )
     assert len(sizes) == 2
     assert sizes[1] - sizes[0] > 50_000
-    assert record == performance.record()
+    assert record == performance.record
     for strategy in facts["strategies"].values():  # unknown: killed between attempt and answer, held and reported
         assert set(strategy["deliveries"]) <= {"posted", "unknown"}
         assert sum(strategy["deliveries"].values()) == strategy["entries"] + strategy["exits"]
