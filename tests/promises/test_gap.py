@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import orjson
+import pytest
 from house import at, house, log
 
 from pine.bus import keys, streams
@@ -70,6 +71,7 @@ def test_the_hole_is_an_event_and_no_hour_or_day_over_it_is_published(
             assert "alerts=0" in log(child)
 
 
+@pytest.mark.long
 def test_a_root_that_no_hub_had_for_a_while_has_a_gap_and_no_hour_or_day_over_it(
     market: GeneratedMarket, tape: Tape, tmp_path: Path
 ) -> None:

@@ -217,7 +217,9 @@ def events(desk: House, kind: str) -> list[dict[str, Any]]:
     return [event for event in found if event["kind"] == kind]
 
 
-def test_a_root_that_no_hub_had_for_a_while_is_refilled(tape: Tape, tmp_path: Path, serve: Serve) -> None:
+def test_a_root_that_no_hub_had_for_a_while_has_a_gap_with_no_hour_over_it_and_is_refilled(
+    tape: Tape, tmp_path: Path, serve: Serve, unbroken: Record
+) -> None:
     server = serve()
     times = [at("2024-03-04T09:30"), at("2024-03-04T10:25"), at("2024-03-04T12:01")]
     with house(tmp_path, tape, webhooks=False) as desk:
@@ -237,3 +239,21 @@ def test_a_root_that_no_hub_had_for_a_while_is_refilled(tape: Tape, tmp_path: Pa
         assert [refill[name] for name in names] == [gap[name] for name in names]
         assert (gap["symbol"], gap["first_minute"]) == ("GC", times[0])
         assert refill["minutes"] > 0
+        for symbol, hours in (("ES", [9, 10, 11]), ("GC", [11])):
+            whole, found = (
+                {bar.start: bar for bar in map(hour_of, entries)}
+                for entries in (unbroken[keys.bars(symbol, Timeframe.HOUR)], bars_of(desk, symbol))
+            )
+            assert [bar.timestamp.hour for bar in found.values() if bar.timestamp.hour in (9, 10, 11)] == hours
+            assert all(whole[start] == bar for start, bar in found.items())
+        assert b"left" not in desk.client.hgetall(keys.SYMBOLS)[b"GC"]
+
+
+def hour_of(entry: tuple[str, dict[bytes, bytes]]) -> Bar:
+    """Return the bar of an entry."""
+    return Bar.from_json(entry[1][b"bar"])
+
+
+def bars_of(desk: House, symbol: str) -> list[tuple[str, dict[bytes, bytes]]]:
+    """Return the hours on the stream of a root."""
+    return list(streams.read_range(desk.client, keys.bars(symbol, Timeframe.HOUR)))
