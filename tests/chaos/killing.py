@@ -22,7 +22,7 @@ def chaos(folder: Path, kills: int, seed: int, days: int) -> dict[str, Any]:
 def replayed_as_lived(folder: Path) -> int:
     """Replay what the workers of a run did, from what it left; return how many rows were compared, all the same."""
     command = [sys.executable, "-m", "pine", "replay", "--against", "flight", "--json"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, cwd=folder / "chaos", capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, f"{done.stderr}\n{done.stdout[-3000:]}"
     runs = json.loads(done.stdout)["runs"]
     assert runs

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,7 @@ def test_suggested_commands_find_the_same_configuration(pine: Shell, server: Emb
     server.stop()
     (problem,) = json.loads(pine.quick("status", "--json", "-c", "pine.yaml").out)["problems"]
     assert problem.endswith(f"no server runs in {server.data_dir}; start the hub, or pine server start -c pine.yaml")
+    shutil.rmtree(server.folder / "appendonlydir")  # one that has run before is started for the look
     assert pine.quick("bars", "ES", "-c", "pine.yaml").err.endswith("pine server start -c pine.yaml\n")
 
 

@@ -102,12 +102,7 @@ def test_no_log_holds_a_warning_about_the_bars_or_a_secret(performance: Performa
 
 def test_a_kept_folder_works_with_the_other_commands(performance: Performance) -> None:
     where = ("-c", str(performance.folder / "pine.yaml"))
-    refused = run("bars", "ES", "--timeframe", "daily", *where)
-    assert refused.returncode == 2
-    assert "pine server start" in refused.stderr
-    assert run("server", "start", *where).returncode == 0
     printed = run("bars", "ES", "--timeframe", "daily", *where)
-    assert run("server", "stop", *where).returncode == 0
     assert (printed.returncode, printed.stderr) == (0, "")
     assert printed.stdout.splitlines()[-1] == "2 bars"
     assert run("server", "status", *where).returncode == 1
