@@ -1,10 +1,11 @@
 """The file that tells an operator how a run is doing, whole at any moment."""
 
 import contextlib
+import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import orjson
 from attrs import define, field
 
 from pine.core.config import Config
+from pine.core.errors import PineError
 from pine.core.times import isoformat
 
 INTERVAL_S: Final = 2.0
@@ -29,6 +31,29 @@ def read_heartbeat(path: Path) -> dict[str, Any]:
     except (OSError, orjson.JSONDecodeError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+@contextlib.contextmanager
+def posting_alone(config: Config, strategy: str) -> Iterator[None]:
+    """Be the only run that posts for a strategy: two would post every order twice.
+
+    Raises
+    ------
+    PineError
+        If another one posts for it, or no file can be made to tell.
+    """
+    path = heartbeat_path(config, strategy).with_name(f"{strategy}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("a")
+    except OSError as error:
+        raise PineError(f"{path}: cannot be made: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise PineError(f"{strategy}: another pine legacy --live posts for it, and holds {path}") from None
+        yield
 
 
 @define(eq=False)
@@ -52,16 +77,30 @@ class Heartbeat:
     _thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to write."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._write()
+        """Begin to write.
+
+        Raises
+        ------
+        PineError
+            If the file cannot be written.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._write()
+        except OSError as error:
+            raise PineError(f"{self.path}: cannot be written: {error.strerror}") from None
         self._thread = threading.Thread(target=self._beat, name="legacy-heartbeat", daemon=True)
         self._thread.start()
 
     def say(self, status: str) -> None:
         """Change the status, and write it at once."""
         self.status = status
-        self._write()
+        self.note()
+
+    def note(self) -> None:
+        """Write at once; a full disk must not end trading, the file's age tells of it."""
+        with contextlib.suppress(OSError):
+            self._write()
 
     def end(self, status: str) -> None:
         """Write the last status; nothing is written after it."""
@@ -72,8 +111,7 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self._ended.wait(INTERVAL_S):
-            with contextlib.suppress(OSError):  # a full disk must not end trading; the file's age tells
-                self._write()
+            self.note()
 
     def _write(self) -> None:
         with self._lock:

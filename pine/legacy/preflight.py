@@ -123,11 +123,13 @@ class Preflight:
     def _earlier_run(self) -> str:
         path = heartbeat_path(self.config, self.strategy)
         said = read_heartbeat(path)
-        held = said.get("positions") or {}
+        ordered = said.get("ordered") or {}
+        held = {**ordered, **(said.get("positions") or {})}
         if self.live and said.get("live") and held:
             listed = ", ".join(f"{quantity} {contract}" for contract, quantity in held.items())
+            how = "open or on its way" if ordered else "open"
             raise PineError(
-                f"the run before ended with {listed} open, which this one does not know of; close it at the broker, "
+                f"the run before ended with {listed} {how}, which this one does not know of; close it at the broker, "
                 f"then remove {path}"
             )
         return "left no position" if not held else "left paper positions, which are forgotten"

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from pine.core.config import Config
 from pine.core.errors import PineError
 from pine.core.timeframe import NS_PER_SECOND
 from pine.core.times import isoformat
-from pine.legacy.heartbeat import Heartbeat, heartbeat_path
+from pine.legacy.heartbeat import Heartbeat, heartbeat_path, posting_alone
 from pine.legacy.poster import Poster
 from pine.legacy.preflight import Check, Preflight
 from pine.legacy.record import JsonRecorder, Recorder, Recorders
@@ -76,6 +77,8 @@ class LegacyRun:
         stop = stop_on_end()
         live_after = self._now
         with ExitStack() as stack:
+            if self.live:
+                stack.enter_context(posting_alone(self.config, self.strategy))
             recorder: Recorder = Recorders(())
             if self.record is not None:
                 facts = {"strategy": self.strategy, "live": self.live, "live_after": live_after}
@@ -89,12 +92,12 @@ class LegacyRun:
                 on_overflow=_tell_overflow,
             )
             poster = self._poster(system) if self.live else None
-            if poster is not None:
-                system.on_intent = poster.take
             subscriber = Subscriber(self.config, self.strategy, stop)
             beat = Heartbeat(
                 heartbeat_path(self.config, self.strategy), lambda: self._facts(system, subscriber, poster)
             )
+            if poster is not None:
+                system.on_intent = _noted(beat, poster)
             beat.start()
             return self._run(system, subscriber, poster, beat, stop)
 
@@ -180,10 +183,22 @@ class LegacyRun:
             "connections": subscriber.connections,
             "last_error": subscriber.last_error,
             "positions": {p.contract: p.quantity for p in list(system.account.positions.values())},
+            "ordered": {o.contract: o.quantity for o in list(system.account.working.values()) if o.is_entry},
             "cash": round(system.account.cash, 2),
             "realised": round(system.account.realised, 2),
             "webhook": {**poster.outcomes, "last": poster.last} if poster is not None else "nothing is posted",
         }
+
+
+def _noted(beat: Heartbeat, poster: Poster) -> Callable[[Intent], None]:
+    """Return what writes down that an entry is on its way before it is posted: a run killed then left it open."""
+
+    def take(intent: Intent) -> None:
+        if intent.is_entry:
+            beat.note()
+        poster.take(intent)
+
+    return take
 
 
 def _tell_overflow(symbol: str, count: int) -> None:

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from pine.cli.main import cli
 from pine.core.config import load_config
-from pine.legacy.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
+from pine.core.errors import PineError
+from pine.legacy.heartbeat import Heartbeat, heartbeat_path, posting_alone, read_heartbeat
 from pine.legacy.run import LegacyRun
 from pine.sandbox.background import GatewayThread
 from pine.sandbox.gateway import Gateway
@@ -162,3 +163,34 @@ def test_a_record_that_is_there_already_is_not_written_over(tmp_path: Path) -> N
     unknown = CliRunner().invoke(cli, ["legacy", "two", "-c", str(path), "--dbn", str(tmp_path / "x.dbn")])
     assert unknown.exit_code == 2
     assert "strategy 'two' is not configured" in unknown.stderr
+
+
+def test_an_entry_on_its_way_that_a_posting_run_left_keeps_the_next_from_posting(
+    gateway: GatewayThread, tmp_path: Path
+) -> None:
+    path = made(tmp_path, gateway.port)
+    beat = heartbeat_path(load_config(path, PARAMS, {}), "one")
+    Heartbeat(beat, lambda: {"live": True, "positions": {}, "ordered": {"ESH4": 1}}).start()
+    passed, text = checks(path)["earlier run"]
+    assert not passed
+    assert "the run before ended with 1 ESH4 open or on its way" in text
+
+
+def test_two_runs_never_post_for_one_strategy(tmp_path: Path) -> None:
+    config = load_config(made(tmp_path, 1), PARAMS, {})
+    with (
+        posting_alone(config, "one"),
+        posting_alone(config, "two"),
+        pytest.raises(PineError, match="another pine legacy --live posts for it"),
+        posting_alone(config, "one"),
+    ):
+        pass
+    with posting_alone(config, "one"):
+        pass
+
+
+def test_a_heartbeat_that_cannot_be_written_is_named_at_the_start_and_ends_nothing_later(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PineError, match="cannot be written"):
+        Heartbeat(tmp_path / "file" / "one.json", dict).start()
+    Heartbeat(tmp_path / "nowhere" / "one.json", dict).say("stopped")
