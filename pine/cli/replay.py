@@ -93,9 +93,11 @@ def replay(ctx: click.Context, /, speed: float | None, via: str, **options: Any)
     With --via bus everything is published as a hub does it on a server of the run's own, which goes away with it, and
     read by pine worker processes, one for each strategy, all at once. Nothing of the desk is touched.
     """
+    from pine.bus.ending import interrupt_on_end
     from pine.replay.run import Costs
 
     config = configuration(ctx)
+    interrupt_on_end()  # what is unpacked or started for a while goes with the command, however it is ended
     with look(config):
         _run(config, Costs(), speed, via=via, **options)
 
@@ -112,9 +114,11 @@ def backtest(ctx: click.Context, /, commission: float | None, slippage_ticks: fl
 
     As pine replay, from an empty account; the report goes into the first run's folder unless --report names a file.
     """
+    from pine.bus.ending import interrupt_on_end
     from pine.replay.run import Costs
 
     config = configuration(ctx)
+    interrupt_on_end()  # what is unpacked or started for a while goes with the command, however it is ended
     with look(config):
         _run(config, Costs(commission, slippage_ticks), None, in_front=True, **options)
 

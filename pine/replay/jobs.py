@@ -165,28 +165,30 @@ class _Side:
     """Processes, and what they tell."""
 
     told: Any
-    ended: Any
     running: dict[str, "SpawnProcess"] = field(factory=dict)
 
 
 def _side_by_side(jobs: Sequence[Job], on_progress: OnProgress, stop: threading.Event) -> list[Done]:
     spawn = multiprocessing.get_context("spawn")
-    side = _Side(spawn.Queue(), spawn.Event())
+    # Each child ends when the other end of its pipe closes: by hand, or because this process was killed.
+    side, alive = _Side(spawn.Queue()), contextlib.ExitStack()
     waiting, finished = list(jobs), dict[str, Done]()
     try:
         while waiting or side.running:
             while waiting and len(side.running) < _cores():
                 job = waiting.pop(0)
-                process = spawn.Process(target=_child, args=(job, side.told, side.ended), name=job.strategy)
-                with _deaf():
+                ended, ours = spawn.Pipe(duplex=False)
+                alive.callback(ours.close)
+                process = spawn.Process(target=_child, args=(job, side.told, ended), name=job.strategy)
+                with _deaf(), ended:
                     process.start()
                 side.running[job.strategy] = process
             if stop.is_set():
-                side.ended.set()
+                alive.close()
                 waiting.clear()
             _listen(side, finished, on_progress)
     finally:
-        side.ended.set()
+        alive.close()
         for process in side.running.values():
             process.join(10.0)
             if process.is_alive():
@@ -214,11 +216,19 @@ def _listen(side: _Side, finished: dict[str, Done], on_progress: OnProgress) -> 
 
 
 def _child(job: Job, told: Any, ended: Any) -> None:
+    stop = threading.Event()
+    threading.Thread(target=_until_closed, args=(ended, stop), daemon=True).start()
     try:
-        message: Any = run_job(job, ended.is_set, lambda progress: told.put((job.strategy, progress)))
+        message: Any = run_job(job, stop.is_set, lambda progress: told.put((job.strategy, progress)))
     except PineError as error:
         message = error
     told.put((job.strategy, message))
+
+
+def _until_closed(ended: Any, stop: threading.Event) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        ended.recv()
+    stop.set()
 
 
 class _Teller:

@@ -68,6 +68,32 @@ def test_a_replay_that_is_killed_leaves_no_worker_and_no_server(config: Config) 
     assert [pid for pid in pids if is_alive(pid)] == []
 
 
+def test_processes_of_a_replay_that_is_killed_end_and_leave_no_record(config: Config) -> None:
+    process = started(config)
+    deadline = time.monotonic() + 60
+    while len(_group(process.pid)) < 4 and time.monotonic() < deadline:  # and Python's resource tracker
+        assert process.poll() is None, process.stderr.read()
+    process.kill()
+    process.communicate(timeout=60)
+    while _group(process.pid) and time.monotonic() < deadline:
+        pass
+    assert _group(process.pid) == []
+    assert not (config.data_dir / "runs").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
+def test_ended_while_it_reads_trades_it_leaves_no_spool(config: Config, tmp_path: Path, how: signal.Signals) -> None:
+    spools = tmp_path / "spools"
+    spools.mkdir()
+    command = [sys.executable, "-m", "pine", "-c", str(config.path), "replay", "--speed", "60", "--source"]
+    process = subprocess.Popen([*command, str(tmp_path / "a.dbn.zst")], env={**os.environ, "TMPDIR": str(spools)})
+    while not list(spools.glob("pine-replay-*")):
+        assert process.poll() is None
+    process.send_signal(how)
+    assert process.wait(60) == 1
+    assert list(spools.glob("pine-replay-*")) == []
+
+
 def started(config: Config, *more: str) -> subprocess.Popen[str]:
     """Start a replay that takes long, in a process group of its own."""
     command = [sys.executable, "-m", "pine", "-c", str(config.path), "replay", "--speed", "60", *more]
