@@ -55,7 +55,7 @@ def write_report(config: "Config", runs: Sequence[Shown], path: Path) -> None:
     """
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        half.write_text(page(config, runs))
+        half.write_text(page(config, runs), encoding="utf-8")
         half.replace(path)
     except OSError as error:
         raise PineError(f"{path}: cannot be written: {error.strerror or error}") from None
