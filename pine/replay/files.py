@@ -1,5 +1,6 @@
 """References from outside: a table of values, or the old system's trades."""
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -22,6 +23,8 @@ COLUMNS: Final = ("time", "symbol", "column", "value")
 BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume")
 _SQLITE: Final = b"SQLite format 3\x00"
 _TRADES: Final = ("symbol", "side", "entry_time", "entry_price", "entry_size", "exit_time", "exit_price", "pnl")
+_WHOLE: Final = re.compile(r"-?[0-9]+")
+_LIMIT: Final = 1 << 63
 _SIDES: Final = {"long": 1, "buy": 1, "1": 1, "short": -1, "sell": -1, "-1": -1}
 
 
@@ -94,6 +97,8 @@ def _times(path: Path, column: "pl.Series") -> list[int]:
     """Return times in ns: whole numbers as they are, times of day in UTC, texts in ISO 8601."""
     import polars as pl
 
+    if column.null_count():
+        raise DataError(f"{path}: time: found {column.null_count()} rows without one, expected one in each")
     if column.dtype == pl.Int64:
         return column.to_list()
     if isinstance(column.dtype, pl.Datetime):
@@ -102,12 +107,13 @@ def _times(path: Path, column: "pl.Series") -> list[int]:
 
 
 def _time(path: Path, text: str | None) -> int:
-    if text is not None and text.lstrip("-").isdigit():
-        return int(text)
     try:
-        return parse_time(text or "")
+        ts = int(text) if text is not None and _WHOLE.fullmatch(text) else parse_time(text or "")
     except ValueError as error:
         raise DataError(f"{path}: {error}") from None
+    if not -_LIMIT <= ts < _LIMIT:
+        raise DataError(f"{path}: time: found {text}, expected one that 64 bits of ns can hold")
+    return ts
 
 
 def _plain(values: "pl.DataFrame") -> "pl.DataFrame":
@@ -142,7 +148,10 @@ def _old_trades(ours: Record, path: Path) -> tuple[Record, Record]:
             found = connection.execute(f"SELECT {', '.join(_TRADES)} FROM trades ORDER BY exit_time").fetchall()  # noqa: S608
     except sqlite3.Error as error:
         raise DataError(f"{path}: found no table trades with {', '.join(_TRADES)}: {error}") from None
-    rows = [_old_trade(path, row) for row in found if row[0] in ours.facts.symbols]
+    if others := sorted({str(row[0]) for row in found} - set(ours.facts.symbols)):
+        known = ", ".join(ours.facts.symbols)
+        raise DataError(f"{path}: found trades of {', '.join(others)} too, expected those of {known} only")
+    rows = [_old_trade(path, row) for row in found]
     theirs = pl.DataFrame(rows, schema=schema("trades"), orient="row")
     mine = trades_of(ours).with_columns(pl.lit(None, dtype=pl.String).alias("reason"))
     # A trade is known when its exit has filled; the old system dates it by the fill.
@@ -160,8 +169,11 @@ def _old_trade(path: Path, row: Sequence[Any]) -> tuple[Any, ...]:
         entered, left = _time(path, str(entry_time)), _time(path, str(exit_time))
         numbers = float(entry_price), float(exit_price), float(pnl)
         quantity = abs(int(float(size)))
-    except (TypeError, ValueError) as error:
+        is_whole = quantity == abs(float(size))
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: trade of {symbol} at {entry_time}: {error}") from None
+    if not is_whole:
+        raise DataError(f"{path}: trade of {symbol} at {entry_time}: size: found {size!r}, expected a whole number")
     return left, symbol, sign, quantity, entered, numbers[0], left, numbers[1], numbers[2], None
 
 
