@@ -43,7 +43,7 @@ def backfill(
 
     Asks nothing; databento.max_cost_usd is what the whole command may cost. Running it again buys nothing. Hours and
     days are folded from the minutes when they are asked for. Exit code 1 if something could not be had, which is
-    named. Starts no server and needs none.
+    named. It needs no server.
     """
     if bool(symbols) == everything:
         raise click.UsageError("name one or more SYMBOLs, or --all")

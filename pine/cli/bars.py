@@ -57,7 +57,7 @@ def bars(
     """Print the bars of SYMBOL, such as ES, from streams and archive. Times are the starts of the periods, UTC.
 
     What is missing is named on standard error. With --buy it is bought from Databento Historical, for at most
-    databento.max_cost_usd, and kept in the archive, so that it is never bought twice. Starts no server.
+    databento.max_cost_usd, and kept in the archive, so that it is never bought twice.
     """
     if sum(map(bool, (as_json, as_csv, parquet, plot, price))) > 1:
         raise click.UsageError("choose one of --json, --csv, --parquet, --plot and --price")

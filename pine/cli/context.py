@@ -72,12 +72,14 @@ def visit(config: "Config") -> "Iterator[Client]":
     if server is not None and not config.data_dir.exists():
         raise BusError(f"data_dir {config.data_dir}: does not exist; nothing has run with this configuration yet")
     started = server is not None and not server.is_running()
-    client = connect(config)
+    client = None
     try:
+        client = connect(config)
         yield client
-    finally:
-        alone = started and len(client.client_list()) == 1
-        client.close()
+    finally:  # also when asked to end while it starts
+        alone = started and (client is None or len(client.client_list()) == 1)
+        if client is not None:
+            client.close()
         if alone and server is not None:
             server.stop()
 

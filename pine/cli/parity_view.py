@@ -167,18 +167,20 @@ def _counts(verdict: Verdict) -> list[str]:
 
 
 def _settings(verdict: Verdict) -> list[str]:
-    """Return what bars are made by, and whatever differs or is known of one side only; the rest is counted."""
+    """Return what bars are made by, and whatever differs; the rest is counted."""
     left, right = (_flat(record.facts.settings) for record in (verdict.left, verdict.right))
     rows = [("settings", "left", "right")]
-    alike = 0
+    alike = alone = 0
     for name in [*left, *(name for name in right if name not in left)]:
         a, b = left.get(name, _UNKNOWN), right.get(name, _UNKNOWN)
-        if a == b and name.partition(".")[0] not in _ALWAYS:
-            alike += 1
+        if name.partition(".")[0] not in _ALWAYS and (a == b or _UNKNOWN in (a, b)):
+            alike += a == b
+            alone += a != b
             continue
         mark = "≠" if _UNKNOWN not in (a, b) and a != b else " "
         rows.append((f"{mark} {name}", a, b))
-    return [*columns(rows, frozenset()), f"  {alike} more are the same on both sides; --json shows them"]
+    more = f"  {alike} more are the same on both sides, {alone} are on record of one side only; --json shows them"
+    return [*columns(rows, frozenset()), more]
 
 
 def _flat(settings: dict[str, Any], place: str = "") -> dict[str, str]:

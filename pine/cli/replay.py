@@ -190,10 +190,18 @@ def _run(
     in_front: bool = False,
     via: str = "engine",
 ) -> None:
+    from pine.core.times import isoformat
     from pine.replay.against import FLIGHT, Against
+    from pine.replay.jobs import RUNS
     from pine.replay.plans import Wish
     from pine.replay.tolerance import Tolerances
 
+    if begin is not None and end is not None and begin >= end:
+        raise click.UsageError(f"--to: found {isoformat(end)}, expected later than --from {isoformat(begin)}")
+    if tolerances and against is None:
+        raise click.UsageError("--tolerance: nothing is compared without --against")
+    if against is not None and not Path(against).exists() and (config.data_dir / RUNS / against).is_dir():
+        against = str(config.data_dir / RUNS / against)  # the name of a run is enough
     chosen = _strategies(config, strategies)
     files = _trades(config, sources, None if against == FLIGHT else begin, end)
     compared = None if against is None else Against(against, Tolerances.parse(tolerances), references(files))

@@ -51,7 +51,12 @@ def show(runs: "Sequence[Run]") -> None:
     console.print(across if fits(across, width) else _down(runs))
     for run in runs:
         click.echo(f"{run.done.strategy}: {_span(run)}, record in {run.done.folder}")
-        for text in _told("alert", run.done.alerts) + _told("missing", run.done.holes) + list(run.notes):
+        for text in (
+            _told("open at the end", run.statistics.open)
+            + _told("alert", run.done.alerts)
+            + _told("missing", run.done.holes)
+            + list(run.notes)
+        ):
             click.echo(f"  {text}")
 
 

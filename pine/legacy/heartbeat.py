@@ -33,6 +33,17 @@ def read_heartbeat(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def holds_live(said: dict[str, Any]) -> bool:
+    """Tell whether a run that posted said last that something was open or on its way."""
+    return bool(said.get("live") and (said.get("ordered") or said.get("positions")))
+
+
+def own_path(config: Config, strategy: str, *, live: bool) -> Path:
+    """Return where a run writes: one on paper leaves what a run that posted said of open positions as it is."""
+    path = heartbeat_path(config, strategy)
+    return path if live or not holds_live(read_heartbeat(path)) else path.with_name(f"{strategy}.paper.heartbeat.json")
+
+
 @contextlib.contextmanager
 def posting_alone(config: Config, strategy: str) -> Iterator[None]:
     """Be the only run that posts for a strategy: two would post every order twice.

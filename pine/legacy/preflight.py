@@ -11,7 +11,7 @@ from attrs import frozen
 from pine.core.config import Config
 from pine.core.errors import PineError, SecretMissing
 from pine.core.instruments import SPECS
-from pine.legacy.heartbeat import heartbeat_path, read_heartbeat
+from pine.legacy.heartbeat import heartbeat_path, holds_live, read_heartbeat
 from pine.legacy.strategy import KINDS
 from pine.orders.gates import KillSwitch
 
@@ -132,6 +132,8 @@ class Preflight:
                 f"the run before ended with {listed} {how}, which this one does not know of; close it at the broker, "
                 f"then remove {path}"
             )
+        if holds_live(said):
+            return f"posted, and left positions, which {path} goes on telling; this one is on paper"
         return "left no position" if not held else "left paper positions, which are forgotten"
 
     def _gateway(self) -> str:

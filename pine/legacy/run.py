@@ -16,7 +16,7 @@ from pine.core.config import Config
 from pine.core.errors import PineError
 from pine.core.timeframe import NS_PER_SECOND
 from pine.core.times import isoformat
-from pine.legacy.heartbeat import Heartbeat, heartbeat_path, posting_alone
+from pine.legacy.heartbeat import Heartbeat, own_path, posting_alone
 from pine.legacy.poster import Poster
 from pine.legacy.preflight import Check, Preflight
 from pine.legacy.record import JsonRecorder, Recorder, Recorders
@@ -94,7 +94,7 @@ class LegacyRun:
             poster = self._poster(system) if self.live else None
             subscriber = Subscriber(self.config, self.strategy, stop)
             beat = Heartbeat(
-                heartbeat_path(self.config, self.strategy), lambda: self._facts(system, subscriber, poster)
+                own_path(self.config, self.strategy, live=self.live), lambda: self._facts(system, subscriber, poster)
             )
             if poster is not None:
                 system.on_intent = _noted(beat, poster)

@@ -42,8 +42,19 @@ class Against:
 
     @property
     def run(self) -> Facts | None:
-        """What the run folder that is named is of; nothing if it is none."""
-        return None if self.is_named or not records.is_run(Path(self.what)) else records.read(Path(self.what)).facts
+        """What the run folder that is named is of; nothing if it is none.
+
+        Raises
+        ------
+        CannotCompare
+            If it is damaged.
+        """
+        if self.is_named or not records.is_run(Path(self.what)):
+            return None
+        try:
+            return records.read(Path(self.what)).facts
+        except DataError as error:
+            raise CannotCompare(str(error)) from error
 
     def check(self) -> None:
         """Raise `CannotCompare` if it is neither a name nor a path."""

@@ -1,7 +1,7 @@
 """Why two records part: the earliest input that differs, or, where none does, what they were made with."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -9,6 +9,9 @@ from pine.core.times import isoformat
 from pine.replay.record import Record
 from pine.replay.rows import Difference
 from pine.replay.tables import SHAPES
+
+NAMED: Final = 5
+"""How many settings that differ a cause names; the table of settings has them all."""
 
 
 @frozen
@@ -52,6 +55,7 @@ def find_cause(
     given = _given(left, right)
     code = [setting for setting in settings if setting[0] == "code"]
     others = [setting for setting in settings if setting[0] not in ("code", "from", "to", "source")]
+    others.sort(key=lambda setting: setting[0] != "type")  # another type has other parameters
     named = _named(others)
     if others:
         return Cause("settings", f"{given}; settings differ: {named}" + ("; so does the code" if code else ""))
@@ -70,7 +74,8 @@ def _given(left: Record, right: Record) -> str:
 def _named(settings: Sequence[tuple[str, Any, Any]]) -> str:
     # A hash says no more than what it is of, if that is told too.
     told = [setting for setting in settings if setting[0] != "config"] or settings
-    return ", ".join(f"{name} {a} against {b}" for name, a, b in told)
+    more = f" and {len(told) - NAMED} more" if len(told) > NAMED else ""
+    return ", ".join(f"{name} {a} against {b}" for name, a, b in told[:NAMED]) + more
 
 
 def described(difference: Difference) -> str:

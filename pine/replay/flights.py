@@ -141,7 +141,16 @@ class Life:
         if self.client is not None:
             found |= dict(streams.read_range(self.client, keys.flight(self.strategy)))
         for at in sorted(found, key=streams.id_pair):
-            yield _ns(at), orjson.loads(streams.field_of(keys.flight(self.strategy), found[at], "flight"))
+            yield _ns(at), self._read(at, streams.field_of(keys.flight(self.strategy), found[at], "flight"))
+
+    def _read(self, at: str, payload: bytes) -> dict[str, Any]:
+        try:
+            flight: dict[str, Any] = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            flight = {}
+        if not isinstance(flight, dict) or not flight.keys() >= {"observed", "decisions"}:
+            raise DataError(f"{keys.flight(self.strategy)} {at}: found {payload[:80]!r}, expected a flight record")
+        return flight
 
     def record(self, config: "Config", begin: int | None = None, end: int | None = None) -> Record:
         """Return what the worker thought, from its origin to the last step it has done.

@@ -222,6 +222,8 @@ def _child(job: Job, told: Any, ended: Any) -> None:
         message: Any = run_job(job, stop.is_set, lambda progress: told.put((job.strategy, progress)))
     except PineError as error:
         message = error
+    except Exception as error:  # noqa: BLE001  # said by the command, as one line
+        message = PineError(f"{job.strategy}: {type(error).__name__}: {error}")
     told.put((job.strategy, message))
 
 

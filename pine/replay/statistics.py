@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from pine.core.period import SessionRule, session
+from pine.core.times import isoformat
 from pine.replay.record import Record
 from pine.replay.trades import trades_of
 
@@ -42,6 +43,8 @@ class Statistics:
         Maximum Drawdown, Risk Magazine 17, 2004).
     exposure
         Part of the run's time, weekends included, in which at least one position was open.
+    open
+        Positions that were still open at its end, a line each; in no other figure but `entries` and `exposure`.
     """
 
     entries: int
@@ -53,6 +56,7 @@ class Statistics:
     sharpe: float | None
     max_drawdown: float
     exposure: float
+    open: tuple[str, ...] = ()
 
 
 def statistics_of(record: Record, rule: SessionRule) -> Statistics:
@@ -72,7 +76,20 @@ def statistics_of(record: Record, rule: SessionRule) -> Statistics:
         sharpe=sharpe(session_profits(trades, rule)),
         max_drawdown=max_drawdown(profits),
         exposure=_exposure(record, trades),
+        open=_open(record),
     )
+
+
+def _open(record: Record) -> tuple[str, ...]:
+    held: dict[str, str] = {}
+    columns = ("symbol", "contract", "side", "quantity", "price", "time", "pnl")
+    for symbol, contract, side, quantity, price, time, pnl in record.table("fills").select(columns).iter_rows():
+        if pnl is None:
+            word = "long" if side > 0 else "short"
+            held[symbol] = f"{contract} {word} {quantity} at {price} since {isoformat(time)}"
+        else:
+            held.pop(symbol, None)
+    return tuple(held.values())
 
 
 def session_profits(trades: "pl.DataFrame", rule: SessionRule) -> list[float]:

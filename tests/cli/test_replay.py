@@ -54,6 +54,7 @@ def test_a_run_is_the_same_as_itself_and_different_with_another_parameter(desk) 
     assert Path(folder).parent == desk.folder / "data" / "runs"
     again = one(desk, "--against", folder)
     assert (again["code"], again["runs"][0]["parity"]["verdict"]) == (0, "same")
+    assert one(desk, "--against", Path(folder).name)["code"] == 0
 
     desk.config(CONFIG.replace("stop_percent: 0.3", "stop_percent: 0.05"))
     other = one(desk, "--against", folder)
@@ -126,6 +127,8 @@ def test_a_command_line_that_cannot_be_done_is_named(desk) -> None:
         "expected COLUMN=NUMBER": ["--against", "flight", "--tolerance", "x"],
         "expected some from": ["--from", "2030-01-01"],
         "is not one of 'engine', 'bus'": ["--via", "air"],
+        "expected later than --from": ["--from", "2024-01-10", "--to", "2024-01-09"],
+        "nothing is compared without --against": ["--tolerance", "ibs=1"],
     }
     for message, arguments in cases.items():
         ran = desk.quick("replay", *arguments)

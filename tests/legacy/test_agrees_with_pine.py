@@ -49,7 +49,15 @@ def test_bars_features_intents_and_fills_equal_those_of_pine(
     compare(reference(config, strategy, market), pine)
 
 
-@pytest.mark.parametrize("hub", [", bar_clock: ts_event", ", fill_quiet_minutes: true", ", lateness_ms: 5000"])
+@pytest.mark.parametrize(
+    "hub",
+    [
+        ", bar_clock: ts_event, fill_quiet_minutes: true, lateness_ms: 5000",
+        pytest.param(", bar_clock: ts_event", marks=pytest.mark.long),
+        pytest.param(", fill_quiet_minutes: true", marks=pytest.mark.long),
+        pytest.param(", lateness_ms: 5000", marks=pytest.mark.long),
+    ],
+)
 def test_they_agree_however_bars_are_configured(market: GeneratedMarket, tmp_path: Path, hub: str) -> None:
     config = configure(tmp_path, hub)
     pine = PineRun(config, "near", closed_of(config, market, ("ES", "GC", "6E"))).run()

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pine.cli.main import cli
 from pine.core.config import load_config
 from pine.core.errors import PineError
-from pine.legacy.heartbeat import Heartbeat, heartbeat_path, posting_alone, read_heartbeat
+from pine.legacy.heartbeat import Heartbeat, heartbeat_path, own_path, posting_alone, read_heartbeat
 from pine.legacy.run import LegacyRun
 from pine.sandbox.background import GatewayThread
 from pine.sandbox.gateway import Gateway
@@ -106,6 +106,11 @@ def test_positions_that_a_posting_run_left_open_keep_the_next_from_posting(
     assert [name for name, (passed, _) in found.items() if not passed] == ["earlier run"]
     assert "the run before ended with 1 ESH4 open" in found["earlier run"][1]
     assert all(passed for passed, _ in checks(path, live=False).values())
+    config = load_config(path, PARAMS, {})
+    assert own_path(config, "one", live=True) == beat
+    assert own_path(config, "one", live=False) == beat.with_name("one.paper.heartbeat.json")
+    Heartbeat(beat, lambda: {"live": True, "positions": {}}).start()
+    assert own_path(config, "one", live=False) == beat
 
 
 def test_the_command_says_each_line_and_ends_with_2(gateway: GatewayThread, tmp_path: Path) -> None:

@@ -150,6 +150,7 @@ def test_workers_begin_and_end_where_their_own_plans_do(config: Config, tmp_path
         assert_same(engine, bus)
 
 
+@pytest.mark.long
 def test_a_worker_is_fed_the_same_history_first(config: Config, tmp_path: Path) -> None:
     import_files(config, [file(tmp_path)])
     warm = configured(tmp_path / "desk", TEXT.replace("warm_up: off", "warm_up: {daily: 2, hourly: 2, buy: false}"))

@@ -8,6 +8,7 @@ from market import begin, closed_bars, configure, publish
 
 from pine.bus import keys
 from pine.bus.client import Client
+from pine.core.errors import DataError
 from pine.core.timeframe import NS_PER_MINUTE
 from pine.feeds.steps import Step
 from pine.history.archive import Archive
@@ -17,7 +18,7 @@ from pine.replay.flights import Life
 from pine.replay.parity import compare
 
 
-@pytest.mark.parametrize("name", ["one", "two"])
+@pytest.mark.parametrize("name", ["one", pytest.param("two", marks=pytest.mark.long)])
 def test_a_replay_gives_the_flights_intents_and_fills_of_the_worker(name: str, client: Client, tmp_path: Path) -> None:
     config, life = lived(client, tmp_path, name)
     run = replayed(config, client, life)
@@ -119,3 +120,12 @@ def test_a_worker_that_began_with_history_is_replayed_with_the_same(client: Clie
     assert compare(live, again.record).same
     for table, frame in live.tables.items():
         assert again.record.table(table).equals(frame), table
+
+
+@pytest.mark.parametrize("payload", [b"not json", b"{}", b"[]"])
+def test_a_flight_record_that_is_none_is_named(payload: bytes, client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    begin(client, config, "one")
+    client.xadd(keys.flight("one"), {"flight": payload}, id="1709510400000-0")
+    with pytest.raises(DataError, match=r"flight:one 1709510400000-0: found .*expected a flight record"):
+        list(Life("one", Archive.of(config), client).flights())
