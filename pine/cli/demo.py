@@ -130,7 +130,7 @@ class Show:
                 where = kept / CHAOS if self.kills else kept
                 root = next(iter(facts["bars"]))
                 view.say(f"kept in {kept}; try: pine bars {root} --timeframe hourly -c {where}/pine.yaml")
-                view.say(f"or, to prove that it would decide the same: pine replay --against flight -c {where}/pine.yaml")
+                view.say(f"or see that it would decide the same: pine replay --against flight -c {where}/pine.yaml")
         for problem in wrong:
             click.echo(f"Wrong: {problem}", err=True)
         return WRONG if wrong else FINE
