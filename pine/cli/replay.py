@@ -1,6 +1,8 @@
 """``pine replay``, ``pine backtest`` and ``pine parity``."""
 
 import contextlib
+import secrets
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -296,6 +298,17 @@ def _trades(config: "Config", sources: Sequence[str], begin: int | None, end: in
 
 
 @contextlib.contextmanager
+def _passing_folder() -> Iterator[Path]:
+    """Provide a folder that goes again, also when the command is ended in the instant in which it is made."""
+    folder = Path(tempfile.gettempdir()) / f"pine-replay-{secrets.token_hex(8)}"
+    try:
+        folder.mkdir(mode=0o700)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def _tape(config: "Config", chosen: Sequence[str], paths: Sequence[Path]) -> "Iterator[Spool | None]":
     """Provide what closes in files of trades, aggregated once for all strategies; nothing without files."""
     if not paths:
@@ -307,9 +320,9 @@ def _tape(config: "Config", chosen: Sequence[str], paths: Sequence[Path]) -> "It
 
     symbols = list(dict.fromkeys(symbol for name in chosen for symbol in config.traded[name]))
     total = sum(path.stat().st_size for path in paths if path.exists())
-    with tempfile.TemporaryDirectory(prefix="pine-replay-") as folder:
+    with _passing_folder() as folder:
         with reading(total) as on_bytes:
-            made = spool(config, paths, symbols, leads_of(config), Path(folder), on_bytes)
+            made = spool(config, paths, symbols, leads_of(config), folder, on_bytes)
         yield made
 
 
