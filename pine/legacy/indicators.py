@@ -5,7 +5,8 @@ their index and from the value before, never from how often it was asked for.
 """
 
 import math
-from typing import Any
+import operator
+from typing import Any, ClassVar
 
 import backtrader as bt
 
@@ -26,6 +27,9 @@ class _Pivot(bt.Indicator):  # type: ignore[misc]
 
     lines: Any = ("last", "previous")
     params: Any = (("left", 5), ("right", 5))
+    price: ClassVar[str]
+    beats: ClassVar[Any]
+    holds: ClassVar[Any]
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,30 +51,22 @@ class _Pivot(bt.Indicator):  # type: ignore[misc]
         return float(line[-1]) if len(self) > self.p.left + 1 + self.p.right else math.nan
 
     def _value(self, ago: int) -> float:
-        raise NotImplementedError
+        return float(getattr(self.data, self.price)[-ago])
 
     def _confirms(self, middle: float, before: list[float], after: list[float]) -> bool:
-        raise NotImplementedError
+        return all(self.beats(middle, value) for value in before) and all(self.holds(middle, value) for value in after)
 
 
 class PivotHigh(_Pivot):
     """A high above all before it and not below any after it."""
 
-    def _value(self, ago: int) -> float:
-        return float(self.data.high[-ago])
-
-    def _confirms(self, middle: float, before: list[float], after: list[float]) -> bool:
-        return all(middle > high for high in before) and all(middle >= high for high in after)
+    price, beats, holds = "high", operator.gt, operator.ge
 
 
 class PivotLow(_Pivot):
     """A low below all before it and not above any after it."""
 
-    def _value(self, ago: int) -> float:
-        return float(self.data.low[-ago])
-
-    def _confirms(self, middle: float, before: list[float], after: list[float]) -> bool:
-        return all(middle < low for low in before) and all(middle <= low for low in after)
+    price, beats, holds = "low", operator.lt, operator.le
 
 
 def value_of(line: Any) -> float | None:

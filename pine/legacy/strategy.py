@@ -1,5 +1,6 @@
 """Strategies of the reference: pine's rules on Backtrader's feeds, with Backtrader's indicators."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
@@ -11,13 +12,14 @@ from pine.core.timeframe import Timeframe
 from pine.legacy.broker import PaperBroker
 from pine.legacy.feeds import ResampledFeed
 from pine.legacy.record import Decision, Facts, Recorder
+from pine.strategies.base import StrategyMeta
 
 _ORDER: Final = (Timeframe.DAY, Timeframe.HOUR)
 
 Feeds = Mapping[tuple[str, Timeframe], ResampledFeed]
 
 
-class ReferenceStrategy(bt.Strategy):  # type: ignore[misc]
+class ReferenceStrategy(bt.Strategy, metaclass=StrategyMeta):  # type: ignore[misc]
     """Hands each completed bar to `on_bar` once: days before hours, symbols in the strategy's order.
 
     Backtrader calls `next` whenever any feed has a bar; what is new is what a feed delivered in this pass.
@@ -64,13 +66,13 @@ class ReferenceStrategy(bt.Strategy):  # type: ignore[misc]
         """Put values that were looked at into the record."""
         self._observed.append({"symbol": symbol, **facts})
 
+    @abstractmethod
     def on_bar(self, bar: Bar) -> None:
         """Take one completed bar; decide here."""
-        raise NotImplementedError
 
+    @abstractmethod
     def features(self, symbol: str) -> Facts:
         """Return the newest values of a symbol's indicators."""
-        raise NotImplementedError
 
 
 def strategy_class(kind: str) -> Callable[..., Any]:

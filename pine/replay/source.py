@@ -43,7 +43,7 @@ class Pace:
         first, at = self._began
         due = at + (ts - first) / NS_PER_SECOND / self.speed
         while (left := due - time.monotonic()) > 0 and not self.stopped():
-            time.sleep(min(left, LONGEST_PAUSE))
+            time.sleep(min(left, LONGEST_PAUSE))  # the pace that was asked for; a request to end is seen in between
 
 
 @define(eq=False)

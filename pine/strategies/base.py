@@ -40,11 +40,11 @@ class Surroundings(Protocol):
         ...
 
 
-class _StrategyMeta(type(bt.Strategy), ABCMeta):  # type: ignore[misc]
+class StrategyMeta(type(bt.Strategy), ABCMeta):  # type: ignore[misc]
     """Backtrader's own making of strategies, which knows abstract methods too."""
 
 
-class BaseStrategy(bt.Strategy, metaclass=_StrategyMeta):  # type: ignore[misc]
+class BaseStrategy(bt.Strategy, metaclass=StrategyMeta):  # type: ignore[misc]
     """A strategy that pine can run live, again and in replay with the same outcome.
 
     A subclass declares the timeframes it reads and implements `on_bar`. Whatever it remembers must follow from

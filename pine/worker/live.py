@@ -375,7 +375,7 @@ class LiveSource:
     def _await_server(self, error: redis.RedisError) -> None:
         """Wait a moment with a decided step in hand; not even a request to end makes it forgotten."""
         logger.warning("server away", extra={"fields": {"reason": str(error)}})
-        time.sleep(SERVER_PAUSE)
+        time.sleep(SERVER_PAUSE)  # not `stop.wait`: once it is set that would not wait at all
         revive(self.config)
 
     def _book_control(self) -> None:

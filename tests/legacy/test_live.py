@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from pine.core.config import Config
 from pine.core.errors import KeyRefused
@@ -18,7 +19,6 @@ from pine.sandbox.session import Session
 from pine.sandbox.tape import Tape
 
 from .both import CONFIG, configure, end_of, reference
-from .waiting import until
 
 KEY = "db-" + "s" * 29
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from pine.legacy.heartbeat import heartbeat_path, read_heartbeat
 from pine.sandbox.background import GatewayThread
@@ -19,7 +20,6 @@ from pine.sandbox.market import GeneratedMarket, generate_market, write_market
 from pine.sandbox.tape import Tape
 
 from .both import configure, end_of, reference
-from .waiting import until
 
 MINUTE = 60_000_000_000
 TEXT = """

@@ -6,6 +6,7 @@ from typing import Any
 import backtrader as bt
 import pytest
 from tapes import at
+from waiting import until
 
 from pine.core.bar import Bar
 from pine.core.errors import PineError
@@ -15,8 +16,6 @@ from pine.legacy.fanout import QueueFanout, QueueSignal, Reset, Shutdown, Slot
 from pine.legacy.feeds import minute_feed, resampled_feed
 from pine.legacy.market import Boundary
 from pine.legacy.record import MemoryRecorder
-
-from .waiting import until
 
 RULE = SessionRule(group="equity")
 START = at("2024-03-05T14:00")

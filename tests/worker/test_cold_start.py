@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 from market import publish, record
 from once import once
 from sessions import ROOTS, START, after, bare, config_of, fill_archive, historical, publish_until, start, until
+from waiting import until as wait_until
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
@@ -301,11 +301,11 @@ class Process:
         return (self.folder / "log").read_text()
 
     def until(self, condition: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < deadline, f"{what} did not happen: {self.said()}"
+        def happened() -> object:
             assert self.running.poll() is None, self.said()
-            time.sleep(0.02)
+            return condition()
+
+        wait_until(happened, what)
 
 
 @pytest.fixture
