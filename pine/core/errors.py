@@ -22,6 +22,7 @@ PineError
 ├── UnknownSymbol        no hub has registered the symbol
 ├── CannotCompare        two records that have nothing in common
 ├── WarmUpMissing        history that a strategy needs before its first step cannot be had
+├── ModelError           a model's files do not fit together or their place, or a row that cannot be scored
 └── SandboxError         a stand-in of the outside world was asked for something impossible
 """
 
@@ -137,6 +138,10 @@ class CannotCompare(PineError):
 
 class WarmUpMissing(PineError):
     """History that a strategy needs before its first step cannot be had."""
+
+
+class ModelError(PineError):
+    """A model that cannot be used: its files do not fit together or their place, or a row cannot be scored."""
 
 
 class SandboxError(PineError):
