@@ -102,6 +102,15 @@ MICROS: Final = {
 """Smaller contracts on the same price, with the root that they follow."""
 
 
+GENERATED_IDS: Final = 1 << 31
+"""Instrument ids from here on are those of generated markets; the exchange's own fit 31 bits."""
+
+
+def is_generated(instrument_id: int) -> bool:
+    """Tell whether the trades or bars of an instrument were generated, not traded."""
+    return instrument_id >= GENERATED_IDS
+
+
 def same_price(root: str, other: str) -> bool:
     """Tell whether two roots are sizes of one product, so that signals of one can be traded in the other."""
     return MICROS.get(root, root) == MICROS.get(other, other)

@@ -11,7 +11,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from pine.core.errors import SandboxError
-from pine.core.instruments import InstrumentSpec, spec
+from pine.core.instruments import GENERATED_IDS, InstrumentSpec, spec
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS
 from pine.core.times import to_datetime
 from pine.hub.dbn import encode_header
@@ -121,7 +121,7 @@ def _make_root(
     trades["size"] = np.clip(rng.lognormal(0.5, 0.9, len(minute)), 1, 400).astype(np.uint32)
     trades["sequence"] = 1 + np.cumsum(np.where(same_order, 0, rng.integers(1, 4, len(minute))))
     trades["ts_in_delta"] = rng.integers(9_000, 30_000, len(minute))
-    base = int(spec.root, 36) * _INSTRUMENTS_PER_ROOT
+    base = GENERATED_IDS + int(spec.root, 36) * _INSTRUMENTS_PER_ROOT
     trades["instrument_id"] = base + which
     return trades, {base + at: name for at, name in enumerate(listing.symbols)}
 
