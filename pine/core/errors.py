@@ -21,6 +21,7 @@ PineError
 │   └── ArchiveDiffers   the archive already holds something else
 ├── UnknownSymbol        no hub has registered the symbol
 ├── CannotCompare        two records that have nothing in common
+├── FeatureError         an address of a feature that cannot be read, or that nobody asked for
 ├── WarmUpMissing        history that a strategy needs before its first step cannot be had
 ├── ModelError           a model's files do not fit together or their place, or a row that cannot be scored
 └── SandboxError         a stand-in of the outside world was asked for something impossible
@@ -134,6 +135,10 @@ class UnknownSymbol(PineError):
 
 class CannotCompare(PineError):
     """Two records of which nobody can say whether they are the same."""
+
+
+class FeatureError(PineError):
+    """An address of a feature that cannot be read, or a value of one that was not asked for."""
 
 
 class WarmUpMissing(PineError):
