@@ -318,7 +318,7 @@ def _tape(config: "Config", chosen: Sequence[str], paths: Sequence[Path]) -> "It
     from pine.replay.jobs import leads_of
     from pine.replay.tape import spool
 
-    symbols = list(dict.fromkeys(symbol for name in chosen for symbol in config.traded[name]))
+    symbols = list(dict.fromkeys(symbol for name in chosen for symbol in config.reads(name)))
     total = sum(path.stat().st_size for path in paths if path.exists())
     with _passing_folder() as folder:
         with reading(total) as on_bytes:

@@ -101,7 +101,23 @@ def _strategies_and_orders(strategies: dict[str, Any], width: int) -> list[Rende
     worker = () if "worker" in shown else ("worker",)
     titles = ("strategy", *worker, "courier", "owed", "unknown", "intents")
     rows = [_orders(*item) for item in strategies.items()]
-    return [first, _fitting(titles, rows, width, ("intents", "courier", "owed", "unknown"))[0]]
+    tables: list[RenderableType] = [first, _fitting(titles, rows, width, ("intents", "courier", "owed", "unknown"))[0]]
+    refused = {name: strategy["refused"] for name, strategy in strategies.items() if strategy["refused"]}
+    return [*tables, _refused(refused)] if refused else tables
+
+
+def _refused(refused: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return a table of each strategy's newest entry that was asked for and not made."""
+    rows: list[_Row] = [
+        {
+            "strategy": name,
+            "last refusal": _when(one["step"], "%m-%d %H:%M"),
+            "entry": f"{one['ask']} {one['symbol']}",
+            "why": one["why"],
+        }
+        for name, one in refused.items()
+    ]
+    return _table(tuple(rows[0]), rows, folded={"why"})
 
 
 def _strategy(name: str, strategy: dict[str, Any]) -> "_Row":

@@ -21,7 +21,7 @@ class LegacyBreakout(ReferenceStrategy):
         super().__init__()
         self._upper: dict[str, Any] = {}
         self._lower: dict[str, Any] = {}
-        for symbol in self.symbols:
+        for symbol in self.traded:
             hour: Any = self.feeds[(symbol, Timeframe.HOUR)]
             params = self._params(symbol)
             self._upper[symbol] = bt.indicators.Highest(hour.high(-1), period=params.entry_hours)
@@ -35,7 +35,7 @@ class LegacyBreakout(ReferenceStrategy):
         position = self.desk.account.positions.get(bar.symbol)
         if position is None:
             if upper is not None and bar.close > upper:
-                self.desk.enter(bar.symbol, "breakout", facts)
+                self.enter(bar.symbol, "breakout", facts)
         elif bar.close <= position.price * (1 - self._params(bar.symbol).stop_percent / 100):
             self.desk.exit(bar.symbol, "stop loss", facts)
         elif lower is not None and bar.close < lower:

@@ -53,7 +53,7 @@ class PaperBroker(bt.BrokerBase):  # type: ignore[misc]
         self.last: dict[str, Bar] = {}
         self._name = name
         self._rules = rules
-        self._minutes = minutes
+        self.minutes = minutes
         self._recorder = recorder
         self._on_intent = on_intent
         self._lead: dict[str, str] = {}
@@ -83,7 +83,7 @@ class PaperBroker(bt.BrokerBase):  # type: ignore[misc]
         PineError
             If the feeds are not all at the same boundary, which would be a defect of this room.
         """
-        slots = {symbol: feed.slot for symbol, feed in self._minutes.items()}
+        slots = {symbol: feed.slot for symbol, feed in self.minutes.items()}
         stamps = {slot.ts for slot in slots.values() if slot is not None}
         if not stamps:
             return
@@ -95,7 +95,7 @@ class PaperBroker(bt.BrokerBase):  # type: ignore[misc]
             self.live = slot.live
             if slot.bar is not None:
                 self._see(slot.bar)
-            for reset in self._minutes[symbol].resets:
+            for reset in self.minutes[symbol].resets:
                 lost = {"first_minute": reset.first, "last_minute": reset.last}
                 self._recorder.event(self.step, "reset", symbol, lost)
         for symbol in sorted(slots):  # the order of the hub's events
@@ -103,9 +103,9 @@ class PaperBroker(bt.BrokerBase):  # type: ignore[misc]
             if slot is not None and slot.roll is not None:
                 self._roll(symbol, slot.roll)
 
-    def enter(self, symbol: str, reason: str, facts: Facts) -> Intent | None:
-        """Ask for a long position; return the intent, or nothing if a rule forbids it."""
-        refused = self._refusal(symbol)
+    def enter(self, symbol: str, reason: str, facts: Facts, judged: str | None = None) -> Intent | None:
+        """Ask for a long position; return the intent, or nothing if a rule forbids it, or `judged` says why not."""
+        refused = self._refusal(symbol, judged)
         self.asked.append({"symbol": symbol, "ask": "buy", "reason": reason, "refused": refused})
         if refused is not None:
             return None
@@ -121,11 +121,13 @@ class PaperBroker(bt.BrokerBase):  # type: ignore[misc]
         self.asked.append({"symbol": symbol, "ask": "exit", "reason": reason, "refused": None})
         return self._close(position, reason, facts)
 
-    def _refusal(self, symbol: str) -> str | None:
+    def _refusal(self, symbol: str, judged: str | None) -> str | None:
         if not self.live:
             return "warm-up"
         if symbol not in self.last:
             return "no price yet"
+        if judged is not None:
+            return judged
         return self._rules.refusal(self.account, symbol, self.step)
 
     def _see(self, bar: Bar) -> None:

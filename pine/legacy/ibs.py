@@ -79,7 +79,7 @@ class LegacyIbs(ReferenceStrategy):
         super().__init__()
         self._lines = {
             symbol: _Lines(self.feeds[(symbol, Timeframe.HOUR)], self.desk.account.traded[symbol].params)
-            for symbol in self.symbols
+            for symbol in self.traded
         }
 
     def on_bar(self, bar: Bar) -> None:
@@ -96,7 +96,7 @@ class LegacyIbs(ReferenceStrategy):
                 self.desk.exit(bar.symbol, *verdict)
         elif (facts := entry_facts(lines)) is not None:
             seen["signal"] = "IBS entry"
-            self.desk.enter(bar.symbol, "IBS entry", facts)
+            self.enter(bar.symbol, "IBS entry", facts)
         self.observe(bar.symbol, seen)
 
     def features(self, symbol: str) -> Facts:

@@ -38,13 +38,14 @@ class Preflight:
         What is to run.
     live
         Whether orders will be posted; without, the webhook is not looked at and a kill switch stops nothing.
-    past
-        Reads the past; says what it found, or raises `PineError`.
+    models, past
+        Load the models, read the past; each says what it found, or raises `PineError`.
     """
 
     config: Config
     strategy: str
     live: bool
+    models: Callable[[], str]
     past: Callable[[], str]
 
     def run(self, *, fail_fast: bool = True) -> list[Check]:
@@ -66,6 +67,7 @@ class Preflight:
             ("databento key", self._key),
             ("webhook", self._webhook),
             ("symbols", self._symbols),
+            ("models", self.models),
             ("earlier run", self._earlier_run),
             ("gateway", self._gateway),
             ("history", self.past),
@@ -114,11 +116,11 @@ class Preflight:
         return f"has the shape of one, at {parts.hostname}"
 
     def _symbols(self) -> str:
-        traded = self.config.traded[self.strategy]
-        unknown = [symbol for symbol in traded if symbol not in SPECS or symbol not in self.config.instruments]
+        read = self.config.reads(self.strategy)
+        unknown = [symbol for symbol in read if symbol not in SPECS or symbol not in self.config.instruments]
         if unknown:
             raise PineError(f"instruments: {', '.join(unknown)} not known; known are {', '.join(sorted(SPECS))}")
-        return ", ".join(f"{symbol} ({self.config.parent(symbol)})" for symbol in traded)
+        return ", ".join(f"{symbol} ({self.config.parent(symbol)})" for symbol in read)
 
     def _earlier_run(self) -> str:
         path = heartbeat_path(self.config, self.strategy)

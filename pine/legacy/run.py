@@ -24,6 +24,8 @@ from pine.legacy.warmup import Past, read_past
 from pine.orders.entries import Intent
 from pine.orders.gates import KillSwitch
 from pine.orders.traderspost import TradersPost
+from pine.strategies.judge import Standards, standards_of
+from pine.strategies.models.origin import refuse_generated
 
 if TYPE_CHECKING:
     from pine.legacy.subscriber import Subscriber
@@ -58,10 +60,18 @@ class LegacyRun:
     buy: bool = False
     past: Past = field(factory=Past)
     _now: int = 0
+    _standards: Standards | None = None
+
+    @property
+    def standards(self) -> Standards:
+        """What entries are judged by; loads the models once."""
+        if self._standards is None:
+            self._standards = standards_of(self.config, self.strategy)
+        return self._standards
 
     def preflight(self, *, fail_fast: bool = True) -> list[Check]:
         """Look at everything that must be there, and read the past; nothing is connected or posted."""
-        return Preflight(self.config, self.strategy, self.live, self._read_past).run(fail_fast=fail_fast)
+        return Preflight(self.config, self.strategy, self.live, self._models, self._read_past).run(fail_fast=fail_fast)
 
     def run(self) -> int:
         """Run until SIGINT or SIGTERM after a `preflight` that passed; return the exit code.
@@ -90,6 +100,7 @@ class LegacyRun:
                 past=self.past,
                 live_after=live_after,
                 on_overflow=_tell_overflow,
+                standards=self.standards,
             )
             poster = self._poster(system) if self.live else None
             subscriber = Subscriber(self.config, self.strategy, stop)
@@ -130,6 +141,15 @@ class LegacyRun:
             logger.info("reference %s", status, extra={"fields": said})
         return code
 
+    def _models(self) -> str:
+        """Load the models; say how many, or which instruments cannot be entered."""
+        fleet = self.standards.fleet
+        if self.live:
+            refuse_generated(self.strategy, fleet, self.config.strategies[self.strategy].webhook)
+        problems = [f"no entries in {symbol}: {problem}" for symbol, problem in fleet.problems.items()]
+        counted = f"{len(fleet.models)} loaded" if fleet.models else "none"
+        return "; ".join([counted, *problems])
+
     def _read_past(self) -> str:
         """Read hours and days before the session under way; say how many."""
         if self.config.hub.clock == "tape":
@@ -137,9 +157,10 @@ class LegacyRun:
         from pine.history.answer import History
 
         self._now = time.time_ns()
-        rules = {symbol: self.config.session_rule(symbol) for symbol in self.config.traded[self.strategy]}
+        rules = self.config.rules_of(self.strategy)
         history = History.of(self.config, None, self._vendor() if self.buy else None)
-        reach = self.config.warm_up_of(self.strategy)
+        asked = self.config.warm_up_of(self.strategy)
+        reach = None if asked is None else self.standards.reach(asked)
         self.past = read_past(history, rules, self._now, reach, buy=self.buy)
         if reach is None:
             return "off: indicators begin with the session under way"

@@ -13,6 +13,7 @@ from pine.legacy.broker import PaperBroker
 from pine.legacy.feeds import ResampledFeed
 from pine.legacy.record import Decision, Facts, Recorder
 from pine.strategies.base import StrategyMeta
+from pine.strategies.judge import Judge, Verdict
 
 _ORDER: Final = (Timeframe.DAY, Timeframe.HOUR)
 
@@ -25,17 +26,22 @@ class ReferenceStrategy(bt.Strategy, metaclass=StrategyMeta):  # type: ignore[mi
     Backtrader calls `next` whenever any feed has a bar; what is new is what a feed delivered in this pass.
     """
 
-    params: Any = (("feeds", None), ("broker", None), ("recorder", None))
+    params: Any = (("feeds", None), ("broker", None), ("recorder", None), ("judge", None))
     timeframes: ClassVar[tuple[Timeframe, ...]] = (Timeframe.HOUR,)
 
     def __init__(self) -> None:
         self.desk: PaperBroker = self.p.broker
         self.feeds: Feeds = self.p.feeds
         self.symbols = tuple(dict.fromkeys(symbol for symbol, _ in self.feeds))
+        self.traded = tuple(self.desk.account.traded)
+        self.judge: Judge = self.p.judge
         self._observed: list[Facts] = []
 
     def next(self) -> None:
         """Judge what closed in this pass."""
+        minutes = [feed.bar for feed in self.desk.minutes.values() if feed.delivered and feed.bar is not None]
+        longer = [feed.bar for feed in self.feeds.values() if feed.delivered and feed.bar is not None]
+        self.judge.update([*minutes, *longer])
         fresh = [
             feed.bar
             for timeframe in _ORDER
@@ -47,8 +53,9 @@ class ReferenceStrategy(bt.Strategy, metaclass=StrategyMeta):  # type: ignore[mi
             return
         self._observed = []
         for bar in fresh:
-            self.on_bar(bar)
-        hours = [bar.symbol for bar in fresh if bar.timeframe is Timeframe.HOUR]
+            if bar.symbol in self.traded:
+                self.on_bar(bar)
+        hours = [bar.symbol for bar in fresh if bar.timeframe is Timeframe.HOUR and bar.symbol in self.traded]
         features = {symbol: self.features(symbol) for symbol in hours}
         desk = self.desk
         recorder: Recorder = self.p.recorder
@@ -61,6 +68,13 @@ class ReferenceStrategy(bt.Strategy, metaclass=StrategyMeta):  # type: ignore[mi
     def nextstart(self) -> None:
         """Treat the first pass with all of them like any other."""
         self.next()
+
+    def enter(self, symbol: str, reason: str, facts: Facts) -> None:
+        """Ask for a long position: filters and model judge first, then the risk rules."""
+        verdict = self.judge.verdict(symbol) if self.desk.live else Verdict()
+        self.desk.enter(symbol, reason, {**facts, **verdict.facts}, verdict.refused)
+        if verdict.seen:
+            self.observe(symbol, verdict.seen)
 
     def observe(self, symbol: str, facts: Facts) -> None:
         """Put values that were looked at into the record."""

@@ -133,7 +133,7 @@ class Subscriber:
 
     def _subscribe(self, client: Any, start: int) -> None:
         """Connect and subscribe, on another thread: the client waits half a minute for a gateway that hung up."""
-        parents = [self.config.parent(symbol) for symbol in self.config.traded[self.strategy]]
+        parents = [self.config.parent(symbol) for symbol in self.config.reads(self.strategy)]
         outcome: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
         def subscribe() -> None:
@@ -211,8 +211,7 @@ class Subscriber:
             if not wall:
                 return 0, 0
             now = aggregator.clock.now()
-            symbols = self.config.traded[self.strategy]
-            needed = min(session_begin(now, self.config.session_rule(symbol)) for symbol in symbols)
+            needed = min(session_begin(now, rule) for rule in self.config.rules_of(self.strategy).values())
         if wall:
             reach = aggregator.clock.now() - REPLAY_WINDOW + 2 * NS_PER_MINUTE
             reach += -reach % NS_PER_MINUTE

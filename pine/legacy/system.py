@@ -23,6 +23,7 @@ from pine.legacy.record import MemoryRecorder, Recorder
 from pine.legacy.strategy import strategy_class
 from pine.legacy.warmup import Past, slots_of
 from pine.orders.entries import Intent
+from pine.strategies.judge import Judge, Standards, standards_of
 from pine.strategies.risk import RiskRules
 
 Producer = Callable[[TradeAggregator], None]
@@ -49,6 +50,8 @@ class LegacySystem:
         Items that the queue of a root holds.
     on_overflow
         Told a root whose queue is full, so that reading waits, and how often that was.
+    standards
+        What entries are judged by; as configured if left out.
     """
 
     config: Config
@@ -59,6 +62,7 @@ class LegacySystem:
     live_after: int = 0
     queue_size: int = MAXSIZE
     on_overflow: OnOverflow = lambda _symbol, _count: None
+    standards: Standards = field()
     account: PaperAccount = field(init=False)
     fanout: QueueFanout = field(init=False)
     aggregator: TradeAggregator = field(init=False)
@@ -66,14 +70,18 @@ class LegacySystem:
     broker: PaperBroker | None = None
     _failed: list[BaseException] = field(factory=list)
 
+    @standards.default
+    def _configured(self) -> Standards:
+        return standards_of(self.config, self.strategy)
+
     def __attrs_post_init__(self) -> None:
         setting, traded = self.config.strategies[self.strategy], self.config.traded[self.strategy]
         self.account = PaperAccount(setting.starting_cash, traded, self.config.desk_session)
-        self.fanout = QueueFanout(traded, self.queue_size, self.live_after, self.on_overflow)
+        self.fanout = QueueFanout(self.rules, self.queue_size, self.live_after, self.on_overflow)
         hub = self.config.hub
         clock: EventClock = RealTime() if hub.clock == "wall" else TapeTime()
         self.aggregator = TradeAggregator(
-            roots={symbol: self._root(symbol) for symbol in traded},
+            roots={symbol: self._root(symbol) for symbol in self.rules},
             clock=clock,
             publish=self.fanout.publish,
             lateness=hub.lateness_ms * NS_PER_MS,
@@ -87,8 +95,8 @@ class LegacySystem:
 
     @property
     def rules(self) -> Mapping[str, SessionRule]:
-        """Session rule of each symbol, in the strategy's order."""
-        return {symbol: self.config.session_rule(symbol) for symbol in self.config.traded[self.strategy]}
+        """Session rule of each symbol that the strategy reads, in its order."""
+        return self.config.rules_of(self.strategy)
 
     def run(self, records: Iterable[Record], after: int = 0, holes: Iterable[tuple[int, int, str]] = ()) -> None:
         """Run over records that are at hand, in this process, without a connection.
@@ -172,5 +180,11 @@ class LegacySystem:
         limits = RiskRules(setting.max_positions, setting.daily_stop_loss)
         self.broker = PaperBroker(self.strategy, self.account, limits, self.minutes, self.recorder, self.on_intent)
         cerebro.setbroker(self.broker)
-        cerebro.addstrategy(strategy_class(setting.type), feeds=feeds, broker=self.broker, recorder=self.recorder)
+        cerebro.addstrategy(
+            strategy_class(setting.type),
+            feeds=feeds,
+            broker=self.broker,
+            recorder=self.recorder,
+            judge=Judge(self.standards),
+        )
         return cerebro

@@ -33,6 +33,9 @@ STALE_SECONDS: Final = 120
 LATE_STEPS: Final = 5
 """A running worker this many steps behind is worth a word."""
 
+FLIGHTS: Final = 100
+"""Flight records that are looked through for the newest refusal."""
+
 _NUMBERS: Final = frozenset(
     [
         "pid",
@@ -204,13 +207,25 @@ class Observer:
             "cash": round(book.portfolio.cash, 2),
             "day_pnl": round(book.portfolio.day_pnl(newest if newest is not None else now), 2),
             "halted": book.portfolio.halted,
+            "no_entries": orjson.loads(worker["heartbeat"].get("no_entries", "{}")),
+            "refused": self._refused(name),
             "courier": self._courier(name, book),
         }
+
+    def _refused(self, strategy: str) -> dict[str, Any] | None:
+        """Return the newest entry that was asked for and not made, and why; nothing if there is none of late."""
+        for identifier, fields in self.client.xrevrange(keys.flight(strategy), count=FLIGHTS):
+            flight = orjson.loads(fields.get(b"flight", b"{}"))
+            for asked in reversed(flight.get("decisions", ())):
+                if asked["refused"] is not None:
+                    at = isoformat(streams.ms_of(identifier.decode()) * NS_PER_MS)
+                    return {"step": at, "symbol": asked["symbol"], "ask": asked["ask"], "why": asked["refused"]}
+        return None
 
     def _bar_lag(self, strategy: str) -> dict[str, int | None]:
         """Return how many bars of each stream the strategy has left to take; nothing where it has no group yet."""
         found: dict[str, int | None] = {}
-        for symbol in self.config.traded[strategy]:
+        for symbol in self.config.reads(strategy):
             for timeframe in Timeframe:
                 stream = keys.bars(symbol, timeframe)
                 cursor = read_cursors(self.client, stream).get(strategy)
@@ -300,6 +315,8 @@ def _notes(facts: dict[str, Any]) -> Iterator[str]:
             yield f"worker {name} is running{_lag(strategy)}"
         if not strategy["enabled"] and strategy["positions"]:
             yield f"{name} is disabled and holds positions"
+        for symbol, reason in strategy["no_entries"].items():
+            yield f"{name} enters nothing in {symbol}: {reason}"
         if strategy["halted"] is not None:
             yield f"{name} is halted: {strategy['halted']}"
     for name, lag in facts["unconfigured"].items():

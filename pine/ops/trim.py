@@ -272,7 +272,7 @@ def read_readers(client: Client, config: Config) -> dict[str, Reader]:
         readers[name] = Reader(
             name,
             enabled=setting is not None and setting.enabled,
-            symbols=frozenset(config.traded.get(name, ())),
+            symbols=frozenset(config.reads(name) if name in config.traded else ()),
             step=cursors[name].needs[0] if name in cursors else None,
             origin=_origin(client, name),
         )

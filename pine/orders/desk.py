@@ -99,9 +99,11 @@ class Desk:
         self._lead[symbol] = to
         self._last.pop(symbol, None)  # the next price is another contract's
 
-    def enter(self, symbol: str, reason: str, facts: Mapping[str, Any], *, short: bool = False) -> Intent | None:
-        """Ask for a position; return the intent, or nothing if a rule forbids it."""
-        refusal = self._refusal(symbol)
+    def enter(
+        self, symbol: str, reason: str, facts: Mapping[str, Any], *, short: bool = False, refused: str | None = None
+    ) -> Intent | None:
+        """Ask for a position; return the intent, or nothing if a rule forbids it, or `refused` says why it must not."""
+        refusal = self._refusal(symbol, refused)
         self.decisions.append(
             {"symbol": symbol, "ask": "sell" if short else "buy", "reason": reason, "refused": refusal}
         )
@@ -155,13 +157,15 @@ class Desk:
                 total += gain * position.quantity * self.traded[symbol].point_value
         return total
 
-    def _refusal(self, symbol: str) -> str | None:
+    def _refusal(self, symbol: str, judged: str | None) -> str | None:
         if not self.live:
             return "warm-up"
         if symbol not in self._last:
             return "no price yet"
         if self.portfolio.halted is not None:
             return f"halted: {self.portfolio.halted}"
+        if judged is not None:
+            return judged
         return self.gate.refusal(self.portfolio, symbol, self._step)
 
     def _price(self, symbol: str, otherwise: float) -> float:

@@ -115,7 +115,7 @@ def _planned(job: Job, client: Any) -> tuple[Plan, Iterator[Step], tuple[str, ..
     """
     if job.wish.costs != Costs():
         raise PineError("--via bus: workers know no costs but the configured ones; use --via engine")
-    past = Past.of(job.config, client, job.config.traded[job.strategy])
+    past = Past.of(job.config, client, job.config.reads(job.strategy))
     plan, steps = prepared(job, past, client)
     if plan.requests:
         raise CannotCompare(
@@ -127,8 +127,9 @@ def _planned(job: Job, client: Any) -> tuple[Plan, Iterator[Step], tuple[str, ..
 
 
 def _recorder(config: "Config", plan: Plan) -> Recorder:
-    rules = {symbol: config.session_rule(symbol) for symbol in config.traded[plan.strategy]}
-    recorder = Recorder(rules, config.strategies[plan.strategy].starting_cash, config.desk_session)
+    recorder = Recorder(
+        config.rules_of(plan.strategy), config.strategies[plan.strategy].starting_cash, config.desk_session
+    )
     if plan.warm_up is not None:
         recorder.feed(plan.warm_up)
     return recorder

@@ -14,7 +14,7 @@ from pine.replay.guard import Guard, guarded
 
 if TYPE_CHECKING:
     from pine.bus.client import Client
-    from pine.core.config import Config
+    from pine.core.config import Config, FilterConfig
 
 PREFIX: Final = ".bus-"
 """How the folders begin, in the folder of the runs."""
@@ -93,12 +93,15 @@ def _written(config: "Config", strategies: Sequence[str], path: Path) -> "Config
     from pine.core.config import load_config
     from pine.strategies.catalog import PARAMS
 
-    symbols = dict.fromkeys(symbol for name in strategies for symbol in config.traded[name])
+    symbols = dict.fromkeys(symbol for name in strategies for symbol in config.reads(name))
     document = {
         "data_dir": "data",
         "bus": {"fsync": "everysec"},  # it goes away anyway: no power cut can cost more than the run
         "sessions": {group: asdict(setting) for group, setting in config.sessions.items()},
         "warm_up": False,  # what is fed first is put where a worker that began already finds it
+        "models": str(config.models_folder),
+        "pairs": config.pairs,
+        "stand_ins": config.stand_ins,
         "instruments": {symbol: {} for symbol in symbols},
         "strategies": {name: _strategy(config, name) for name in strategies},
     }
@@ -123,17 +126,32 @@ def _strategy(config: "Config", name: str) -> dict[str, Any]:
                 "commission": traded.commission,
                 "execution": {"root": traded.root, "size": traded.size},
                 "params": asdict(traded.params),
+                "filters": [_filter(one) for one in setting.instruments[symbol].filters],
             }
             for symbol, traded in config.traded[name].items()
         },
         "warm_up": False,
         "adjust": setting.adjust,
+        "references": setting.references,
+        "features": setting.features,
+        "filters": [_filter(one) for one in setting.filters],
+        "model": setting.model,
+        "scorer": setting.scorer,
     }
+
+
+def _filter(setting: "FilterConfig") -> dict[str, Any]:
+    found = asdict(setting, filter=lambda _, value: value is not None)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 
 def _reaching(config: "Config", strategy: str) -> tuple[object, ...]:
     """Return everything by which a strategy's decisions could differ."""
     from pine.worker.provenance import config_hash
 
-    rules = [config.session_rule(symbol) for symbol in config.traded[strategy]]
-    return config_hash(config, strategy), config.traded[strategy], rules, config.desk_session
+    return (
+        config_hash(config, strategy),
+        config.traded[strategy],
+        config.rules_of(strategy),
+        config.desk_session,
+    )

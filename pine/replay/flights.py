@@ -162,12 +162,12 @@ class Life:
         begin, end
             Where to say that its life began and ended, in ns, if its ledger does not know.
         """
-        rules = {symbol: config.session_rule(symbol) for symbol in config.traded[self.strategy]}
+        rules = config.rules_of(self.strategy)
         recorder = Recorder(rules, config.strategies[self.strategy].starting_cash, config.desk_session)
         for at, entry in self.entries:
             if not isinstance(entry, Origin):
                 recorder.book(at, [entry])
-        made_by: dict[str, set[str]] = {"config": set(), "code": set()}
+        made_by: dict[str, set[str]] = {"config": set(), "code": set(), "models": set()}
         for at, flight in self.flights():
             recorder.think(at, flight)
             for name in made_by.keys() & flight.keys():
@@ -188,7 +188,7 @@ class Life:
         known: dict[str, Any] = {}
         if self.client is not None:
             registered = read_registered(self.client)
-            hubs = [registered.get(symbol, {}) for symbol in config.traded[self.strategy]]
+            hubs = [registered.get(symbol, {}) for symbol in config.reads(self.strategy)]
             for name, key in (("clock", "bar_clock"), ("quiet filling", "fill_quiet_minutes")):
                 found = {hub[key] for hub in hubs if key in hub}
                 known |= {name: found.pop() if len(found) == 1 else _joined(map(str, found))} if found else {}

@@ -117,7 +117,7 @@ def run_job(job: Job, stopped: Callable[[], bool], on_progress: Callable[[Progre
 
     began = time.monotonic()
     with streams_of(job.config) as client:
-        past = Past.of(job.config, client, job.config.traded[job.strategy])
+        past = Past.of(job.config, client, job.config.reads(job.strategy))
         plan, steps = prepared(job, past, client)
         tell = _Teller(plan.begin, plan.end, on_progress)
         done = replay(
@@ -141,7 +141,7 @@ def prepared(job: Job, past: "Past", client: "Client | None") -> "tuple[Plan, It
 
         return follow(job.config, past, Life(job.strategy, past.archive.archive, client), job.wish, job.tape)
     if job.tape is not None:
-        return from_tape(past, job.strategy, job.wish, job.tape)
+        return from_tape(job.config, past, job.strategy, job.wish, job.tape)
     return from_history(job.config, past, job.strategy, job.wish)
 
 

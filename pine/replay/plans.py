@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from pine.core.calendar import scheduled_hours
 from pine.core.config import WarmUpConfig
@@ -16,6 +16,8 @@ from pine.replay.past import Past
 from pine.replay.run import Costs, Plan
 from pine.replay.tape import Spool
 from pine.replay.warming import gather
+from pine.strategies.judge import Standards
+from pine.worker.run import make_standards
 
 if TYPE_CHECKING:
     from pine.core.config import Config
@@ -60,11 +62,23 @@ def from_history(config: "Config", past: Past, strategy: str, wish: Wish) -> tup
     end = _whole(_end(past, wish.end, last))
     _check(strategy, (begin, end), (first, last))
     warm_up = None
+    standards = make_standards(config, strategy)
     fed = min(session_begin(begin, rule) for rule in past.rules.values())
     if reach is not None:
-        warm_up = gather(strategy, past.history, past.rules, _timeframes(config, strategy), reach, begin)
+        reach = standards.reach(reach)
+        warm_up = gather(strategy, past.history, past.rules, _timeframes(config, strategy, standards), reach, begin)
         fed = begin
-    plan = Plan(strategy, begin, end, HISTORY, (), wish.costs, wish.speed, warm_up, *([reach] if reach else []))
+    plan = Plan(
+        strategy,
+        begin,
+        end,
+        HISTORY,
+        costs=wish.costs,
+        speed=wish.speed,
+        warm_up=warm_up,
+        reach=reach or WarmUpConfig(),
+        standards=standards,
+    )
     return plan, past.steps(fed, end)
 
 
@@ -86,20 +100,25 @@ def follow(
     end = life.end if wish.end is None else min(_whole(wish.end), life.end)
     source = f"{HISTORY if tape is None else TRADES}, as {life.strategy} lived"
     fed = life.origin.warm_up
+    standards = make_standards(config, life.strategy)
+    plan = Plan(
+        life.strategy, life.begin, end, source, requests, costs=wish.costs, speed=wish.speed, standards=standards
+    )
     if fed is not None:
         reach = WarmUpConfig(fed.daily, fed.hourly, fed.minute)
+        timeframes = _timeframes(config, life.strategy, standards)
         warm_up = life.warm_up() or life.checked(
-            gather(life.strategy, past.history, past.rules, _timeframes(config, life.strategy), reach, life.begin)
+            gather(life.strategy, past.history, past.rules, timeframes, reach, life.begin)
         )
-        plan = Plan(life.strategy, life.begin, end, source, requests, wish.costs, wish.speed, warm_up, reach)
+        plan = evolve(plan, warm_up=warm_up, reach=reach)
         return plan, _steps(past, tape, life.begin, end, also)
     origin = life.origin.origin * NS_PER_MS
     first = origin - NS_PER_MINUTE if origin else past.first_minute() if tape is None else tape.begin
-    plan = Plan(life.strategy, life.begin or first, end, source, requests, wish.costs, wish.speed)
+    plan = evolve(plan, begin=life.begin or first)
     return plan, _steps(past, tape, first, end, also)
 
 
-def from_tape(past: Past, strategy: str, wish: Wish, tape: Spool) -> tuple[Plan, Iterator[Step]]:
+def from_tape(config: "Config", past: Past, strategy: str, wish: Wish, tape: Spool) -> tuple[Plan, Iterator[Step]]:
     """Return a plan, and its steps, for a strategy that begins on recorded trades with an empty account.
 
     What was traded before it may decide is its warm-up.
@@ -114,7 +133,8 @@ def from_tape(past: Past, strategy: str, wish: Wish, tape: Spool) -> tuple[Plan,
         begin = tape.begin
     end = _whole(_end(past, wish.end, tape.end))
     _check(strategy, (begin, end), (tape.begin, tape.end))
-    plan = Plan(strategy, begin, end, TRADES, (), wish.costs, wish.speed)
+    standards = make_standards(config, strategy)
+    plan = Plan(strategy, begin, end, TRADES, costs=wish.costs, speed=wish.speed, standards=standards)
     return plan, _steps(past, tape, tape.begin, end, ())
 
 
@@ -141,10 +161,10 @@ def _check(strategy: str, asked: tuple[int, int], known: tuple[int, int]) -> Non
         )
 
 
-def _timeframes(config: "Config", strategy: str) -> tuple[Timeframe, ...]:
+def _timeframes(config: "Config", strategy: str, standards: Standards) -> tuple[Timeframe, ...]:
     from pine.strategies.catalog import strategy_class  # imports Backtrader
 
-    return strategy_class(config.strategies[strategy].type).timeframes
+    return standards.timeframes(strategy_class(config.strategies[strategy].type).timeframes)
 
 
 def _whole(ts: int) -> int:

@@ -18,6 +18,7 @@ from pine.replay.recorder import Recorder
 from pine.replay.settings import settings_of
 from pine.replay.source import Pace, ReplaySource, Request
 from pine.replay.steps import chained
+from pine.strategies.judge import Standards
 
 if TYPE_CHECKING:
     from pine.core.config import Config
@@ -61,6 +62,8 @@ class Plan:
         What the strategy is fed before the first step; nothing if the steps up to `begin` are.
     reach
         How many sessions it is fed when it is warmed up again.
+    standards
+        What its entries are judged by.
     """
 
     strategy: str
@@ -72,6 +75,7 @@ class Plan:
     speed: float | None = None
     warm_up: WarmUp | None = None
     reach: WarmUpConfig = field(factory=WarmUpConfig)
+    standards: Standards = field(factory=Standards)
 
 
 @frozen(eq=False)
@@ -120,14 +124,16 @@ def replay(
     from pine.worker.engine import Engine  # imports Backtrader
 
     desk = desk_with(config, plan)
-    rules = {symbol: config.session_rule(symbol) for symbol in config.traded[plan.strategy]}
+    rules = config.rules_of(plan.strategy)
     recorder = Recorder(rules, desk.portfolio.cash, config.desk_session)
     pace = None if plan.speed is None else Pace(plan.speed, stopped)
     source = ReplaySource(
         chained(steps, plan.begin), desk, recorder, deque(plan.requests), stopped, on_step, pace, plan.warm_up, refill
     )
     setting = config.strategies[plan.strategy]
-    engine = Engine(setting.type, desk, rules, source, reach=plan.reach, adjust=setting.adjust)
+    engine = Engine(
+        setting.type, desk, rules, source, reach=plan.reach, adjust=setting.adjust, standards=plan.standards
+    )
     engine.run()
     facts = facts_of(config, plan, recorder, ENGINE)
     alerts = tuple(dict.fromkeys(engine.alerts))
@@ -186,6 +192,7 @@ def _of_run(plan: Plan) -> Mapping[str, Any]:
         "warm-up": "off" if warm_up is None else {"bars": len(warm_up.bars), "digest": digest(warm_up.bars)},
         "reach": {"daily": plan.reach.daily, "hourly": plan.reach.hourly, "minute": plan.reach.minute},
         "commission": "as configured" if plan.costs.commission is None else plan.costs.commission,
+        **({"models": models} if (models := plan.standards.fleet.digest()) is not None else {}),
         "slippage ticks": plan.costs.slippage_ticks,
         "from": isoformat(plan.begin),
         "to": isoformat(plan.end),

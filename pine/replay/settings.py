@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict
 
-from pine.worker.provenance import code_hash, config_hash
+from pine.worker.provenance import code_hash, config_hash, judged
 
 if TYPE_CHECKING:
     from pine.core.config import Config
@@ -38,12 +38,13 @@ def of_config(config: "Config", strategy: str) -> dict[str, Any]:
     setting = config.strategies[strategy]
     return {
         "lead": "volume",
-        "sessions": {symbol: str(config.session_rule(symbol).close) for symbol in config.traded[strategy]},
+        "sessions": {symbol: str(rule.close) for symbol, rule in config.rules_of(strategy).items()},
         "type": setting.type,
         "starting cash": setting.starting_cash,
         "max positions": setting.max_positions,
         "daily stop loss": setting.daily_stop_loss,
         "adjust": setting.adjust,
+        **judged(config, strategy),
         "instruments": {symbol: asdict(traded) for symbol, traded in config.traded[strategy].items()},
     }
 

@@ -6,18 +6,20 @@ import backtrader as bt
 
 from pine.core.errors import PineError
 from pine.orders.desk import Desk
+from pine.strategies.base import Surroundings
 
 
 class LedgerBroker(bt.BrokerBase):  # type: ignore[misc]
     """Lets a strategy written for Backtrader see its cash and positions, and place market orders.
 
-    Orders become intents through the desk; there is no other kind of order than market, and no price simulation
-    in here: fills come from the desk, minute by minute.
+    Orders become intents as the strategy's own do; there is no other kind of order than market, and no price
+    simulation in here: fills come from the desk, minute by minute.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, surroundings: Surroundings) -> None:
         super().__init__()
         self._desk = desk
+        self._surroundings = surroundings
         self.startingcash = desk.portfolio.cash
 
     def getcash(self) -> float:
@@ -60,11 +62,12 @@ class LedgerBroker(bt.BrokerBase):  # type: ignore[misc]
         reason = extra.get("reason") or ("sell" if short else "buy")
         position = self._desk.portfolio.positions.get(symbol)
         closes = position is not None and (position.quantity > 0) is short
-        intent = self._desk.exit(symbol, reason, {}) if closes else self._desk.enter(symbol, reason, {}, short=short)
+        ask = self._surroundings
+        intent = ask.exit(symbol, reason, {}) if closes else ask.enter(symbol, reason, {}, short=short)
         if intent is None:
             order.reject(self)
         else:
-            order.addinfo(intent=intent.id)
+            order.addinfo(intent=intent)
             order.accept(self)
         return order
 

@@ -78,8 +78,8 @@ class ColdStart:
         What to start.
     client
         Connection to the stream server.
-    timeframes
-        What the strategy reads.
+    timeframes, settings
+        What the strategy reads, and how far back; whether to buy.
     stop
         Ends it.
     on_beat
@@ -92,20 +92,16 @@ class ColdStart:
     strategy: str
     client: Client
     timeframes: Sequence[Timeframe]
+    settings: WarmUpConfig
     stop: threading.Event
     on_beat: Callable[[str], None]
     on_progress: Callable[[Progress], None] | None = None
     _at: Progress = field(factory=lambda: Progress("", 0, 0, 0))
 
     @property
-    def settings(self) -> WarmUpConfig:
-        """How far back, and whether to buy."""
-        return self.config.warm_up_of(self.strategy) or WarmUpConfig()
-
-    @property
     def rules(self) -> Mapping[str, SessionRule]:
         """Session rule of each symbol, in the strategy's order."""
-        return {symbol: self.config.session_rule(symbol) for symbol in self.config.traded[self.strategy]}
+        return self.config.rules_of(self.strategy)
 
     def run(self) -> WarmUp | None:
         """Return the history up to the newest step; nothing if it is time to stop.

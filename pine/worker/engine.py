@@ -25,6 +25,7 @@ from pine.orders.desk import Desk
 from pine.orders.entries import Control, Entry, Intent, encode
 from pine.orders.portfolio import Portfolio
 from pine.strategies.catalog import strategy_class
+from pine.strategies.judge import Judge, Standards, Verdict
 from pine.worker.broker import LedgerBroker
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class Engine:
     desk
         Takes its orders and keeps its account.
     rules
-        Session rule of each symbol, in the strategy's order.
+        Session rule of each symbol that it reads, in its order: those that it trades first.
     source
         Gives steps and takes outcomes.
     skip
@@ -91,6 +92,8 @@ class Engine:
         How many sessions the strategy is fed when it is warmed up.
     adjust
         How it sees bars of earlier contracts.
+    standards
+        What its entries are judged by before the desk's risk rules.
 
     Attributes
     ----------
@@ -105,6 +108,7 @@ class Engine:
     skip: bool = True
     reach: WarmUpConfig = field(factory=WarmUpConfig)
     adjust: Adjust = "none"
+    standards: Standards = field(factory=Standards)
     alerts: list[str] = field(factory=list)
     steps: int = 0
     engine_steps: int = 0
@@ -119,6 +123,7 @@ class Engine:
     _uncompared: set[tuple[str, Timeframe, int]] = field(factory=set)
     _feeds: dict[tuple[str, Timeframe], BarFeed] = field(factory=dict)
     _timeframes: tuple[Timeframe, ...] = ()
+    _judge: Judge = field(init=False)
     _fresh: list[Bar] = field(factory=list)
     _observed: list[dict[str, Any]] = field(factory=list)
     _current: Step | None = None
@@ -141,7 +146,9 @@ class Engine:
     def run(self) -> None:
         """Run until the source has no more steps; with a strategy made anew each time it is warmed up again."""
         self._timeframes = strategy_class(self.kind).timeframes
-        reach = {timeframe: self.reach.sessions(timeframe) for timeframe in self._timeframes}
+        read = self.standards.timeframes(self._timeframes)
+        reached = self.standards.reach(self.reach)
+        reach = {timeframe: reached.sessions(timeframe) for timeframe in read}
         self._past = Past(self.rules, reach, self.adjust)
         warm_up = self.source.warm_up()
         if warm_up is not None:
@@ -154,13 +161,14 @@ class Engine:
     def _make_cerebro(self) -> Any:
         cerebro = bt.Cerebro(stdstats=False, preload=False, runonce=False, maxcpus=1)
         cerebro.adddata(ClockFeed(name="clock", dataname="clock", pull=self._pull))
+        self._judge = Judge(self.standards)
         for timeframe in Timeframe:
             for symbol, rule in self.rules.items():
-                if timeframe in self._timeframes:
+                if self._is_declared(symbol, timeframe):
                     feed = make_feed(symbol, timeframe, rule)
                     self._feeds[(symbol, timeframe)] = feed
                     cerebro.adddata(feed)
-        cerebro.setbroker(LedgerBroker(self.desk))
+        cerebro.setbroker(LedgerBroker(self.desk, self))
         cerebro.addstrategy(strategy_class(self.kind), surroundings=self)
         return cerebro
 
@@ -170,13 +178,20 @@ class Engine:
 
     def enter(self, symbol: str, reason: str, facts: Mapping[str, Any], *, short: bool = False) -> str | None:
         """Ask for a position."""
-        intent = self.desk.enter(symbol, reason, facts, short=short)
+        verdict = self._judge.verdict(symbol) if self.desk.live else Verdict()
+        intent = self.desk.enter(symbol, reason, {**facts, **verdict.facts}, short=short, refused=verdict.refused)
+        if verdict.seen:
+            self.observe(symbol, verdict.seen)
         return None if intent is None else intent.id
 
     def exit(self, symbol: str, reason: str, facts: Mapping[str, Any]) -> str | None:
         """Ask to close a position."""
         intent = self.desk.exit(symbol, reason, facts)
         return None if intent is None else intent.id
+
+    def feature(self, symbol: str, feature: str) -> float | None:
+        """Return the newest value of a declared feature."""
+        return self._judge.value(symbol, feature)
 
     def observe(self, symbol: str, facts: Mapping[str, Any]) -> None:
         """Keep values for the flight record."""
@@ -329,12 +344,17 @@ class Engine:
 
     def _show(self, bars: Sequence[Bar]) -> bool:
         """Put bars that close together before the strategy; tell whether it must look."""
-        self._fresh = [bar for bar in bars if bar.timeframe in self._timeframes]
+        self._judge.update(bars)
+        self._fresh = [bar for bar in bars if self._is_declared(bar.symbol, bar.timeframe)]
         if len(self._fresh) > 1:
             self._fresh.sort(key=lambda bar: self._rank[(bar.timeframe, bar.symbol)])
         for bar in self._fresh:
             self._feeds[(bar.symbol, bar.timeframe)].push(bar)
         return bool(self._fresh) or not self.skip
+
+    def _is_declared(self, symbol: str, timeframe: Timeframe) -> bool:
+        """Tell whether the strategy is handed bars of a timeframe; minutes only of what it trades."""
+        return timeframe in self._timeframes and (timeframe is not Timeframe.MINUTE or symbol in self.traded)
 
     def _roll(self, rolls: list[MarketEvent]) -> None:
         for event in rolls:

@@ -63,6 +63,8 @@ class LiveSource:
         Ends the run after the present step.
     on_beat
         Called about once a second; returns extra facts for the heartbeat.
+    asked
+        How many sessions a new strategy is fed before its first step; as configured if left out.
     """
 
     config: Config
@@ -73,6 +75,7 @@ class LiveSource:
     stop: threading.Event
     provenance: dict[str, str]
     on_beat: Callable[[], dict[str, Any]]
+    asked: WarmUpConfig | None = None
     origin: Origin | None = None
     steps: int = 0
     intents: int = 0
@@ -91,8 +94,7 @@ class LiveSource:
     _beat_at: float = 0.0
 
     def __attrs_post_init__(self) -> None:
-        symbols = self.config.traded[self.strategy]
-        self._reader = StepReader(self.client, {symbol: self.config.session_rule(symbol) for symbol in symbols})
+        self._reader = StepReader(self.client, self.config.rules_of(self.strategy))
         self._writer = Writer(self.client, f"worker:{self.strategy}", self.lease.token)
 
     @property
@@ -239,8 +241,12 @@ class LiveSource:
     def _begin(self, history: WarmUp | None) -> tuple[str, Entry]:
         """Record where this strategy's life begins."""
         if history is not None:
-            reach = self.config.warm_up_of(self.strategy) or WarmUpConfig()
-            return begin_after(self._writer, self.strategy, history, reach)
+            return begin_after(
+                self._writer,
+                self.strategy,
+                history,
+                self.asked or self.config.warm_up_of(self.strategy) or WarmUpConfig(),
+            )
         oldest = self.client.xrange(keys.CLOCK, count=1)
         newest = streams.last_id(self.client, keys.CLOCK)
         first, last = streams.ms_of(oldest[0][0]) if oldest else 0, streams.ms_of(newest) if newest else 0
@@ -286,8 +292,7 @@ class LiveSource:
         """Every bar stream with the id, in ms, of the newest bar that can have closed by a step; 0 before the first."""
         ts = step_ms * NS_PER_MS
         closed: dict[str, int] = {}
-        for symbol in self.config.traded[self.strategy]:
-            rule = self.config.session_rule(symbol)
+        for symbol, rule in self.config.rules_of(self.strategy).items():
             starts = {
                 Timeframe.MINUTE: ts - NS_PER_MINUTE,
                 Timeframe.HOUR: ts - ts % NS_PER_HOUR - NS_PER_HOUR,

@@ -3,13 +3,13 @@
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from attrs import asdict
 
 import pine
-from pine.core.config import Config
+from pine.core.config import Config, FilterConfig
 
 _ROOMS: Final = ("core", "feeds", "history", "orders", "strategies", "worker")
 
@@ -24,9 +24,37 @@ def config_hash(config: Config, strategy: str) -> str:
         "daily_stop_loss": setting.daily_stop_loss,
         "instruments": {symbol: asdict(traded) for symbol, traded in config.traded[strategy].items()},
         "adjust": setting.adjust,
-        "sessions": {symbol: str(config.session_rule(symbol)) for symbol in config.traded[strategy]},
+        "judged": judged(config, strategy),
+        "sessions": {symbol: str(rule) for symbol, rule in config.rules_of(strategy).items()},
     }
     return _short(orjson.dumps(relevant, option=orjson.OPT_SORT_KEYS))
+
+
+def judged(config: Config, strategy: str) -> dict[str, Any]:
+    """Return the settings by which a strategy's entries are judged, and what they read."""
+    setting = config.strategies[strategy]
+    return {
+        "references": setting.references,
+        "features": setting.features,
+        "filters": {
+            symbol: [_filter(one) for one in (*setting.filters, *own.filters)]
+            for symbol, own in setting.instruments.items()
+        },
+        "model": setting.model,
+        "scorer": setting.scorer,
+        "pairs": config.pairs,
+        "stand_ins": config.stand_ins,
+    }
+
+
+def provenance(config: Config, strategy: str, models: str | None) -> dict[str, str]:
+    """Return by what a strategy decides: hashes of its settings, of the code and, if it has any, of its models."""
+    known = {"config": config_hash(config, strategy), "code": code_hash()}
+    return known if models is None else {**known, "models": models}
+
+
+def _filter(setting: FilterConfig) -> dict[str, Any]:
+    return asdict(setting, filter=lambda _, value: value is not None)
 
 
 @cache

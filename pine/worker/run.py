@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import orjson
 import redis
 from attrs import define
 
@@ -18,15 +19,17 @@ from pine.bus.client import Client
 from pine.bus.connection import connect, patiently
 from pine.bus.ending import stop_on_end
 from pine.bus.lease import Lease
-from pine.core.config import Config
+from pine.core.config import Config, WarmUpConfig
 from pine.core.errors import PineError, UnknownSymbol, WentBack
 from pine.feeds.warmup import WarmUp
 from pine.orders.desk import Desk
 from pine.orders.portfolio import Portfolio
+from pine.strategies.judge import Standards, standards_of
+from pine.strategies.models.origin import refuse_generated
 from pine.strategies.risk import RiskRules
 from pine.worker.coldstart import ColdStart, Progress
 from pine.worker.live import LiveSource
-from pine.worker.provenance import code_hash, config_hash
+from pine.worker.provenance import provenance
 
 COURIER_PAUSE: Final = 5.0
 RESTART_PAUSE: Final = 1.0
@@ -63,6 +66,9 @@ def run_worker(config: Config, strategy: str, on_progress: Callable[[Progress], 
     webhook = config.strategies[strategy].webhook
     if webhook:
         webhook.reveal()
+    standards = make_standards(config, strategy)
+    if webhook:
+        refuse_generated(strategy, standards.fleet, webhook)
     client = connect(config)
     stop = stop_on_end()
 
@@ -74,10 +80,14 @@ def run_worker(config: Config, strategy: str, on_progress: Callable[[Progress], 
         return 0
     lease.keep()
     attendant = CourierAttendant(config, strategy, client, stop)
+
+    def look() -> dict[str, Any]:
+        return {**attendant.look(), "no_entries": orjson.dumps(dict(standards.fleet.problems)).decode()}
+
     try:
         while not stop.is_set():
             try:
-                _work(config, strategy, client, lease, stop, attendant.look, on_progress)
+                _work(config, strategy, standards, client, lease, stop, look, on_progress)
             except WentBack as error:
                 logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
                 stop.wait(RESTART_PAUSE)
@@ -114,6 +124,7 @@ def check_name(config: Config, strategy: str) -> None:
 def _work(
     config: Config,
     strategy: str,
+    standards: Standards,
     client: Client,
     lease: Lease,
     stop: threading.Event,
@@ -121,6 +132,8 @@ def _work(
     on_progress: Callable[[Progress], None] | None,
 ) -> None:
     desk = make_desk(config, strategy)
+    asked = config.warm_up_of(strategy)
+    asked = None if asked is None else standards.reach(asked)
     source = LiveSource(
         config=config,
         strategy=strategy,
@@ -128,11 +141,12 @@ def _work(
         lease=lease,
         desk=desk,
         stop=stop,
-        provenance={"config": config_hash(config, strategy), "code": code_hash()},
+        provenance=provenance(config, strategy, standards.fleet.digest()),
         on_beat=on_beat,
+        asked=asked,
     )
-    new = config.warm_up_of(strategy) is not None and patiently(source.is_new, config, stop)
-    history = _warm_up(source, on_progress) if new else None
+    new = asked is not None and patiently(source.is_new, config, stop)
+    history = _warm_up(source, standards, on_progress) if new else None
     if stop.is_set():
         return
     patiently(lambda: source.open(history), config, stop)
@@ -140,13 +154,22 @@ def _work(
         return
     if not config.strategies[strategy].webhook:
         logger.warning("no webhook is configured: paper only", extra={"fields": {"strategy": strategy}})
-    patiently(lambda: await_symbols(client, list(config.traded[strategy]), stop, source), config, stop)
+    for symbol, problem in standards.fleet.problems.items():
+        logger.error("no entries", extra={"fields": {"symbol": symbol, "reason": problem}})
+    patiently(lambda: await_symbols(client, list(config.reads(strategy)), stop, source), config, stop)
 
     from pine.worker.engine import Engine  # imports Backtrader, after everything that can be refused without it
 
-    rules = {symbol: config.session_rule(symbol) for symbol in config.traded[strategy]}
     setting = config.strategies[strategy]
-    engine = Engine(setting.type, desk, rules, source, reach=source.reach, adjust=setting.adjust)
+    engine = Engine(
+        setting.type,
+        desk,
+        config.rules_of(strategy),
+        source,
+        reach=source.reach,
+        adjust=setting.adjust,
+        standards=standards,
+    )
     engine.run()
     with contextlib.suppress(redis.RedisError):  # everything is written; the server may be gone first
         source.heartbeat("stopped")
@@ -156,21 +179,29 @@ def _work(
     )
 
 
-def _warm_up(source: LiveSource, on_progress: Callable[[Progress], None] | None) -> WarmUp | None:
+def make_standards(config: Config, strategy: str) -> Standards:
+    """Return what a strategy's entries are judged by; loads its class and its models."""
+    from pine.strategies.catalog import strategy_class  # imports Backtrader
+
+    return standards_of(config, strategy, strategy_class(config.strategies[strategy].type).features)
+
+
+def _warm_up(source: LiveSource, standards: Standards, on_progress: Callable[[Progress], None] | None) -> WarmUp | None:
     """Return what a new strategy is fed first; nothing if it is time to stop."""
     from pine.strategies.catalog import strategy_class  # imports Backtrader
 
     config, strategy, stop = source.config, source.strategy, source.stop
-    symbols = list(config.traded[strategy])
+    symbols = list(config.reads(strategy))
     patiently(lambda: await_symbols(source.client, symbols, stop, source), config, stop)
-    timeframes = strategy_class(config.strategies[strategy].type).timeframes
+    asked = source.asked or WarmUpConfig()
+    timeframes = standards.timeframes(strategy_class(config.strategies[strategy].type).timeframes)
 
     def beat(status: str) -> None:
         source.lease.check()
         with contextlib.suppress(redis.RedisError):  # the answers will show whether the server is gone
             source.sign(status)
 
-    start = ColdStart(config, strategy, source.client, timeframes, stop, beat, on_progress)
+    start = ColdStart(config, strategy, source.client, timeframes, asked, stop, beat, on_progress)
     return patiently(start.run, config, stop)
 
 

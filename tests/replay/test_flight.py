@@ -106,8 +106,8 @@ def test_a_worker_that_began_with_history_is_replayed_with_the_same(client: Clie
     middle = next(n for n, item in enumerate(closed) if item.boundary > closed[0].boundary + 30 * 60 * NS_PER_MINUTE)
     publish(client, config, closed[:middle])
     timeframes = (Timeframe.HOUR, Timeframe.DAY)
-    stop = __import__("threading").Event()
-    history = ColdStart(config, "one", client, timeframes, stop, lambda _: None, lambda _: None).run()
+    stop, reach = __import__("threading").Event(), config.warm_up_of("one")
+    history = ColdStart(config, "one", client, timeframes, reach, stop, lambda _: None, lambda _: None).run()
     assert history is not None
     run = begin(client, config, "one", history)
     publish(client, config, closed[middle:])

@@ -13,7 +13,7 @@ from pine.bus import keys
 from pine.bus.client import Client
 from pine.bus.lease import Lease
 from pine.core.bar import Bar
-from pine.core.config import Config
+from pine.core.config import Config, WarmUpConfig
 from pine.core.instruments import spec
 from pine.core.period import SessionRule, session_begin
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_SECOND, Timeframe
@@ -149,7 +149,8 @@ def start(client: Client, config: Config, name: str = "one", **engine: Any) -> R
         history = None
         if config.warm_up_of(name) is not None and source.is_new():
             kind = strategy_class(config.strategies[name].type)
-            history = ColdStart(config, name, client, kind.timeframes, stop, source.sign).run()
+            reach = config.warm_up_of(name) or WarmUpConfig()
+            history = ColdStart(config, name, client, kind.timeframes, reach, stop, source.sign).run()
         source.open(history)
     except BaseException:
         lease.release()

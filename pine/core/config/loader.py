@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +16,10 @@ from pine.core.config.duration import Duration
 from pine.core.config.problems import Problems, dig, dotted, unknown
 from pine.core.config.references import check_params, check_references
 from pine.core.config.schema import (
+    PAIRS,
     RETENTION,
     RETENTION_MAX,
+    STAND_INS,
     ArchiveConfig,
     BusConfig,
     Config,
@@ -49,13 +51,25 @@ _SECTIONS: Final[Mapping[str, Any]] = {
     "retention": Duration,
     "retention_max": Duration,
     "warm_up": WarmUpConfig | None,
+    "models": str,
+    "pairs": dict[str, str],
+    "stand_ins": dict[str, str],
 }
 _SECRET_PLACES: Final = (("databento", "api_key"), ("bus", "url"), ("archive", "location"))
 SHORTEST_RETENTION: Final = Duration.parse("1d")
 _WEBHOOK: Final = re.compile(r"https?://\S.*")
 
 
-def load_config(path: Path, param_types: Mapping[str, type], environ: Mapping[str, str] | None = None) -> Config:
+Check = Callable[[StrategyConfig, Mapping[str, str], Mapping[str, str]], Iterable[tuple[Where, str]]]
+"""Yields place, below the strategy, and message of what is wrong in its settings, given pairs and stand-ins."""
+
+
+def load_config(
+    path: Path,
+    param_types: Mapping[str, type],
+    environ: Mapping[str, str] | None = None,
+    check: Check = lambda *_: (),
+) -> Config:
     """Read a configuration.
 
     Parameters
@@ -66,6 +80,8 @@ def load_config(path: Path, param_types: Mapping[str, type], environ: Mapping[st
         Parameter class (attrs) of every strategy type.
     environ
         The environment; the process's own if left out.
+    check
+        Looks at what only those who run strategies understand of their settings.
 
     Raises
     ------
@@ -96,6 +112,10 @@ def load_config(path: Path, param_types: Mapping[str, type], environ: Mapping[st
     check_references(raw, param_types, problems)
     check_params(raw, param_types, problems)
     _check_retention(raw, sections, problems)
+    partners = sections.get("pairs", PAIRS), sections.get("stand_ins", STAND_INS)
+    for name, setting in sections.get("strategies", {}).items():
+        for place, message in check(setting, *partners):
+            problems.add(("strategies", name, *place), message)
     data_dir = _data_dir(path, sections, problems)
     problems.raise_if_any()
     traded = _merge_layers(sections, param_types, problems)

@@ -40,9 +40,19 @@ def check_references(raw: dict[str, Any], param_types: Mapping[str, type], probl
     for group in sessions if isinstance(sessions, dict) else ():
         if group not in HOURS and group != "default":
             problems.add(("sessions", group), unknown("group", group, ["default", *HOURS]))
+    for section in ("pairs", "stand_ins"):
+        _check_partners(section, raw.get(section), problems)
     strategies = raw.get("strategies")
     for name, setting in strategies.items() if isinstance(strategies, dict) else ():
         _check_strategy(name, setting, instruments, param_types, problems)
+
+
+def _check_partners(section: str, setting: Any, problems: Problems) -> None:
+    for symbol, partner in setting.items() if isinstance(setting, dict) else ():
+        if isinstance(partner, str) and partner not in SPECS:
+            problems.add((section, symbol), unknown("instrument", partner, sorted(SPECS)))
+        elif partner == symbol:
+            problems.add((section, symbol), f"found {symbol} itself, expected another instrument")
 
 
 def _check_execution(where: Where, symbol: str, setting: Any, problems: Problems) -> None:
@@ -64,6 +74,10 @@ def _check_strategy(
     kind = setting.get("type")
     if isinstance(kind, str) and kind not in param_types:
         problems.add((*where, "type"), unknown("strategy type", kind, sorted(param_types)))
+    references = setting.get("references")
+    for i, symbol in enumerate(references) if isinstance(references, list) else ():
+        if isinstance(symbol, str) and symbol not in instruments:
+            problems.add((*where, "references", i), _missing(symbol, instruments))
     symbols = setting.get("instruments")
     for i, symbol in enumerate(symbols) if isinstance(symbols, list | dict) else ():
         place: Where = (*where, "instruments", i if isinstance(symbols, list) else symbol)
@@ -72,7 +86,11 @@ def _check_strategy(
         elif isinstance(symbols, dict):
             _check_execution(place, symbol, symbols[symbol], problems)
         if isinstance(symbol, str) and symbol not in instruments:
-            problems.add(place, f"{symbol} is not among the configured instruments: {', '.join(instruments) or 'none'}")
+            problems.add(place, _missing(symbol, instruments))
+
+
+def _missing(symbol: str, instruments: Mapping[str, Any]) -> str:
+    return f"{symbol} is not among the configured instruments: {', '.join(instruments) or 'none'}"
 
 
 def check_params(raw: dict[str, Any], param_types: Mapping[str, type], problems: Problems) -> None:

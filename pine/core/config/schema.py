@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -18,10 +19,12 @@ RETENTION: Final = Duration.parse("30d")
 RETENTION_MAX: Final = Duration.parse("90d")
 
 _DATASET: Final = re.compile(r"[A-Z0-9]+\.[A-Z0-9]+")
+_CALLABLE: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _POSITIVE: Any = validators.gt(0)
 _POSITIVE_FINITE: Any = [validators.gt(0), validators.lt(math.inf)]
 _AMOUNT: Any = [validators.ge(0), validators.lt(math.inf)]
-_OPTIONAL_POSITIVE: Any = validators.optional(validators.gt(0))
+_OPTIONAL_CALLABLE: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_POSITIVE: Any = validators.optional(validators.gt(0))
 
 
 def _known_root(_instance: object, _attribute: Any, value: str) -> None:
@@ -197,8 +200,30 @@ class InstrumentConfig:
 
 
 @frozen
+class FilterConfig:
+    """A condition that a feature must meet before the strategy may enter.
+
+    Attributes
+    ----------
+    feature
+        Address such as ``rsi(2)@daily``; without a condition, the name of a ready-made filter.
+    between, above, below, equals
+        The condition, one of them: within both bounds (included), beyond a number, or exactly a number.
+    """
+
+    feature: str
+    between: tuple[float, float] | None = None
+    above: float | None = None
+    below: float | None = None
+    equals: float | None = None
+
+
+@frozen
 class StrategyInstrument:
-    """What one strategy sets differently for one of its instruments; left out means as in ``instruments``."""
+    """What one strategy sets differently for one of its instruments; left out means as in ``instruments``.
+
+    `filters` come on top of the strategy's own.
+    """
 
     size: int | None = field(default=None, validator=_OPTIONAL_POSITIVE)
     commission: float | None = field(
@@ -206,6 +231,7 @@ class StrategyInstrument:
     )
     execution: Execution | None = None
     params: dict[str, Any] = field(factory=dict)
+    filters: list[FilterConfig] = field(factory=list)
 
 
 _SESSIONS: Any = [validators.ge(0), validators.le(5_000)]
@@ -248,6 +274,31 @@ class StrategyWarmUp:
 
 
 Adjust = Literal["none", "difference", "ratio"]
+Policy = Literal["none", "optional", "required"]
+
+PAIRS: Final[Mapping[str, str]] = {
+    "ES": "NQ",
+    "NQ": "ES",
+    "RTY": "YM",
+    "YM": "RTY",
+    "GC": "SI",
+    "SI": "GC",
+    "HG": "SI",
+    "CL": "NG",
+    "NG": "CL",
+    "6A": "6E",
+    "6B": "6E",
+    "6E": "6A",
+}
+"""Whose partner is whose, where the configuration says nothing else."""
+
+STAND_INS: Final[Mapping[str, str]] = {"TLT": "ZB"}
+"""Whose bars are read for a symbol that no exchange feed has."""
+
+
+def _scorer(_instance: object, _attribute: Any, value: str | None) -> None:
+    if value is not None and not _CALLABLE.fullmatch(value):
+        raise ValueError(f"found {value!r}, expected module:callable such as my_models:score")
 
 
 @frozen
@@ -268,6 +319,17 @@ class StrategyConfig:
         What it sets differently of the general ``warm_up``; nothing for ``off``.
     adjust
         How bars of earlier contracts are shifted at a roll, for what the strategy sees.
+    references
+        Roots that are read and not traded, beyond `instruments`.
+    features
+        Addresses of features that are written down at every entry that is asked for; what a model is trained on.
+    filters
+        Conditions that must hold for an entry, in the order in which they are asked.
+    model
+        Whether entries need a model's consent: not at all; where there is a model; or always, so that an
+        instrument without one is not entered.
+    scorer
+        ``module:callable`` that scores instead of xgboost.
     """
 
     type: str
@@ -280,6 +342,11 @@ class StrategyConfig:
     instruments: dict[str, StrategyInstrument] = field(factory=dict, validator=validators.min_len(1))
     warm_up: StrategyWarmUp | None = field(factory=StrategyWarmUp)
     adjust: Adjust = "none"
+    references: list[str] = field(factory=list)
+    features: list[str] = field(factory=list)
+    filters: list[FilterConfig] = field(factory=list)
+    model: Policy = "none"
+    scorer: str | None = field(default=None, validator=_scorer)
 
 
 @frozen
@@ -377,6 +444,12 @@ class Config:
         How far, in event time, a strategy that is not enabled may be behind before it holds nothing back any more.
     warm_up
         What strategies are fed before their first live step; nothing for ``off``.
+    models
+        Folder of the models, relative to the file: ``models/<strategy>/<SYMBOL>.json``.
+    pairs
+        The partner of each root, for features that read ``@pair``.
+    stand_ins
+        Root whose bars are read for a symbol that is not there itself.
     """
 
     path: Path
@@ -393,6 +466,22 @@ class Config:
     retention: Duration = RETENTION
     retention_max: Duration = RETENTION_MAX
     warm_up: WarmUpConfig | None = field(factory=WarmUpConfig)
+    models: str = "models"
+    pairs: dict[str, str] = field(factory=lambda: dict(PAIRS))
+    stand_ins: dict[str, str] = field(factory=lambda: dict(STAND_INS))
+
+    @property
+    def models_folder(self) -> Path:
+        """Absolute folder of the models."""
+        return self.path.parent / Path(self.models).expanduser()
+
+    def reads(self, strategy: str) -> tuple[str, ...]:
+        """Return the roots whose bars a strategy reads: those that it trades, then its references."""
+        return tuple(dict.fromkeys([*self.traded[strategy], *self.strategies[strategy].references]))
+
+    def rules_of(self, strategy: str) -> dict[str, SessionRule]:
+        """Return the session rule of each root that a strategy reads, in its order."""
+        return {symbol: self.session_rule(symbol) for symbol in self.reads(strategy)}
 
     def warm_up_of(self, strategy: str) -> WarmUpConfig | None:
         """Return what a strategy is fed before its first live step; nothing if that is off.

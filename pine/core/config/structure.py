@@ -12,7 +12,7 @@ from pine.core.config.document import Path as Where
 from pine.core.config.document import Unset
 from pine.core.config.duration import Duration
 from pine.core.config.problems import unknown
-from pine.core.config.schema import StrategyConfig, StrategyWarmUp, TapeConfig, WarmUpConfig
+from pine.core.config.schema import FilterConfig, StrategyConfig, StrategyWarmUp, TapeConfig, WarmUpConfig
 from pine.core.config.secret import Secret
 from pine.core.errors import PineError
 
@@ -80,6 +80,7 @@ def make_converter() -> cattrs.Converter:
         return list(value)
 
     converter.register_structure_hook_func(lambda kind: kind == list[str], texts)
+    converter.register_structure_hook_func(lambda kind: kind == tuple[float, float] | None, _bounds)
 
     def literal(value: Any, kind: Any) -> Any:
         if isinstance(value, Unset):
@@ -94,6 +95,7 @@ def make_converter() -> cattrs.Converter:
     _hook_off(converter, TapeConfig, "{keep: 30d}")
     _hook_off(converter, WarmUpConfig, "{daily: 252}")
     _hook_off(converter, StrategyWarmUp, "{daily: 252}")
+    _hook_filter(converter)
     default_strategy = converter.gen_structure_attrs_fromdict(StrategyConfig)
 
     def strategy(value: Any, kind: Any) -> Any:
@@ -103,6 +105,20 @@ def make_converter() -> cattrs.Converter:
 
     converter.register_structure_hook(StrategyConfig, strategy)
     return converter
+
+
+def _hook_filter(converter: cattrs.Converter) -> None:
+    """Read the name of a ready-made filter alone as well as a filter's settings."""
+    default_filter = converter.gen_structure_attrs_fromdict(FilterConfig)
+
+    def filtering(value: Any, kind: Any) -> Any:
+        if isinstance(value, str):
+            return FilterConfig(value)
+        if not isinstance(value, dict):
+            raise TypeError(f"found {value!r}, expected a filter such as {{feature: rsi(2)@daily, between: [0, 40]}}")
+        return default_filter(value, kind)
+
+    converter.register_structure_hook(FilterConfig, filtering)
 
 
 def _hook_off(converter: cattrs.Converter, settings: Any, example: str) -> None:
@@ -119,6 +135,16 @@ def _hook_off(converter: cattrs.Converter, settings: Any, example: str) -> None:
         return default(value, settings)
 
     converter.register_structure_hook(settings | None, hook)
+
+
+def _bounds(value: Any, _type: Any) -> tuple[float, float] | None:
+    """Read two numbers, the lower one first."""
+    if value is None or isinstance(value, Unset):
+        return None  # complained about already, or nothing set
+    numbers = isinstance(value, list) and all(isinstance(n, int | float) and not isinstance(n, bool) for n in value)
+    if not numbers or len(value) != 2 or not value[0] <= value[1]:
+        raise ValueError(f"found {value!r}, expected the lower and the upper bound, such as [0, 40]")
+    return float(value[0]), float(value[1])
 
 
 def _duration(value: Any, _type: Any) -> Duration:

@@ -1,0 +1,131 @@
+"""Filters: conditions on features that must hold before a strategy may enter. What is missing does not hold."""
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Final
+
+from attrs import frozen
+
+from pine.core.config import FilterConfig, StrategyConfig
+from pine.core.errors import FeatureError, PineError
+from pine.strategies.features.address import Places, parse_address
+from pine.strategies.features.needs import needs
+from pine.strategies.features.presets import PRESETS
+
+Where = tuple[str | int, ...]
+
+CONDITIONS: Final = ("between", "above", "below", "equals")
+
+
+@frozen
+class Filter:
+    """One condition on one feature.
+
+    Attributes
+    ----------
+    feature
+        Its canonical address.
+    low, high
+        Bounds of the value.
+    inclusive
+        Whether the bounds themselves hold.
+    """
+
+    feature: str
+    low: float = -math.inf
+    high: float = math.inf
+    inclusive: bool = True
+
+    @property
+    def expected(self) -> str:
+        """What the value must be, in words."""
+        if self.low == self.high:
+            return f"{self.low:g}"
+        if self.high == math.inf:
+            return f"above {self.low:g}"
+        return f"below {self.high:g}" if self.low == -math.inf else f"{self.low:g} to {self.high:g}"
+
+    def refusal(self, value: float | None) -> str | None:
+        """Return why a value does not pass, or nothing if it does; a missing one never passes."""
+        if value is None:
+            return f"filter {self.feature}: no value yet, expected {self.expected}"
+        if self.low < value < self.high or (self.inclusive and value in (self.low, self.high)):
+            return None
+        return f"filter {self.feature}: {value:.6g}, expected {self.expected}"
+
+
+def make_filter(setting: FilterConfig) -> Filter:
+    """Return the filter that a setting names or describes.
+
+    Raises
+    ------
+    FeatureError
+        If it names no feature.
+    PineError
+        If it has no condition, or more than one.
+    """
+    given = [name for name in CONDITIONS if getattr(setting, name) is not None]
+    if not given and setting.feature in PRESETS:
+        return make_filter(PRESETS[setting.feature])
+    feature = str(parse_address(setting.feature))
+    match given:
+        case ["between"]:
+            assert setting.between is not None
+            return Filter(feature, *setting.between)
+        case ["above"]:
+            assert setting.above is not None
+            return Filter(feature, low=setting.above, inclusive=False)
+        case ["below"]:
+            assert setting.below is not None
+            return Filter(feature, high=setting.below, inclusive=False)
+        case ["equals"]:
+            assert setting.equals is not None
+            return Filter(feature, setting.equals, setting.equals)
+    found = " and ".join(given) or "none"
+    raise PineError(
+        f"filter {setting.feature}: found {found}, expected one of {', '.join(CONDITIONS)}, "
+        f"or the name of a ready-made filter: {', '.join(PRESETS)}"
+    )
+
+
+def mistakes(
+    setting: StrategyConfig, pairs: Mapping[str, str], stand_ins: Mapping[str, str]
+) -> Iterator[tuple[Where, str]]:
+    """Yield place and message of every filter and feature of a strategy that means nothing, or nothing that it reads.
+
+    Parameters
+    ----------
+    setting
+        The strategy's settings.
+    pairs, stand_ins
+        Whose partner is whose, and whose bars are read for a symbol that is not there.
+    """
+    places = Places(pairs, stand_ins)
+    reads = {*setting.instruments, *setting.references}
+    for n, text in enumerate(setting.features):
+        yield from ((("features", n), said) for said in _unreadable(text, setting.instruments, reads, places))
+    groups: list[tuple[Where, Iterable[FilterConfig], Iterable[str]]]
+    groups = [(("filters",), setting.filters, setting.instruments)]
+    groups += [(("instruments", name, "filters"), own.filters, [name]) for name, own in setting.instruments.items()]
+    for where, filters, symbols in groups:
+        for n, one in enumerate(filters):
+            try:
+                made = make_filter(one)
+            except PineError as error:
+                yield (*where, n), str(error)
+            else:
+                yield from (((*where, n), said) for said in _unreadable(made.feature, symbols, reads, places))
+
+
+def _unreadable(text: str, symbols: Iterable[str], reads: Collection[str], places: Places) -> Iterator[str]:
+    """Yield what is wrong with a feature, or with what it reads for some traded symbols."""
+    try:
+        feature = str(parse_address(text))
+    except FeatureError as error:
+        yield str(error)
+        return
+    asked = needs({symbol: [feature] for symbol in symbols}, places)
+    missing = [symbol for symbol in asked.symbols if symbol not in reads]
+    if missing:
+        yield f"{feature} reads {', '.join(missing)}, which this strategy does not; add it to references"
+    yield from (f"{feature}: {reason}" for reason in asked.unavailable.values())

@@ -1,0 +1,189 @@
+"""Who judges an entry that a rule asks for: the strategy's filters, then its model. Risk comes after, at the desk."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import define, field, frozen
+
+from pine.core.bar import Bar
+from pine.core.config import Config, WarmUpConfig
+from pine.core.errors import FeatureError, ModelError
+from pine.core.period import SessionRule
+from pine.core.timeframe import Timeframe
+from pine.strategies.features.address import Places, parse_address
+from pine.strategies.features.graph import FeatureSet
+from pine.strategies.features.needs import Needs, needs
+from pine.strategies.filters import Filter, make_filter
+from pine.strategies.models.fleet import MISSING, Fleet, load_fleet
+
+
+@frozen
+class Verdict:
+    """What is said of one entry.
+
+    Attributes
+    ----------
+    refused
+        Why it must not be; nothing if it may.
+    facts
+        For the intent: score, threshold and model.
+    seen
+        For the flight record: every value that was looked at, by feature.
+    """
+
+    refused: str | None = None
+    facts: Mapping[str, Any] = field(factory=dict)
+    seen: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen
+class Standards:
+    """What a strategy's entries are judged by; the same for every run of it.
+
+    Attributes
+    ----------
+    rules
+        Session rule of each root that the strategy reads, in its order.
+    filters
+        Filters of each traded symbol, in the order in which they are asked.
+    noted
+        Features of each traded symbol that are written down at every entry asked for.
+    own
+        Features that the strategy's rules ask for themselves.
+    """
+
+    rules: Mapping[str, SessionRule] = field(factory=dict)
+    filters: Mapping[str, tuple[Filter, ...]] = field(factory=dict)
+    fleet: Fleet = field(factory=Fleet)
+    noted: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    own: tuple[str, ...] = ()
+    places: Places = field(factory=Places)
+
+    @property
+    def wanted(self) -> dict[str, tuple[str, ...]]:
+        """The features that must be computed for each traded symbol."""
+        return {
+            symbol: tuple(
+                dict.fromkeys(
+                    [*self.own, *(f.feature for f in filters), *self.fleet.features(symbol), *self.noted[symbol]]
+                )
+            )
+            for symbol, filters in self.filters.items()
+        }
+
+    @property
+    def needs(self) -> Needs:
+        """What those features read."""
+        return needs(self.wanted, self.places)
+
+    def timeframes(self, declared: Sequence[Timeframe]) -> tuple[Timeframe, ...]:
+        """Return the timeframes that a strategy and its features read."""
+        return tuple(t for t in Timeframe if t in declared or t in self.needs.timeframes)
+
+    def reach(self, asked: WarmUpConfig) -> WarmUpConfig:
+        """Return how many sessions to warm up: as many as asked for, or as give every feature a value at once."""
+        needed = {timeframe: -(-bars // BARS[timeframe]) for timeframe, bars in self.needs.bars.items()}
+        most = {timeframe: max(asked.sessions(timeframe), needed.get(timeframe, 0)) for timeframe in Timeframe}
+        return WarmUpConfig(most[Timeframe.DAY], most[Timeframe.HOUR], most[Timeframe.MINUTE], asked.buy)
+
+
+BARS: Final = {Timeframe.DAY: 1, Timeframe.HOUR: 16, Timeframe.MINUTE: 600}
+"""Bars that a session has at least: an early close, grains, minutes without trades."""
+
+
+def standards_of(config: Config, strategy: str, own: Sequence[str] = ()) -> Standards:
+    """Return what a configured strategy's entries are judged by; loads its models.
+
+    Parameters
+    ----------
+    config, strategy
+        The configuration, and which strategy.
+    own
+        Features that its rules ask for themselves.
+    """
+    setting, traded = config.strategies[strategy], tuple(config.traded[strategy])
+    everywhere = tuple(map(make_filter, setting.filters))
+    fleet = load_fleet(config.models_folder, strategy, traded, setting.model, setting.scorer, known=parse_address)
+    return Standards(
+        rules=config.rules_of(strategy),
+        filters={symbol: (*everywhere, *map(make_filter, setting.instruments[symbol].filters)) for symbol in traded},
+        fleet=fleet,
+        noted=dict.fromkeys(traded, tuple(str(parse_address(text)) for text in setting.features)),
+        own=tuple(own),
+        places=Places(config.pairs, config.stand_ins),
+    )
+
+
+@define(eq=False)
+class Judge:
+    """Computes the features of one run, bar by bar, and judges entries by them.
+
+    Parameters
+    ----------
+    standards
+        What to judge by.
+    """
+
+    standards: Standards
+    _features: FeatureSet | None = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        wanted = self.standards.wanted
+        self._features = None
+        if any(wanted.values()):
+            self._features = FeatureSet(wanted, self.standards.rules, self.standards.places)
+
+    def update(self, bars: Iterable[Bar]) -> None:
+        """Take all bars of every timeframe that close at one instant."""
+        if self._features is not None:
+            self._features.update(bars)
+
+    def value(self, symbol: str, feature: str) -> float | None:
+        """Return the newest value of a feature that the strategy declared; nothing while it has none.
+
+        Raises
+        ------
+        FeatureError
+            If it was not declared.
+        """
+        if self._features is None:
+            raise FeatureError(f"feature {feature}: was not declared; put it in the strategy's `features`")
+        return self._features.value(symbol, feature)
+
+    def verdict(self, symbol: str) -> Verdict:
+        """Judge an entry in a traded symbol now."""
+        if self._features is None:
+            return Verdict(_without_model(self.standards.fleet, symbol))
+        noted = self.standards.noted[symbol]
+        seen: dict[str, Any] = dict(zip(noted, self._features.row(symbol, noted), strict=True))
+        for rule in self.standards.filters[symbol]:
+            value = seen[rule.feature] = self._features.value(symbol, rule.feature)
+            refusal = rule.refusal(value)
+            if refusal is not None:
+                return Verdict(refusal, seen=seen)
+        return self._scored(symbol, self._features, seen)
+
+    def _scored(self, symbol: str, features: FeatureSet, seen: dict[str, Any]) -> Verdict:
+        fleet = self.standards.fleet
+        model = fleet.models.get(symbol)
+        if model is None:
+            return Verdict(_without_model(fleet, symbol), seen=seen)
+        row = features.row(symbol, model.card.features)
+        seen |= zip(model.card.features, row, strict=True)
+        try:
+            score = model.score(row)
+        except ModelError as error:
+            return Verdict(str(error), seen=seen)
+        threshold = model.card.threshold
+        seen |= {"score": score, "threshold": threshold}
+        facts = {"model": {"score": score, "threshold": threshold, "digest": model.digest}}
+        refused = None if score >= threshold else f"model: score {score:.4g} below {threshold:g}"
+        return Verdict(refused, facts, seen)
+
+
+def _without_model(fleet: Fleet, symbol: str) -> str | None:
+    """Return why a symbol without a model is not entered, in words that do not depend on where its files are."""
+    problem = fleet.problems.get(symbol)
+    if problem is None:
+        return None
+    return "model: missing" if problem == MISSING else "model: cannot be used"
