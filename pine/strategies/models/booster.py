@@ -74,14 +74,22 @@ def _is_version(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(part, int) for part in value)
 
 
-def _check_version(card: Card, place: Path, path: Path, raw: dict[str, Any]) -> None:
-    import xgboost
+def _installed(place: Path) -> str:
+    """Return the version of xgboost; what it cannot do without may be missing, as OpenMP on a fresh macOS."""
+    try:
+        import xgboost
+    except Exception as error:
+        told = " ".join(str(error).split())[:300]
+        raise ModelError(f"{place}: xgboost cannot be loaded, and nothing is scored without it: {told}") from error
+    return xgboost.__version__
 
+
+def _check_version(card: Card, place: Path, path: Path, raw: dict[str, Any]) -> None:
     name, _, version = card.library.partition(" ")
     stated = version.partition(".")[0]
     if name != LIBRARY or not stated.isdecimal():
         raise ModelError(f"{place}: library: found {card.library!r}, expected {LIBRARY} and a version, or a scorer")
-    installed = xgboost.__version__
+    installed = _installed(place)
     if stated != installed.partition(".")[0]:
         raise ModelError(
             f"{place}: library: found {card.library!r}, expected version {installed.partition('.')[0]}, as {installed} "

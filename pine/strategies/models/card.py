@@ -1,6 +1,8 @@
 """A model's card: the side file that says what the model was made of, what it reads and how its score is judged."""
 
+import hashlib
 import math
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -21,6 +23,7 @@ MODEL: Final = ".json"
 
 HASH_LENGTH: Final = 64
 _HASH_DIGITS: Final = frozenset("0123456789abcdef")
+_PLACE: Final = re.compile(r"[\w.]+:\w+")
 _OPTIONS: Final = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
@@ -60,7 +63,14 @@ def _file(_card: object, _attribute: Any, value: str | None) -> None:
         raise ValueError(f"found {value!r}, expected the name of a file beside the card")
 
 
-_NOT_EMPTY: Any = validators.min_len(1)
+def _text(_card: object, _attribute: Any, value: str) -> None:
+    if not value:
+        raise ValueError("found nothing, expected text")
+
+
+def _scorer(_card: object, _attribute: Any, value: str | None) -> None:
+    if value is not None and not _PLACE.fullmatch(value):
+        raise ValueError(f"found {value!r}, expected module:callable")
 
 
 @frozen
@@ -101,14 +111,14 @@ class Card:
         Name of the model file beside the card, for a scorer; nothing if it has none. xgboost's is ``<symbol>.json``.
     """
 
-    strategy: str = field(validator=_NOT_EMPTY)
-    symbol: str = field(validator=_NOT_EMPTY)
+    strategy: str = field(validator=_text)
+    symbol: str = field(validator=_text)
     features: tuple[str, ...] = field(validator=_features)
     threshold: float = field(validator=[validators.ge(0), validators.le(1)])
     trained_from: str = field(validator=_time)
     trained_to: str = field(validator=[_time, _end])
-    label: str = field(validator=_NOT_EMPTY)
-    library: str = field(validator=_NOT_EMPTY)
+    label: str = field(validator=_text)
+    library: str = field(validator=_text)
     data: Literal["generated", "recorded"] = field(validator=validators.in_(("generated", "recorded")))
     data_hash: str
     model_hash: str = field(validator=_hash)
@@ -116,7 +126,7 @@ class Card:
     params: dict[str, Any]
     metrics: dict[str, Any]
     fill: dict[str, float] = field(factory=dict, validator=_fill)
-    scorer: str | None = field(default=None, validator=validators.optional(validators.matches_re(r"[\w.]+:\w+")))
+    scorer: str | None = field(default=None, validator=_scorer)
     model_file: str | None = field(default=None, validator=_file)
 
 
@@ -130,13 +140,27 @@ def model_path(folder: Path, strategy: str, symbol: str) -> Path:
     return folder / strategy / f"{symbol}{MODEL}"
 
 
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a model file as a card states it.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read.
+    """
+    content = read_file(path)
+    if content is None:
+        raise ModelError(f"{path}: there is no such file, expected a model")
+    return hashlib.sha256(content).hexdigest()
+
+
 def read_card(path: Path) -> Card:
     """Read a card.
 
     Raises
     ------
     ModelError
-        If it cannot be read, or anything in it is missing, unknown, of another kind or out of bounds; naming all of it.
+        If it cannot be read, or anything in it is missing, unknown, of another kind or out of bounds.
     """
     content = read_file(path)
     if content is None:
@@ -188,8 +212,10 @@ def decode_card(path: Path, content: bytes) -> Card:
     try:
         card: Card = structure(_converter(), raw, Card)
     except Mistakes as error:
-        told = "; ".join(f"{'.'.join(map(str, where)) or 'card'}: {text}" for where, text in error.found)
-        raise ModelError(f"{path}: {told}") from None
+        told: dict[str, str] = {}
+        for where, text in error.found:  # what cannot be read is then missing too, which is the same mistake
+            told.setdefault(".".join(map(str, where)) or "card", text)
+        raise ModelError(f"{path}: {'; '.join(f'{name}: {text}' for name, text in told.items())}") from None
     return card
 
 
