@@ -15,7 +15,7 @@ help:
 	@echo "make test-redis  run those that need a server on redis-server instead (7.0 or newer; REDIS=program)"
 	@echo "make check   formatting, lint, types"
 	@echo "make format  mend formatting and simple lint"
-	@echo "make lock    pin dependencies anew from pyproject.toml"
+	@echo "make lock    pin dependencies anew from pyproject.toml, on Linux"
 	@echo "make clean   remove what make has made"
 
 demo: $(READY)
@@ -59,6 +59,7 @@ lock:
 	$(BIN)/pip-compile --quiet --extra dev --extra build --strip-extras --generate-hashes --allow-unsafe \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options --no-header \
 	  --output-file requirements.lock pyproject.toml
+	$(BIN)/python tools/lock_macos.py
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) tools/python_version.py
