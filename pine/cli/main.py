@@ -12,6 +12,7 @@ from pine.cli.bars import bars
 from pine.cli.demo import demo
 from pine.cli.importing import import_
 from pine.cli.legacy import legacy
+from pine.cli.models import models
 from pine.cli.orders import orders
 from pine.cli.processes import courier, hub, worker
 from pine.cli.replay import backtest, parity, replay
@@ -48,6 +49,7 @@ for command in (
     status,
     bars,
     orders,
+    models,
     archive,
     import_,
     backfill,

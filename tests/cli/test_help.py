@@ -65,6 +65,7 @@ OPTIONS = {
     "parity": ["LEFT", "RIGHT", "--from", "--to", "--tolerance", "--json"],
     "orders": ["--strategy", "--json", "--config", "resolve"],
     "orders resolve": ["--posted", "--not-posted", "--who", "--config"],
+    "models": ["NAME", "--folder", "--json", "--config"],
     "status": ["--json", "--watch", "--config"],
     "trim": ["--dry-run", "--json", "--config"],
     "server": ["start", "stop", "status"],

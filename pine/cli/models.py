@@ -1,0 +1,76 @@
+"""``pine models``: the trained models of the configured strategies, and what is wrong with them."""
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from pine.cli.columns import columns
+from pine.cli.context import FINE, WRONG, configuration, exits, print_json
+from pine.cli.options import config_option
+
+NUMBERS: Final = frozenset({3, 4})
+"""Columns of the table that are aligned to the right."""
+
+MOST_METRICS: Final = 3
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the models; models beside the configuration file, if left out.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@config_option
+@click.pass_context
+@exits
+def models(ctx: click.Context, name: str | None, folder: Path | None, as_json: bool) -> None:
+    """List the models of strategy NAME, or of all, and check their files.
+
+    Exit code 1 if the files of a model do not fit together or their place. An instrument without any files is no
+    mistake.
+    """
+    config = configuration(ctx)
+    from pine.strategies.models.listing import list_models
+    from pine.worker.run import check_name
+
+    if name is not None:
+        check_name(config, name)
+    place = (folder or config.path.parent / "models").absolute()
+    found = [
+        model
+        for strategy in ([name] if name else config.strategies)
+        for model in list_models(place, strategy, config.traded[strategy])
+    ]
+    if as_json:
+        print_json({"folder": str(place), "models": found})
+    else:
+        click.echo(table(found))
+    sys.exit(WRONG if any(model["problem"] for model in found) else FINE)
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """Return the models as text, one line each, and below what is wrong with those that are refused.
+
+    Parameters
+    ----------
+    found
+        What `pine.strategies.models.listing.list_models` returns.
+    """
+    rows = [("strategy", "symbol", "state", "threshold", "features", "trained", "data", "library", "metrics")]
+    for model in found:
+        left = (model["strategy"], model["symbol"], model["state"])
+        rows.append((*left, *(_facts(model) if model["state"] == "ok" else [""] * 6)))
+    problems = [f"{model['strategy']} {model['symbol']}: {model['problem']}" for model in found if model["problem"]]
+    return "\n".join([*columns(rows, NUMBERS), *problems])
+
+
+def _facts(model: dict[str, Any]) -> tuple[str, ...]:
+    trained = f"{model['trained_from'][:10]} to {model['trained_to'][:10]}"
+    numbers = [(name, value) for name, value in model["metrics"].items() if isinstance(value, int | float)]
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in numbers[:MOST_METRICS])
+    counts = (f"{model['threshold']:.10g}", str(len(model["features"])))
+    return (*counts, trained, model["data"], model["library"], metrics)
