@@ -1,5 +1,6 @@
 """xgboost's own model file: what it must be to fit its card, and the score of a row."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 LIBRARY: Final = "xgboost"
 OBJECTIVES: Final = ("binary:logistic", "reg:logistic")
 """Those whose prediction is one probability."""
+
+_STAMP: Final = re.compile(r"^\[[\d:]+\] \S+:\d+: ")
+
+TREES: Final = "gbtree"
+"""The one kind of booster whose rows score alike one by one and all at once."""
 
 
 @define(eq=False)
@@ -44,17 +50,29 @@ class BoosterScore:
         """
         raw = _document(path, content)
         _check_version(card, place, path, raw)
-        _check_objective(path, raw)
+        _check_kind(path, raw)
         booster = _booster(path, content)
         _check_features(card, path, booster)
         return cls(booster, path)
 
     def __call__(self, row: list[float]) -> float:
-        """Return the probability that xgboost predicts: a 32-bit float, as a 64-bit one."""
+        """Return the probability that xgboost predicts: a 32-bit float, as a 64-bit one.
+
+        Raises
+        ------
+        ModelError
+            If xgboost refuses, or predicts anything else.
+        """
         import numpy as np
 
         values = np.array([row], dtype=np.float32)
-        return float(self.booster.inplace_predict(values, validate_features=False)[0])
+        try:
+            found = self.booster.inplace_predict(values, validate_features=False)
+        except ValueError as error:  # what xgboost raises
+            raise ModelError(f"{self.path}: xgboost cannot score a row: {_first_line(error)}") from None
+        if found.shape != (1,) or not 0 <= found[0] <= 1:
+            raise ModelError(f"{self.path}: found a prediction of {found.tolist()}, expected one probability")
+        return float(found[0])
 
 
 def _document(path: Path, content: bytes) -> dict[str, Any]:
@@ -100,11 +118,18 @@ def _check_version(card: Card, place: Path, path: Path, raw: dict[str, Any]) -> 
         raise ModelError(f"{path}: found a model of xgboost {found}, expected {card.library}, as its card says")
 
 
-def _check_objective(path: Path, raw: dict[str, Any]) -> None:
-    objective = raw["learner"].get("objective")
-    name = objective.get("name") if isinstance(objective, dict) else None
-    if name not in OBJECTIVES:
-        raise ModelError(f"{path}: objective: found {name!r}, expected {' or '.join(OBJECTIVES)}: a probability")
+def _check_kind(path: Path, raw: dict[str, Any]) -> None:
+    objective = _name(raw, "objective")
+    if objective not in OBJECTIVES:
+        raise ModelError(f"{path}: objective: found {objective!r}, expected {' or '.join(OBJECTIVES)}: a probability")
+    kind = _name(raw, "gradient_booster")
+    if kind != TREES:
+        raise ModelError(f"{path}: booster: found {kind!r}, expected {TREES}: trees whose sum is the prediction")
+
+
+def _name(raw: dict[str, Any], part: str) -> Any:
+    found = raw["learner"].get(part)
+    return found.get("name") if isinstance(found, dict) else None
 
 
 def _booster(path: Path, content: bytes) -> "xgboost.Booster":
@@ -115,9 +140,13 @@ def _booster(path: Path, content: bytes) -> "xgboost.Booster":
         booster.load_model(bytearray(content))
         booster.set_param({"nthread": 1})
     except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
-        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-        raise ModelError(f"{path}: xgboost cannot read it ({reason}), {_EXPECTED}") from None
+        raise ModelError(f"{path}: xgboost cannot read it ({_first_line(error)}), {_EXPECTED}") from None
     return booster
+
+
+def _first_line(error: Exception) -> str:
+    """Return what xgboost says, without the time of day, which would tell two runs apart, and the stack trace."""
+    return _STAMP.sub("", (str(error).strip().splitlines() or ["no reason given"])[0])
 
 
 def _check_features(card: Card, path: Path, booster: "xgboost.Booster") -> None:
