@@ -263,9 +263,8 @@ def _given(raw: _Raw, text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for position, (name, value) in enumerate(raw.given):
         if name is None and position >= len(allowed):
-            raise FeatureError(
-                f"feature {text!r}: found {len(raw.given)} arguments, expected up to {len(allowed)}; {signature(raw.name)}"
-            )
+            count = f"found {len(raw.given)} arguments, expected up to {len(allowed)}"
+            raise FeatureError(f"feature {text!r}: {count}; {signature(raw.name)}")
         if name is None and any(earlier for earlier, _ in raw.given[:position]):
             raise FeatureError(
                 f"feature {text!r}: found an argument without a name after one with; {signature(raw.name)}"
