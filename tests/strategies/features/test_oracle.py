@@ -1,0 +1,30 @@
+"""Every definition agrees with an implementation that shares nothing with it."""
+
+import pytest
+
+from pine.strategies.features.address import Places
+from pine.strategies.features.registry import FEATURES
+
+from .oracle import FORMULAS, Comparison, compare, examples
+from .world import world
+
+EXACT = 1e-9
+LOOSE = {"bollinger_upper": 1e-6, "bollinger_lower": 1e-6}
+"""Backtrader's deviation subtracts two squares of the price: it is off by some 1e-8 of it, pine's is not."""
+
+
+@pytest.fixture(scope="module")
+def compared() -> dict[str, Comparison]:
+    return compare(examples(), "ES", world(), Places())
+
+
+def test_every_definition_has_an_oracle() -> None:
+    assert FORMULAS.keys() == FEATURES.keys()
+
+
+@pytest.mark.parametrize("address", examples())
+def test_a_feature_equals_its_oracle(compared: dict[str, Comparison], address: str) -> None:
+    found = compared[address]
+    limit = LOOSE.get(address.split("@", maxsplit=1)[0], EXACT) * max(found.scale, 1.0)
+    assert (found.mismatched, found.difference <= limit) == (0, True), found
+    assert found.values > 100, found
