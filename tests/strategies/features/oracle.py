@@ -38,6 +38,14 @@ EXAMPLES: Final = {
     "psar": ["psar", "psar(0.03, 0.1)@daily"],
     "fractal": ["fractal", "fractal(2, 3)"],
     "momentum": ["momentum(1, high)", "momentum(3)", "momentum(5, volume)@daily"],
+    "atr_z": ["atr_z", "atr_z@daily"],
+    "adx": ["adx", "adx(7)@daily"],
+    "slope": ["slope", "slope(8, 3, 5)@daily"],
+    "drift": ["drift", "drift(20)@daily"],
+    "donchian": ["donchian", "donchian(5)@daily"],
+    "weekday": ["weekday", "weekday(exchange)@daily"],
+    "day_part": ["day_part", "day_part(exchange)", "day_part@daily"],
+    "open_close": ["open_close", "open_close(exchange)"],
     "z_score": ["z_score(20, 252)@NQ.daily", "z_score(20, 20)", "z_score(20, 252)"],
 }
 """Addresses that a definition is tried with besides its name alone."""
@@ -465,7 +473,7 @@ def examples() -> list[str]:
     """Return the addresses that every definition is tried with."""
     found = []
     for name in FEATURES:
-        found += EXAMPLES.get(name, [name, f"{name}@daily"])
+        found += EXAMPLES.get(name, [name])
     return found
 
 

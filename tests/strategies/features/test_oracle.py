@@ -15,7 +15,7 @@ LOOSE = {"bollinger_upper": 1e-6, "bollinger_lower": 1e-6}
 
 @pytest.fixture(scope="module")
 def compared() -> dict[str, Comparison]:
-    return compare(examples(), "ES", world(), Places())
+    return compare(examples(), "ES", world(day_count=380, hour_count=640), Places())
 
 
 def test_every_definition_has_an_oracle() -> None:
