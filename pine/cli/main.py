@@ -10,6 +10,7 @@ from pine.cli.audit import audit
 from pine.cli.backfill import backfill
 from pine.cli.bars import bars
 from pine.cli.demo import demo
+from pine.cli.features import features
 from pine.cli.importing import import_
 from pine.cli.legacy import legacy
 from pine.cli.models import models
@@ -50,6 +51,7 @@ for command in (
     bars,
     orders,
     models,
+    features,
     archive,
     import_,
     backfill,

@@ -66,6 +66,7 @@ OPTIONS = {
     "orders": ["--strategy", "--json", "--config", "resolve"],
     "orders resolve": ["--posted", "--not-posted", "--who", "--config"],
     "models": ["NAME", "--folder", "--json", "--config"],
+    "features": ["ADDRESS", "--json"],
     "status": ["--json", "--watch", "--config"],
     "trim": ["--dry-run", "--json", "--config"],
     "server": ["start", "stop", "status"],

@@ -48,7 +48,7 @@ class Resolved:
 
     def make(self) -> Feature:
         """Return a new state of it, which has seen no bar."""
-        return _make(self.address)
+        return make(self.address)
 
     def all(self) -> Iterator["Resolved"]:
         """Iterate over it and everything it reads, inputs first; what is read twice comes twice."""
@@ -110,7 +110,8 @@ def resolve_all(
     return found, {address: "; ".join(said) for address, said in reasons.items()}
 
 
-def _make(address: Address) -> Feature:
+def make(address: Address) -> Feature:
+    """Return a new state of a feature, which has seen no bar."""
     definition: Any = FEATURES[address.name]
     arguments = {name: str(value) if isinstance(value, Address) else value for name, value in address.arguments}
     made: Feature = definition(**arguments)
@@ -125,7 +126,7 @@ def _resolve(
     if known is not None and fed not in known:
         raise Unavailable(f"{spoken} is not configured" + (f" (it is fed by {fed})" if fed != spoken else ""))
     own = address.timeframe or timeframe
-    inputs = (parse_input(text) for text in _make(address).inputs)
+    inputs = (parse_input(text) for text in make(address).inputs)
     return Resolved(
         address.name,
         tuple(value for _, value in address.arguments if not isinstance(value, Address)),
