@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from pine.core.errors import FeatureError
 from pine.core.timeframe import Timeframe
-from pine.strategies.features.aliases import alias
+from pine.strategies.features.aliases import ALIASES, alias
 from pine.strategies.features.parameters import Parameter, Real, Source, parameters
 from pine.strategies.features.registry import FEATURES
 
@@ -48,6 +48,7 @@ _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?!\w)")
 _WORD: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PLACE: Final = re.compile(r"(\w+)(?:\s*\.\s*(\w+))?", re.ASCII)
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{1,12}")
+_PLAIN: Final = re.compile(r"\s*\w+\s*")
 _SPACE: Final = re.compile(r"\s*")
 
 Argument = "int | float | str | Address"
@@ -98,6 +99,10 @@ def parse_address(text: str) -> Address:
         If it cannot be read; names what was found, near names, the parameters allowed and their bounds.
     """
     old = None if _known(text) else alias(text)
+    if old is None and not _known(text) and _PLAIN.fullmatch(text):
+        raise FeatureError(
+            f"feature {text!r}: found neither a feature nor an old name; {near(text, (*FEATURES, *ALIASES))}"
+        )
     return _bound(_Reader(old or text).whole(), text, None, DEFAULT_TIMEFRAME)
 
 
@@ -110,7 +115,7 @@ def parse_input(text: str) -> Address:
 def near(found: str, known: Iterable[str]) -> str:
     """Return the end of a message: the names most like the one found, or all of few."""
     names = sorted(known)
-    close = difflib.get_close_matches(found.lower(), names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(found.strip().lower(), names, n=3, cutoff=0.5)
     if close or len(names) <= len(_TIMEFRAMES) + 1:
         return f"near names are {', '.join(close or names)}"
     return "pine features lists all"

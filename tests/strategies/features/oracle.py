@@ -1,19 +1,21 @@
 """Every feature a second time, from whole arrays, by Backtrader's indicators where it has them, else numpy and polars.
 
 Nothing here shares a formula with `pine.strategies.features`; only addresses are read by it. As a program it compares
-both over real bars, as ``pine bars SYMBOL --timeframe 1min --parquet FILE`` writes them:
+both over real bars, as ``pine bars SYMBOL --timeframe 1min --parquet SYMBOL.parquet`` writes them:
 
-    python -m tests.strategies.features.oracle FILE...
+    python -m tests.strategies.features.oracle SYMBOL.parquet...
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from pine.core.bar import Bar
+from pine.core.bar import Bar, fold
 from pine.core.period import period
 from pine.core.timeframe import Timeframe
 from pine.strategies.features.address import Address, Places, parse_address
@@ -501,3 +503,40 @@ def _compared(found: Values, expected: Values) -> Comparison:
     return Comparison(
         int(both.sum()), mismatched, float(np.abs(found - expected)[both].max()), float(np.abs(expected[both]).max())
     )
+
+
+def minutes(path: str) -> list[Bar]:
+    """Return the minutes of a file that ``pine bars --timeframe 1min --parquet`` wrote."""
+    import polars as pl
+
+    rows = pl.read_parquet(path).with_columns(start=pl.col("timestamp").cast(pl.Int64)).drop("timestamp")
+    return [Bar(symbol=Path(path).stem, timeframe=Timeframe.MINUTE, **row) for row in rows.iter_rows(named=True)]
+
+
+def whole_world(found: Sequence[Bar]) -> list[Bar]:
+    """Return minutes of one symbol with the hours and days that they fold to, the last ones left out."""
+    bars = list(found)
+    for timeframe in (Timeframe.HOUR, Timeframe.DAY):
+        groups: dict[tuple[int, int], list[Bar]] = {}
+        for bar in found:
+            groups.setdefault(period(timeframe, bar.start, RULE), []).append(bar)
+        bars += [fold(inside, timeframe, start) for (start, end), inside in groups.items()][:-1]
+    return bars
+
+
+def main(paths: Sequence[str]) -> None:
+    """Compare every feature with its oracle over real minutes, hours and days; print a line for each."""
+    bars = [bar for path in paths for bar in whole_world(minutes(path))]
+    symbols = list(dict.fromkeys(bar.symbol for bar in bars))
+    pairs = dict(zip(symbols, [*symbols[1:], symbols[0]], strict=True))
+    texts = [text.replace("NQ", pairs[symbols[0]]) for text in examples()]
+    wanted = [text for text in texts if "@" not in text]
+    compared = compare([*texts, *(f"{text}@1min" for text in wanted)], symbols[0], bars, Places(pairs=pairs))
+    lines = [f"{'feature':48} {'values':>7} {'one-sided':>9} {'difference':>10} {'largest value':>13}"]
+    for text, found in compared.items():
+        lines.append(f"{text:48} {found.values:7} {found.mismatched:9} {found.difference:10.1e} {found.scale:13.6g}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
