@@ -8,9 +8,8 @@ from pine.strategies.features.registry import FEATURES
 from .oracle import FORMULAS, Comparison, compare, examples
 from .world import world
 
-EXACT = 1e-9
-LOOSE = {"bollinger_upper": 1e-6, "bollinger_lower": 1e-6}
-"""Backtrader's deviation subtracts two squares of the price: it is off by some 1e-8 of it, pine's is not."""
+NEAR = 1e-11
+"""Of a feature's largest value; of 1 where that is smaller."""
 
 
 @pytest.fixture(scope="module")
