@@ -7,7 +7,7 @@ from pine.strategies.breakout_rules import Channel
 
 
 class BreakoutStrategy(BaseStrategy):
-    """Buys closes above the channel and sells closes below the shorter one or the stop."""
+    """Buys closes above the channel and sells closes below it or the stop."""
 
     timeframes = (Timeframe.HOUR,)
 
@@ -18,13 +18,13 @@ class BreakoutStrategy(BaseStrategy):
         """Judge one instrument once per completed hourly bar."""
         channel = self._channels[bar.symbol]
         channel.update(bar)
-        facts = {"close": bar.close, "upper": channel.upper, "lower": channel.lower}
+        facts = {"close": bar.close, "upper": channel.upper, "lower": channel.lower, "atr": channel.atr}
         self.surroundings.observe(bar.symbol, facts)
         position = self.surroundings.account.positions.get(bar.symbol)
-        if position is None:
-            if channel.upper is not None and bar.close > channel.upper:
+        if position is None:  # without an average true range there is no stop, and without a stop no entry
+            if channel.upper is not None and channel.atr is not None and bar.close > channel.upper:
                 self.surroundings.enter(bar.symbol, "breakout", facts)
-        elif bar.close <= position.price * (1 - channel.params.stop_percent / 100):
-            self.surroundings.exit(bar.symbol, "stop loss", facts)
+        elif (stop := channel.stop(position.price)) is not None and bar.close <= stop:
+            self.surroundings.exit(bar.symbol, "stop loss", {**facts, "entry_price": position.price, "stop": stop})
         elif channel.lower is not None and bar.close < channel.lower:
             self.surroundings.exit(bar.symbol, "channel exit", facts)

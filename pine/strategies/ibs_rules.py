@@ -4,6 +4,7 @@ IBS = (close - low) / (high - low). The strategy buys weak closes inside the ran
 on strength, a stop, a target, time, or the end of the day. Long only.
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, Literal, Protocol
@@ -120,7 +121,10 @@ class Pivots:
 
 @define
 class AverageTrueRange:
-    """Wilder's average true range: a simple mean first, then smoothed by 1/length. In points."""
+    """Wilder's average true range: a simple mean first, then smoothed by 1/length. In points.
+
+    Written as Backtrader's is, so that both round alike.
+    """
 
     length: int
     value: float | None = None
@@ -134,11 +138,12 @@ class AverageTrueRange:
             return
         true_range = max(high, previous) - min(low, previous)
         if self.value is not None:
-            self.value = (self.value * (self.length - 1) + true_range) / self.length
+            alpha = 1.0 / self.length
+            self.value = self.value * (1.0 - alpha) + true_range * alpha
             return
         self._first.append(true_range)
         if len(self._first) == self.length:
-            self.value = sum(self._first) / self.length
+            self.value = math.fsum(self._first) / self.length
             self._first.clear()
 
 

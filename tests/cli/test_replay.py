@@ -25,7 +25,7 @@ warm_up: off
 instruments: {ES: {}, GC: {}}
 strategies:
   one: {type: ibs, instruments: [ES, GC], params: {entry_setting: none, stop_percent: 0.3}}
-  two: {type: breakout, instruments: [GC], params: {entry_hours: 5, exit_hours: 3}}
+  two: {type: breakout, instruments: [GC], params: {lookback: 5, atr_length: 3}}
   odd: {type: ibs, enabled: false, instruments: [ES]}
 """
 

@@ -209,10 +209,10 @@ def test_each_strategy_type_takes_its_own_parameters(load: Load) -> None:
     config = load(
         "instruments: {ES: }\nstrategies:\n"
         "  a: {type: ibs, instruments: [ES]}\n"
-        "  b: {type: breakout, params: {entry_hours: 30}, instruments: [ES]}\n"
+        "  b: {type: breakout, params: {lookback: 30}, instruments: [ES]}\n"
     )
     assert config.traded["a"]["ES"].params == IbsParams()
-    assert config.traded["b"]["ES"].params == BreakoutParams(entry_hours=30)
+    assert config.traded["b"]["ES"].params == BreakoutParams(lookback=30)
 
 
 @pytest.mark.parametrize("text", ["off", "false", '"off"', "${TAPE}"])
@@ -229,9 +229,9 @@ def test_the_tape_is_kept_for_a_month_or_as_long_as_said(load, text: str, keep: 
     ("params", "ibs", "breakout"),
     [
         ("{ibs_entry_high: 0.3}", IbsParams(ibs_entry_high=0.3), BreakoutParams()),
-        ("{entry_hours: 30}", IbsParams(), BreakoutParams(entry_hours=30)),
-        ("{stop_percent: 2}", IbsParams(stop_percent=2.0), BreakoutParams(stop_percent=2.0)),
-        ("{ibs_entry_high: 0.3, entry_hours: 30}", IbsParams(ibs_entry_high=0.3), BreakoutParams(entry_hours=30)),
+        ("{lookback: 30}", IbsParams(), BreakoutParams(lookback=30)),
+        ("{atr_multiple: 3}", IbsParams(), BreakoutParams(atr_multiple=3.0)),
+        ("{ibs_entry_high: 0.3, lookback: 30}", IbsParams(ibs_entry_high=0.3), BreakoutParams(lookback=30)),
     ],
 )
 def test_parameters_of_an_instrument_reach_the_strategies_that_know_them(

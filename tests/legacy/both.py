@@ -51,7 +51,7 @@ strategies:
     params:
       {entry_setting: hh above, ibs_entry_high: 1.0, clock: America/Chicago, stop_type: atr, target_type: atr,
        stop_atr_multiple: 0.5, target_atr_multiple: 1.5, pivot_left: 2, pivot_right: 2, enable_ibs_exit: false}
-  channel: {type: breakout, instruments: [6E, ES, GC], params: {entry_hours: 8, exit_hours: 4, stop_percent: 0.2}}
+  channel: {type: breakout, instruments: [6E, ES, GC], params: {lookback: 6, atr_length: 5, atr_multiple: 1.2}}
 """
 STRATEGIES = ("inside", "near", "atr", "channel")
 

@@ -1,6 +1,5 @@
 """The reference and pine decide alike on the same trades, although only the rules are shared."""
 
-import math
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -27,17 +26,6 @@ SEED = 7
 def market() -> GeneratedMarket:
     """Three roots over three sessions with the roll of March 2024 in them; few trades, so most minutes are quiet."""
     return generate_market(["ES", "GC", "6E"], 3, seed=SEED, start=date(2024, 3, 11), trades_per_day=150)
-
-
-def alike(ours: Any, theirs: Any) -> bool:
-    """Tell whether two values are the same, numbers but for the last bits of a differently written average."""
-    if isinstance(ours, float) and isinstance(theirs, float):
-        return math.isclose(ours, theirs, rel_tol=1e-12)
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return ours.keys() == theirs.keys() and all(alike(ours[name], theirs[name]) for name in ours)
-    if isinstance(ours, list) and isinstance(theirs, list):
-        return len(ours) == len(theirs) and all(map(alike, ours, theirs))
-    return bool(ours == theirs)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -97,13 +85,13 @@ def compare(theirs: MemoryRecorder, pine: PineRun) -> None:
         assert by_timeframe(theirs.bars)[timeframe] == bars
     assert [d.step for d in theirs.decisions] == [step for step, _ in pine.flights]
     for decision, (step, flight) in zip(theirs.decisions, pine.flights, strict=True):
-        assert alike(list(decision.observed), flight["observed"]), step
-        assert alike(list(decision.asked), flight["decisions"]), step
+        assert list(decision.observed) == flight["observed"], step
+        assert list(decision.asked) == flight["decisions"], step
     features = {d.step: dict(d.features) for d in theirs.decisions}
     for step, values in pine.features:
-        assert alike(features[step], values), step
+        assert features[step] == values, step
     for mine, intent in zip(theirs.intents, _intents(pine), strict=True):
-        assert alike(mine.facts, intent.facts), intent.id
+        assert mine.facts == intent.facts, intent.id
     assert [_without_facts(entry) for entry in theirs.entries] == [_without_facts(entry) for entry in pine.entries]
     assert len(theirs.fills) >= 3
 

@@ -31,7 +31,7 @@ from pine.replay.record import Record, read
 from pine.replay.run import Costs
 from pine.replay.tape import Spool, spool
 
-TWO = "two: {type: breakout, enabled: false, instruments: [GC], params: {entry_hours: 5, exit_hours: 3}}"
+TWO = "two: {type: breakout, enabled: false, instruments: [GC], params: {lookback: 5, atr_length: 3}}"
 TEXT = f"""\
 data_dir: data
 warm_up: off

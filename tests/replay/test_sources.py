@@ -26,7 +26,7 @@ warm_up: off
 instruments: {ES: {}, GC: {}}
 strategies:
   one: {type: ibs, max_positions: 2, instruments: [ES, GC], params: {entry_setting: none, stop_percent: 0.3}}
-  two: {type: breakout, instruments: [GC], params: {entry_hours: 5, exit_hours: 3}}
+  two: {type: breakout, instruments: [GC], params: {lookback: 5, atr_length: 3}}
 """
 MARKET = made_market()
 BEGIN = int(MARKET.trades["ts_recv"][0]) // NS_PER_HOUR * NS_PER_HOUR

@@ -1,4 +1,4 @@
-"""The channel of the breakout rules."""
+"""The channel and the stop of the breakout rules."""
 
 import pytest
 from hypothesis import given
@@ -15,20 +15,32 @@ def hour(n: int, high: float, low: float) -> Bar:
 
 @given(
     ranges=st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=30),
-    entry=st.integers(2, 6),
-    leave=st.integers(2, 6),
+    lookback=st.integers(2, 6),
 )
-def test_channel_is_of_the_bars_before_the_latest(ranges: list[tuple[int, int]], entry: int, leave: int) -> None:
-    channel = Channel(BreakoutParams(entry_hours=entry, exit_hours=leave))
+def test_channel_is_of_the_bars_before_the_latest(ranges: list[tuple[int, int]], lookback: int) -> None:
+    channel = Channel(BreakoutParams(lookback=lookback))
     for n, pair in enumerate(ranges):
         channel.update(hour(n, max(pair), min(pair)))
-        highs = [max(p) for p in ranges[max(0, n - entry) : n]]
-        lows = [min(p) for p in ranges[max(0, n - leave) : n]]
-        assert channel.upper == (max(highs) if n >= entry else None)
-        assert channel.lower == (min(lows) if n >= leave else None)
+        before = ranges[max(0, n - lookback) : n]
+        assert channel.upper == (max(map(max, before)) if n >= lookback else None)
+        assert channel.lower == (min(map(min, before)) if n >= lookback else None)
 
 
-@pytest.mark.parametrize("name", ["entry_hours", "exit_hours", "stop_percent"])
+def test_the_stop_is_a_multiple_of_wilders_range_below_the_entry() -> None:
+    channel = Channel(BreakoutParams(atr_length=2, atr_multiple=2.0))
+    for n, (high, low) in enumerate([(10, 8), (11, 9), (14, 10)]):  # each closes at its high
+        assert channel.stop(100.0) is None
+        channel.update(hour(n, high, low))
+    assert channel.stop(100.0) == 100.0 - 2 * 3.0  # ranges 2 and 4, a mean first
+    channel.update(hour(3, 13, 12))
+    assert channel.stop(100.0) == 100.0 - 2 * (3.0 + 2.0) / 2  # then smoothed: 12 to 14, with the close before
+
+
+def test_the_defaults_are_the_desks_own() -> None:
+    assert BreakoutParams() == BreakoutParams(lookback=20, atr_length=14, atr_multiple=2.0)
+
+
+@pytest.mark.parametrize("name", ["lookback", "atr_length", "atr_multiple"])
 def test_parameters_out_of_range_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         BreakoutParams(**{name: 0})
