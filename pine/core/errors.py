@@ -19,6 +19,7 @@ PineError
 │   └── WentBack         the server does not hold any more what it had acknowledged
 ├── ArchiveError         the archive's location cannot be used
 │   └── ArchiveDiffers   the archive already holds something else
+├── BadType              a strategy type that cannot be used
 ├── UnknownSymbol        no hub has registered the symbol
 ├── CannotCompare        two records that have nothing in common
 ├── FeatureError         an address of a feature that cannot be read, or that nobody asked for
@@ -127,6 +128,10 @@ class ArchiveError(PineError):
 
 class ArchiveDiffers(ArchiveError):
     """The archive holds something else than what was to be put there."""
+
+
+class BadType(PineError):
+    """A strategy type that is not there, or cannot be used."""
 
 
 class UnknownSymbol(PineError):

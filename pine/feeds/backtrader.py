@@ -86,6 +86,11 @@ class BarFeed(_Feed):
         return self._put(close_time(bar, self.p.rule), values)
 
 
+def symbol_of(data: Any) -> str:
+    """Return the symbol of a feed that `make_feed` made."""
+    return str(data._name).rsplit("_", 1)[0]  # noqa: SLF001  # Backtrader keeps a feed's name there
+
+
 def make_feed(symbol: str, timeframe: Timeframe, rule: SessionRule) -> Any:
     """Return the feed ``ES_minute``, ``ES_hour`` or ``ES_day`` of a symbol."""
     unit, count = _TIMEFRAMES[timeframe]

@@ -96,6 +96,7 @@ def _written(config: "Config", strategies: Sequence[str], path: Path) -> "Config
     symbols = dict.fromkeys(symbol for name in strategies for symbol in config.reads(name))
     document = {
         "data_dir": "data",
+        "strategy_folder": str(config.strategy_folder),
         "bus": {"fsync": "everysec"},  # it goes away anyway: no power cut can cost more than the run
         "sessions": {group: asdict(setting) for group, setting in config.sessions.items()},
         "warm_up": False,  # what is fed first is put where a worker that began already finds it

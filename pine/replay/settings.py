@@ -28,7 +28,7 @@ def settings_of(config: "Config", strategy: str, source: str, **more: Any) -> di
         "quiet filling": config.hub.fill_quiet_minutes,
         **of_config(config, strategy),
         "config": config_hash(config, strategy),
-        "code": code_hash(),
+        "code": code_hash(config.strategies[strategy].type),
         **more,
     }
 

@@ -1,39 +1,59 @@
 """The strategy types that a configuration can name. Cheap to import: classes come with their engine on demand."""
 
-import inspect
+from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pine.core.errors import PineError
+from pine.core.errors import BadType
+from pine.strategies import plugins
 from pine.strategies.breakout_rules import BreakoutParams
 from pine.strategies.ibs_rules import IbsParams
 
 if TYPE_CHECKING:
-    from pine.strategies.base import BaseStrategy
+    from pine.strategies.base import BacktraderStrategy
 
 STRATEGIES: Final[dict[str, tuple[type, str]]] = {
     "ibs": (IbsParams, "pine.strategies.ibs:IbsStrategy"),
     "breakout": (BreakoutParams, "pine.strategies.breakout:BreakoutStrategy"),
 }
-"""For each type its parameter class, and where its Backtrader class is."""
-
-PARAMS: Final = {kind: params for kind, (params, _) in STRATEGIES.items()}
+"""For each type that pine has, its parameter class, and where its Backtrader class is."""
 
 
-def strategy_class(kind: str) -> "type[BaseStrategy]":
+class Catalog:
+    """Parameter classes by strategy type, as `pine.core.config.load_config` asks for them."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the types that pine has."""
+        return iter(STRATEGIES)
+
+    def find(self, kind: str, folder: Path) -> type:
+        """Return the parameter class of one of pine's types, or of a ``module:Class`` that is found in a folder.
+
+        Raises
+        ------
+        BadType
+            If there is none that can be used.
+        """
+        return STRATEGIES[kind][0] if kind in STRATEGIES else plugins.find_params(kind, folder)
+
+
+PARAMS: Final = Catalog()
+
+
+def strategy_class(kind: str) -> "type[BacktraderStrategy]":
     """Return the Backtrader class of a strategy type.
 
     Raises
     ------
-    PineError
+    BadType
         If the class is not there, or does not implement what it must.
     """
-    place = STRATEGIES[kind][1]
-    module, _, name = place.partition(":")
-    found: type[BaseStrategy] | None = getattr(import_module(module), name, None)
+    if kind not in STRATEGIES:
+        return plugins.load_class(kind)
+    module, _, name = STRATEGIES[kind][1].partition(":")
+    found: type[BacktraderStrategy] | None = getattr(import_module(module), name, None)
     if found is None:
-        raise PineError(f"strategy type {kind}: found no class {name} in {module}; correct it in the catalog")
-    if inspect.isabstract(found):
-        lacking = ", ".join(sorted(found.__abstractmethods__))
-        raise PineError(f"strategy type {kind}: {place} does not implement {lacking}; see docs/strategies.md")
+        raise BadType(f"strategy type {kind}: found no class {name} in {module}; correct it in the catalog")
+    plugins.check_class(found, f"strategy type {kind}: {module}:{name}")
     return found

@@ -1,12 +1,15 @@
 """Backtrader's view of the account: positions and cash are the fold of the ledger."""
 
-from typing import Any
+from typing import Any, Final
 
 import backtrader as bt
 
 from pine.core.errors import PineError
+from pine.feeds.backtrader import symbol_of
 from pine.orders.desk import Desk
 from pine.strategies.base import Surroundings
+
+_NOT_MARKET: Final = ("plimit", "valid", "oco", "parent", "trailamount", "trailpercent")
 
 
 class LedgerBroker(bt.BrokerBase):  # type: ignore[misc]
@@ -32,7 +35,7 @@ class LedgerBroker(bt.BrokerBase):  # type: ignore[misc]
 
     def getposition(self, data: Any) -> Any:
         """Return the position in the symbol of a feed."""
-        position = self._desk.portfolio.positions.get(_symbol(data))
+        position = self._desk.portfolio.positions.get(symbol_of(data))
         return bt.Position(position.quantity, position.price) if position else bt.Position(0, 0.0)
 
     def get_notification(self) -> None:
@@ -55,12 +58,11 @@ class LedgerBroker(bt.BrokerBase):  # type: ignore[misc]
         raise PineError(f"order {order.ref}: an intent cannot be cancelled")
 
     def _order(self, kind: Any, owner: Any, data: Any, size: float, exectype: Any, extra: dict[str, Any]) -> Any:
-        if exectype not in (None, bt.Order.Market):
-            raise PineError(f"order on {data._name}: only market orders are known")  # noqa: SLF001
-        symbol, short = _symbol(data), kind is bt.SellOrder
+        symbol, short = symbol_of(data), kind is bt.SellOrder
         order = kind(owner=owner, data=data, size=size, exectype=bt.Order.Market, simulated=True)
         reason = extra.get("reason") or ("sell" if short else "buy")
         position = self._desk.portfolio.positions.get(symbol)
+        self._check(symbol, size, exectype, extra)
         closes = position is not None and (position.quantity > 0) is short
         ask = self._surroundings
         intent = ask.exit(symbol, reason, {}) if closes else ask.enter(symbol, reason, {}, short=short)
@@ -71,6 +73,11 @@ class LedgerBroker(bt.BrokerBase):  # type: ignore[misc]
             order.accept(self)
         return order
 
-
-def _symbol(data: Any) -> str:
-    return str(data._name).rsplit("_", 1)[0]  # noqa: SLF001  # Backtrader keeps a feed's name there
+    def _check(self, symbol: str, size: float, exectype: Any, extra: dict[str, Any]) -> None:
+        """Refuse what would be done otherwise than the strategy says."""
+        if exectype not in (None, bt.Order.Market) or any(extra.get(name) is not None for name in _NOT_MARKET):
+            raise PineError(f"order on {symbol}: only market orders are known")
+        configured = self._desk.traded[symbol].size
+        position = self._desk.portfolio.positions.get(symbol)
+        if size not in (1, configured, abs(position.quantity) if position else 1):  # 1 is Backtrader's "not said"
+            raise PineError(f"order on {symbol}: found size {size}, expected none: the configuration says {configured}")

@@ -10,6 +10,8 @@ from attrs import asdict
 
 import pine
 from pine.core.config import Config, FilterConfig
+from pine.strategies.catalog import STRATEGIES
+from pine.strategies.plugins import source_files
 
 _ROOMS: Final = ("core", "feeds", "history", "orders", "strategies", "worker")
 
@@ -49,7 +51,7 @@ def judged(config: Config, strategy: str) -> dict[str, Any]:
 
 def provenance(config: Config, strategy: str, models: str | None) -> dict[str, str]:
     """Return by what a strategy decides: hashes of its settings, of the code and, if it has any, of its models."""
-    known = {"config": config_hash(config, strategy), "code": code_hash()}
+    known = {"config": config_hash(config, strategy), "code": code_hash(config.strategies[strategy].type)}
     return known if models is None else {**known, "models": models}
 
 
@@ -57,16 +59,30 @@ def _filter(setting: FilterConfig) -> dict[str, Any]:
     return asdict(setting, filter=lambda _, value: value is not None)
 
 
+def code_hash(kind: str) -> str:
+    """Return a hash of the source files that can reach a decision of a strategy type, also of a user's own."""
+    if kind in STRATEGIES:
+        return _own_code_hash()
+    folder, files = source_files(kind)
+    digest = hashlib.blake2b(_own_code_hash().encode(), digest_size=8)
+    for path in files:
+        _add(digest, path, folder)
+    return digest.hexdigest()
+
+
 @cache
-def code_hash() -> str:
-    """Return a hash of the source files that can reach a decision."""
+def _own_code_hash() -> str:
     root = Path(pine.__file__).parent
     digest = hashlib.blake2b(digest_size=8)
     for room in _ROOMS:
         for path in sorted((root / room).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode())
-            digest.update(path.read_bytes())
+            _add(digest, path, root)
     return digest.hexdigest()
+
+
+def _add(digest: "hashlib.blake2b", path: Path, root: Path) -> None:
+    digest.update(path.relative_to(root).as_posix().encode())
+    digest.update(path.read_bytes())
 
 
 def _short(payload: bytes) -> str:

@@ -80,10 +80,8 @@ class Watcher(BaseStrategy):
     calls: ClassVar[list[tuple[datetime, dict[str, tuple[int, datetime | None]], list[Bar]]]]
 
     def next(self) -> None:
-        feeds = {
-            data._name: (len(data), bt.num2date(data.datetime[0]) if len(data) else None) for data in self.datas[1:]
-        }
-        self.calls.append((bt.num2date(self.datas[0].datetime[0]), feeds, list(self.surroundings.fresh())))
+        feeds = {data._name: (len(data), bt.num2date(data.datetime[0]) if len(data) else None) for data in self.datas}
+        self.calls.append((bt.num2date(self.datetime[0]), feeds, list(self.surroundings.fresh())))
         super().next()
 
     def on_bar(self, bar: Bar) -> None:

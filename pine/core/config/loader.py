@@ -14,7 +14,7 @@ from pine.core.config.document import Document, Unset
 from pine.core.config.document import Path as Where
 from pine.core.config.duration import Duration
 from pine.core.config.problems import Problems, dig, dotted, unknown
-from pine.core.config.references import check_params, check_references
+from pine.core.config.references import ParamTypes, check_params, check_references, find_types
 from pine.core.config.schema import (
     PAIRS,
     RETENTION,
@@ -48,6 +48,7 @@ _SECTIONS: Final[Mapping[str, Any]] = {
     "archive": ArchiveConfig,
     "instruments": dict[str, InstrumentConfig],
     "strategies": dict[str, StrategyConfig],
+    "strategy_folder": str,
     "retention": Duration,
     "retention_max": Duration,
     "warm_up": WarmUpConfig | None,
@@ -66,7 +67,7 @@ Check = Callable[[StrategyConfig, Mapping[str, str], Mapping[str, str]], Iterabl
 
 def load_config(
     path: Path,
-    param_types: Mapping[str, type],
+    types: ParamTypes,
     environ: Mapping[str, str] | None = None,
     check: Check = lambda *_: (),
 ) -> Config:
@@ -76,8 +77,8 @@ def load_config(
     ----------
     path
         The YAML file; ``.env`` beside it fills variables that the environment does not set.
-    param_types
-        Parameter class (attrs) of every strategy type.
+    types
+        Parameter classes of the strategy types.
     environ
         The environment; the process's own if left out.
     check
@@ -109,18 +110,20 @@ def load_config(
         problems.raise_if_any()
     raw = _secrets_in_place(_with_empty_entries(raw), document, problems)
     sections = _structure_sections(raw, problems)
-    check_references(raw, param_types, problems)
+    strategy_folder = _folder(path, "strategy_folder", ".", sections, problems)
+    param_types = find_types(raw, types, strategy_folder, problems)
+    check_references(raw, problems)
     check_params(raw, param_types, problems)
     _check_retention(raw, sections, problems)
     partners = sections.get("pairs", PAIRS), sections.get("stand_ins", STAND_INS)
     for name, setting in sections.get("strategies", {}).items():
         for place, message in check(setting, *partners):
             problems.add(("strategies", name, *place), message)
-    data_dir = _data_dir(path, sections, problems)
+    data_dir = _folder(path, "data_dir", "pine-data", sections, problems)
     problems.raise_if_any()
     traded = _merge_layers(sections, param_types, problems)
     problems.raise_if_any()
-    return Config(path=path, data_dir=data_dir, traded=traded, **sections)
+    return Config(path=path, data_dir=data_dir, strategy_folder=strategy_folder, traded=traded, **sections)
 
 
 def _dotenv(path: Path) -> tuple[dict[str, str], list[tuple[Where, str]]]:
@@ -131,12 +134,13 @@ def _dotenv(path: Path) -> tuple[dict[str, str], list[tuple[Where, str]]]:
         return {}, [((), f"{path} beside it cannot be read: {error}")]
 
 
-def _data_dir(path: Path, sections: dict[str, Any], problems: Problems) -> Path:
-    text = sections.pop("data_dir", "pine-data")
+def _folder(path: Path, name: str, default: str, sections: dict[str, Any], problems: Problems) -> Path:
+    """Return a folder that is relative to the configuration file."""
+    text = sections.pop(name, default)
     try:
         return (path.parent / Path(text).expanduser()).absolute()
     except RuntimeError as error:
-        problems.add(("data_dir",), f"found {text!r}: {error}")
+        problems.add((name,), f"found {text!r}: {error}")
         return path.parent
 
 

@@ -1,8 +1,9 @@
 """Names and parameters that must fit other parts of the configuration."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -11,7 +12,7 @@ from pine.core.config.document import Path as Where
 from pine.core.config.problems import Problems, dig, names, unknown
 from pine.core.config.schema import check_parent
 from pine.core.config.structure import Mistakes, make_converter, structure
-from pine.core.errors import ContractError
+from pine.core.errors import BadType, ContractError
 from pine.core.instruments import SPECS, same_price
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -19,7 +20,43 @@ RESERVED_NAMES: Final = frozenset({"archive"})
 """Names of consumer groups that stand beside those of the strategies on the market's streams."""
 
 
-def check_references(raw: dict[str, Any], param_types: Mapping[str, type], problems: Problems) -> None:
+class ParamTypes(Protocol):
+    """Parameter classes (attrs) of strategy types: pine's own, and users' own, found on demand."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names of pine's own."""
+        ...
+
+    def find(self, kind: str, folder: Path) -> type:
+        """Return the parameter class of a type; one that is ``module:Class`` is looked for in a folder too.
+
+        Raises
+        ------
+        BadType
+            If it cannot be used.
+        """
+        ...
+
+
+def find_types(raw: dict[str, Any], types: ParamTypes, folder: Path, problems: Problems) -> dict[str, type]:
+    """Return the parameter class of every type that pine has or that a strategy names."""
+    found = {kind: types.find(kind, folder) for kind in types}
+    for name in names(raw, ("strategies",)):
+        where: Where = ("strategies", name, "type")
+        kind = dig(raw, where)
+        if not isinstance(kind, str) or kind in found:
+            continue
+        if ":" not in kind:
+            problems.add(where, f"{unknown('strategy type', kind, sorted(types))}, or module:Class")
+            continue
+        try:
+            found[kind] = types.find(kind, folder)
+        except BadType as error:
+            problems.add(where, str(error))
+    return found
+
+
+def check_references(raw: dict[str, Any], problems: Problems) -> None:
     """Check names that refer to other parts, even where other settings are wrong."""
     instruments = raw.get("instruments")
     instruments = instruments if isinstance(instruments, dict) else {}
@@ -44,7 +81,7 @@ def check_references(raw: dict[str, Any], param_types: Mapping[str, type], probl
         _check_partners(section, raw.get(section), problems)
     strategies = raw.get("strategies")
     for name, setting in strategies.items() if isinstance(strategies, dict) else ():
-        _check_strategy(name, setting, instruments, param_types, problems)
+        _check_strategy(name, setting, instruments, problems)
 
 
 def _check_partners(section: str, setting: Any, problems: Problems) -> None:
@@ -61,9 +98,7 @@ def _check_execution(where: Where, symbol: str, setting: Any, problems: Problems
         problems.add((*where, "execution", "root"), f"found {root}, expected {symbol} or a contract on the same price")
 
 
-def _check_strategy(
-    name: str, setting: Any, instruments: dict[str, Any], param_types: Mapping[str, type], problems: Problems
-) -> None:
+def _check_strategy(name: str, setting: Any, instruments: dict[str, Any], problems: Problems) -> None:
     where: Where = ("strategies", name)
     if not _NAME.fullmatch(name):
         problems.add(where, f"found {name!r}, expected lower-case letters, digits and _ (at most 32)")
@@ -71,9 +106,6 @@ def _check_strategy(
         problems.add(where, f"found {name!r}, which pine uses itself; expected another name")
     if not isinstance(setting, dict):
         return
-    kind = setting.get("type")
-    if isinstance(kind, str) and kind not in param_types:
-        problems.add((*where, "type"), unknown("strategy type", kind, sorted(param_types)))
     references = setting.get("references")
     for i, symbol in enumerate(references) if isinstance(references, list) else ():
         if isinstance(symbol, str) and symbol not in instruments:

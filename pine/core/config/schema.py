@@ -438,6 +438,8 @@ class Config:
         The file it came from.
     data_dir
         Absolute folder that holds everything pine writes.
+    strategy_folder
+        Absolute folder in which strategy types of the user's own are found.
     retention
         How much event time of market data and flight records stays on the streams at least.
     retention_max
@@ -463,6 +465,7 @@ class Config:
     instruments: dict[str, InstrumentConfig] = field(factory=dict)
     strategies: dict[str, StrategyConfig] = field(factory=dict)
     traded: dict[str, dict[str, TradedInstrument]] = field(factory=dict)
+    strategy_folder: Path = Path()
     retention: Duration = RETENTION
     retention_max: Duration = RETENTION_MAX
     warm_up: WarmUpConfig | None = field(factory=WarmUpConfig)
