@@ -3,12 +3,13 @@
 from pine.core.bar import Bar
 from pine.core.timeframe import Timeframe
 from pine.strategies.base import BaseStrategy
-from pine.strategies.breakout_rules import Channel
+from pine.strategies.breakout_rules import BreakoutParams, Channel
 
 
 class BreakoutStrategy(BaseStrategy):
     """Buys closes above the channel and sells closes below it or the stop."""
 
+    Params = BreakoutParams
     timeframes = (Timeframe.HOUR,)
 
     def __init__(self) -> None:

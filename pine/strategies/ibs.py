@@ -5,12 +5,13 @@ from typing import Any
 from pine.core.bar import Bar
 from pine.core.timeframe import Timeframe
 from pine.strategies.base import BaseStrategy
-from pine.strategies.ibs_rules import IbsState, entry_facts, exit_reason
+from pine.strategies.ibs_rules import IbsParams, IbsState, entry_facts, exit_reason
 
 
 class IbsStrategy(BaseStrategy):
     """Buys weak hourly closes and sells on strength, in every instrument of the strategy."""
 
+    Params = IbsParams
     timeframes = (Timeframe.HOUR, Timeframe.DAY)
 
     def __init__(self) -> None:
