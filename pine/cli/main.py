@@ -20,6 +20,7 @@ from pine.cli.replay import backtest, parity, replay
 from pine.cli.sandbox import sandbox
 from pine.cli.server import server
 from pine.cli.status import status
+from pine.cli.strategies import strategies
 from pine.cli.trim import trim
 
 
@@ -48,6 +49,7 @@ for command in (
     courier,
     legacy,
     status,
+    strategies,
     bars,
     orders,
     models,

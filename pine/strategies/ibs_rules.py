@@ -42,10 +42,14 @@ class IbsParams:
         Zone of the windows and of the automatic close: the old system's effect, or the exchange's.
     windows
         Times of day in which entries may happen, by the bar's close.
+    enable_stop, enable_target, enable_ibs_exit, enable_bar_stop, enable_auto_close
+        Whether that exit is judged at all.
     stop_type, stop_percent, stop_atr_length, stop_atr_multiple
         Distance of the stop below the entry: percent of the entry price or multiples of the average true range.
     target_type, target_percent, target_atr_length, target_atr_multiple
         Distance of the target above the entry.
+    ibs_exit_low, ibs_exit_high
+        Band of IBS in which a position is closed.
     bar_stop_bars
         Completed hours after the fill's own that a position is held at most.
     auto_close_time
