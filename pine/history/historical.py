@@ -25,18 +25,10 @@ from pine.core.errors import ContractError, HistoryError, Unresolved
 from pine.core.period import SessionRule, session, session_begin
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, Timeframe
 from pine.core.times import isoformat, parse_time, to_datetime
+from pine.history.bought import COUNT_GRID, Bought, Quote, Request
 from pine.history.leads import Choose, decide_leads, lead_of, look_back, unknown_sessions
-from pine.history.vendor import (
-    COUNT_GRID,
-    SCHEMAS,
-    Bought,
-    Budget,
-    Patience,
-    Quote,
-    Request,
-    Vendor,
-    expect_own_market,
-)
+from pine.history.schemas import SCHEMAS
+from pine.history.vendor import Budget, Patience, Vendor, expect_own_market
 
 logger = logging.getLogger(__name__)
 

@@ -9,132 +9,19 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
 from attrs import define, frozen
-from numpy.typing import NDArray
 
 from pine.core.config import DatabentoConfig
 from pine.core.errors import HistoryError, KeyRefused, TooDear, Unreachable, Unresolved
-from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
-from pine.core.times import isoformat, parse_time
+from pine.core.times import parse_time
+from pine.history.bought import Bought, Incomplete, Quote, Request, check, decode
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-COUNT_GRID: Final = 10 * NS_PER_MINUTE
-"""The vendor's record counts are exact only for whole ten minutes; else they may be too high."""
-
-_TRADE: Final[Mapping[str, tuple[str, int]]] = {
-    "price": ("<i8", 16),
-    "size": ("<u4", 24),
-    "action": ("S1", 28),
-    "ts_recv": ("<u8", 32),
-}
-_BAR: Final[Mapping[str, tuple[str, int]]] = {
-    "open": ("<i8", 16),
-    "high": ("<i8", 24),
-    "low": ("<i8", 32),
-    "close": ("<i8", 40),
-    "volume": ("<u8", 48),
-}
-_HEADER: Final[Mapping[str, tuple[str, int]]] = {
-    "length": ("u1", 0),
-    "rtype": ("u1", 1),
-    "instrument_id": ("<u4", 4),
-    "ts_event": ("<u8", 8),
-}
-
-
-def _layout(fields: Mapping[str, tuple[str, int]], size: int) -> np.dtype[Any]:
-    placed = {**_HEADER, **fields}
-    return np.dtype(
-        {
-            "names": list(placed),
-            "formats": [kind for kind, _ in placed.values()],
-            "offsets": [offset for _, offset in placed.values()],
-            "itemsize": size,
-        }
-    )
-
-
-@frozen(eq=False)
-class Schema:
-    """One of the vendor's schemas.
-
-    Attributes
-    ----------
-    rtype, layout
-        Type and layout of its records, the same in every DBN version.
-    width
-        Length in ns of the bars; 1 for trades.
-    span
-        Longest time in ns to ask for at once: what has to be bought again if it comes short.
-    """
-
-    name: str
-    rtype: int
-    layout: np.dtype[Any]
-    width: int
-    span: int
-
-    @property
-    def clock(self) -> str:
-        """Field by which the vendor selects, and by which records are placed in time."""
-        return "ts_event" if self.width > 1 else "ts_recv"
-
-
-_DAY: Final = 24 * NS_PER_HOUR
-SCHEMAS: Final[Mapping[str, Schema]] = {
-    schema.name: schema
-    for schema in (
-        Schema("ohlcv-1h", 34, _layout(_BAR, 56), NS_PER_HOUR, 366 * _DAY),
-        Schema("ohlcv-1m", 33, _layout(_BAR, 56), NS_PER_MINUTE, 31 * _DAY),
-        Schema("ohlcv-1s", 32, _layout(_BAR, 56), NS_PER_SECOND, 7 * _DAY),
-        Schema("trades", 0, _layout(_TRADE, 48), 1, _DAY),
-        Schema("mbp-1", 1, _layout(_TRADE, 80), 1, _DAY // 4),
-    )
-}
-
-
-@frozen
-class Request:
-    """What is asked for: records of one symbol in ``begin <= t < end`` (ns)."""
-
-    schema: str
-    stype: str
-    symbol: str
-    begin: int
-    end: int
-
-    def __str__(self) -> str:
-        return f"{self.schema} of {self.symbol} from {isoformat(self.begin)} to {isoformat(self.end)}"
-
-
-@frozen
-class Quote:
-    """How many records a request is for, and what it costs in dollars."""
-
-    request: Request
-    records: int
-    cost: float
-
-
-@frozen(eq=False)
-class Bought:
-    """Checked records of one request, and which instrument ids its labels stand for on which UTC days.
-
-    `body` is what came: a DBN file.
-    """
-
-    request: Request
-    records: NDArray[np.void]
-    labels: Mapping[str, Sequence[tuple[date, date, int]]]
-    body: bytes
 
 
 @frozen
@@ -205,10 +92,6 @@ class Passing(Exception):
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
         self.wait = wait
-
-
-class Incomplete(Exception):
-    """Data that did not come whole."""
 
 
 class Vendor:
@@ -288,7 +171,7 @@ class Vendor:
             try:
                 data = self._ask(str(request), lambda client: self._download(client, request))
                 bought = decode(request, data)
-                _check(quote, bought.records)
+                check(quote, bought.records)
             except Incomplete as error:
                 reason = str(error)
                 continue
@@ -446,75 +329,3 @@ def _count(form: Mapping[str, Any], client: Any) -> Any:
 
 def _cost(form: Mapping[str, Any], client: Any) -> Any:
     return client.metadata.get_cost(**form)
-
-
-def decode(request: Request, body: bytes) -> Bought:
-    """Read a body; raise `Incomplete` if it is not whole."""
-    import databento_dbn as dbn
-
-    data = _decompress(body)
-    header = 8 + int.from_bytes(data[4:8], "little")
-    if data[:3] != b"DBN" or len(data) < header:
-        raise Incomplete(f"{len(data)} bytes without a whole DBN header")
-    try:
-        metadata = dbn.Metadata.decode(data[:header])
-    except (dbn.DBNError, ValueError) as error:
-        raise Incomplete(f"a header that cannot be read ({error})") from None
-    schema = SCHEMAS[request.schema]
-    size = schema.layout.itemsize
-    if rest := (len(data) - header) % size:
-        raise Incomplete(f"{len(data) - header} bytes of records, {rest} more than whole ones")
-    records = np.frombuffer(data, schema.layout, offset=header)
-    if (records["length"] != size // 4).any() or (records["rtype"] != schema.rtype).any():
-        raise Incomplete(f"records that are not of {request.schema}")
-    labels: dict[str, list[tuple[date, date, int]]] = {}
-    for label, intervals in metadata.mappings.items():
-        for interval in intervals:
-            row: Any = interval
-            if str(row["symbol"]).isdecimal():
-                labels.setdefault(label, []).append((row["start_date"], row["end_date"], int(row["symbol"])))
-    return Bought(request, records, labels, body)
-
-
-def _decompress(data: bytes) -> bytes:
-    """Decompress; the end of the frame is the only sure sign that a body without a length came whole."""
-    import zstandard
-
-    parts = []
-    while data:
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        try:
-            parts.append(frame.decompress(data))
-        except zstandard.ZstdError as error:
-            raise Incomplete(f"damaged compression ({error})") from None
-        if not frame.eof:
-            raise Incomplete(f"{sum(map(len, parts))} bytes that end before the compressed stream does")
-        data = frame.unused_data
-    return b"".join(parts)
-
-
-def _twice(records: NDArray[np.void]) -> int | None:
-    """Return the time of a bar that an instrument has twice, if one has."""
-    numbers, times = records["instrument_id"], records["ts_event"]
-    order = np.lexsort((times, numbers))
-    same = (numbers[order][1:] == numbers[order][:-1]) & (times[order][1:] == times[order][:-1])
-    return int(times[order][1:][same][0]) if same.any() else None
-
-
-def _check(quote: Quote, records: NDArray[np.void]) -> None:
-    """Raise `Incomplete` unless the records are the ones that were asked for, as many as were promised."""
-    request = quote.request
-    ts = records[SCHEMAS[request.schema].clock]
-    if len(ts) and (ts.min() < request.begin or ts.max() >= request.end):
-        found = f"{isoformat(int(ts.min()))} to {isoformat(int(ts.max()))}"
-        raise HistoryError(
-            f"databento: {request}: found records from {found}, expected none outside the time asked for"
-        )
-    if SCHEMAS[request.schema].width > 1 and (again := _twice(records)) is not None:
-        raise HistoryError(
-            f"databento: {request}: found two bars of {isoformat(again)}, expected one of each instrument"
-        )
-    exact = request.begin % COUNT_GRID == 0 and request.end % COUNT_GRID == 0
-    if len(records) < quote.records and exact:
-        last = f", the last of {isoformat(int(ts[-1]))}" if len(ts) else ""
-        raise Incomplete(f"{len(records)} records of {quote.records}{last}")

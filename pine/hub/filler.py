@@ -12,8 +12,9 @@ from pine.core.config import Config
 from pine.core.errors import HistoryError, KeyRefused, PineError, SecretMissing, TooDear
 from pine.core.timeframe import NS_PER_MINUTE
 from pine.core.times import isoformat
+from pine.history.bought import COUNT_GRID
 from pine.history.outrights import Outrights, days, names_on
-from pine.history.vendor import COUNT_GRID, expect_own_market
+from pine.history.vendor import expect_own_market
 from pine.hub.aggregator import HEARTBEAT_DOUBT, Aggregator
 from pine.hub.off_loop import off_loop
 from pine.hub.outbox import Outbox

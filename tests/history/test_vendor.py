@@ -8,7 +8,9 @@ import pytest
 from pine.core.errors import HistoryError
 from pine.core.timeframe import NS_PER_MINUTE
 from pine.core.times import parse_time
-from pine.history.vendor import SCHEMAS, Quote, Request, Vendor, _check
+from pine.history.bought import Quote, Request, check
+from pine.history.schemas import SCHEMAS
+from pine.history.vendor import Vendor
 
 from .conftest import configured
 
@@ -25,9 +27,9 @@ def records(*places: tuple[int, int]) -> Any:
 
 
 def test_two_bars_of_one_instrument_and_minute_are_refused() -> None:
-    _check(Quote(REQUEST, 4, 0.1), records((1, 0), (2, 0), (1, 1), (2, 3)))
+    check(Quote(REQUEST, 4, 0.1), records((1, 0), (2, 0), (1, 1), (2, 3)))
     with pytest.raises(HistoryError, match=r"two bars of 2024-03-05T10:03:00"):
-        _check(Quote(REQUEST, 4, 0.1), records((1, 0), (1, 3), (2, 3), (1, 3)))
+        check(Quote(REQUEST, 4, 0.1), records((1, 0), (1, 3), (2, 3), (1, 3)))
 
 
 @pytest.mark.parametrize("answer", [None, "free", float("nan"), -5, []])
