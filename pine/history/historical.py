@@ -15,19 +15,19 @@ from typing import Any, Final
 
 import numpy as np
 from attrs import field, frozen
-from numpy.typing import NDArray
 
-from pine.core.bar import Bar, price
+from pine.core.bar import Bar
 from pine.core.calendar import scheduled_hours
 from pine.core.config import Config
-from pine.core.contract import Contract, SymbolKind, classify, parse_contract
-from pine.core.errors import ContractError, HistoryError, Unresolved
+from pine.core.contract import Contract, parse_contract
+from pine.core.errors import HistoryError, Unresolved
 from pine.core.period import SessionRule, session, session_begin
-from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, Timeframe
-from pine.core.times import isoformat, parse_time, to_datetime
-from pine.history.bought import COUNT_GRID, Bought, Quote, Request
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE
+from pine.core.times import isoformat, to_datetime
+from pine.history.bought import Bought, Quote, Request
+from pine.history.folding import contract_volumes, minute_bars
 from pine.history.leads import Choose, decide_leads, lead_of, look_back, unknown_sessions
-from pine.history.schemas import SCHEMAS
+from pine.history.pieces import Part, Piece, cover, parts_of
 from pine.history.vendor import Budget, Patience, Vendor, expect_own_market
 
 logger = logging.getLogger(__name__)
@@ -38,29 +38,6 @@ VOLUME_SCHEMAS: Final = ("ohlcv-1h", *MINUTE_SCHEMAS)
 
 LOOK_BACK: Final = 3
 """Sessions whose volumes are read before the first one without a known lead; the nearest may be a holiday."""
-
-_UNDEF_PRICE: Final = (1 << 63) - 1
-_UNDEF_SIZE: Final = (1 << 32) - 1
-
-Int64 = NDArray[np.int64]
-
-
-@frozen
-class Piece:
-    """A stretch of time and the schema that covers it."""
-
-    schema: str
-    begin: int
-    end: int
-
-
-@frozen
-class Part:
-    """A request, and the time in ns of which its records are wanted."""
-
-    request: Request
-    begin: int
-    end: int
 
 
 @frozen
@@ -235,7 +212,7 @@ class HistoricalSource:
         bars = [
             bar
             for part, bought in self._buy(parts, budget, rule)
-            for bar in _minute_bars(symbol, bought, part.begin, part.end)
+            for bar in minute_bars(symbol, bought, part.begin, part.end)
         ]
         self._kept.clear()
         spent = budget.spent - before
@@ -333,7 +310,7 @@ class HistoricalSource:
             )
         parts = list(self._hour_parts(symbol, begin, end, ranges))
         for part, bought in self._buy(parts, budget, self._config.session_rule(symbol)):
-            for contract, ts, sizes in _contract_volumes(bought, symbol):
+            for contract, ts, sizes in contract_volumes(bought, symbol):
                 inside = (ts >= part.begin) & (ts < part.end)
                 hours, which = np.unique(ts[inside] // NS_PER_HOUR, return_inverse=True)
                 totals = np.bincount(which, weights=sizes[inside], minlength=len(hours))
@@ -385,68 +362,6 @@ class HistoricalSource:
         return quoted
 
 
-def cover(schemas: Sequence[str], ranges: Mapping[str, tuple[int, int]], begin: int, end: int) -> list[Piece]:
-    """Divide a stretch of time among schemas, each minute to the first that has it.
-
-    Parameters
-    ----------
-    schemas
-        By preference.
-    ranges
-        What is available of each, in ns.
-    begin, end
-        Whole minutes in ns, the end exclusive.
-
-    Returns
-    -------
-    list
-        Pieces in order without a gap; what follows a gap is left out. Bars of an hour end on whole hours.
-    """
-    left = [(begin, end)]
-    pieces = []
-    for name in schemas:
-        if name not in ranges:
-            continue
-        grid = max(SCHEMAS[name].width, NS_PER_MINUTE)
-        rest = []
-        for low, high in left:
-            first = -(-max(low, ranges[name][0]) // grid) * grid
-            last = min(high, ranges[name][1]) // grid * grid
-            if first < last:
-                pieces.append(Piece(name, first, last))
-                rest += [(low, first), (last, high)]
-            else:
-                rest.append((low, high))
-        left = [(low, high) for low, high in rest if low < high]
-    pieces.sort(key=lambda piece: piece.begin)
-    whole = pieces[:1]
-    for piece in pieces[1:]:
-        if piece.begin != whole[-1].end:
-            break
-        whole.append(piece)
-    return whole
-
-
-def parts_of(
-    pieces: Iterable[Piece],
-    stype: str,
-    symbol: str,
-    begin: int,
-    end: int,
-    ranges: Mapping[str, tuple[int, int]],
-) -> Iterator[Part]:
-    """Cut a stretch into what is asked for at once, widened to where the vendor's counts are exact if it has that."""
-    for piece in pieces:
-        low, high = ranges[piece.schema]
-        span = SCHEMAS[piece.schema].span
-        at, last = max(begin, piece.begin), min(end, piece.end)
-        while at < last:
-            until = min(last, (at // span + 1) * span)
-            first, beyond = at // COUNT_GRID * COUNT_GRID, -(-until // COUNT_GRID) * COUNT_GRID
-            yield Part(Request(piece.schema, stype, symbol, max(first, low), min(beyond, high)), at, until)
-            at = until
-
-
 def _contracts(symbol: str, leads: Iterable[tuple[int, str]]) -> dict[int, Contract]:
     return {start: parse_contract(raw, to_datetime(start).date(), [symbol]) for start, raw in leads}
 
@@ -493,87 +408,6 @@ def _by_session(volumes: Mapping[int, Mapping[Contract, int]], rule: SessionRule
         for contract, traded in volumes[hour].items():
             by[contract] = by.get(contract, 0) + traded
     return sums
-
-
-def _sound(bought: Bought) -> NDArray[np.void]:
-    """Return the records that can be in a bar."""
-    records = bought.records
-    if SCHEMAS[bought.request.schema].width > 1:
-        sound = records["volume"] != 0
-        for name in ("open", "high", "low", "close"):
-            sound &= records[name] != _UNDEF_PRICE
-    else:
-        sound = (records["size"] != 0) & (records["size"] != _UNDEF_SIZE)
-        sound &= (records["price"] != _UNDEF_PRICE) & (records["action"] == b"T")
-    chosen: NDArray[np.void] = records[sound]
-    return chosen
-
-
-def _columns(bought: Bought) -> tuple[NDArray[np.void], Int64, dict[str, Any]]:
-    """Return sound records, their times, and where they open, go and close, and how much was traded."""
-    schema = SCHEMAS[bought.request.schema]
-    records = _sound(bought)
-    names = ("open", "high", "low", "close", "volume") if schema.width > 1 else ("price",) * 4 + ("size",)
-    values = {
-        to: np.ascontiguousarray(records[name]).astype(np.int64)
-        for to, name in zip(("open", "high", "low", "close", "volume"), names, strict=True)
-    }
-    return records, records[schema.clock].astype(np.int64), values
-
-
-def _contract_volumes(bought: Bought, symbol: str) -> Iterator[tuple[Contract, Int64, Int64]]:
-    """Return times and sizes of each outright of a root; spreads and other instruments are left out."""
-    records, ts, values = _columns(bought)
-    for label, intervals in bought.labels.items():
-        if classify(label) is not SymbolKind.OUTRIGHT:
-            continue
-        for first, last, number in intervals:
-            try:
-                contract = parse_contract(label, first, [symbol])
-            except ContractError:
-                continue
-            low, high = parse_time(first.isoformat()), parse_time(last.isoformat())
-            mine = (records["instrument_id"] == number) & (ts >= low) & (ts < high)
-            if mine.any():
-                yield contract, ts[mine], values["volume"][mine]
-
-
-def _minute_bars(symbol: str, bought: Bought, begin: int, end: int) -> list[Bar]:
-    """Fold records of one contract, in the order of receipt, into minutes of ``begin <= start < end``."""
-    records, ts, values = _columns(bought)
-    inside = (ts >= begin) & (ts < end)
-    if not inside.any():
-        return []
-    minutes = (ts[inside] // NS_PER_MINUTE) * NS_PER_MINUTE
-    order = np.argsort(minutes, kind="stable")
-    minutes = minutes[order]
-    folded = {name: column[inside][order] for name, column in values.items()}
-    first = np.flatnonzero(np.concatenate(([True], minutes[1:] != minutes[:-1])))
-    last = np.concatenate((first[1:], [len(minutes)])) - 1
-    columns = (
-        minutes[first].tolist(),
-        folded["open"][first].tolist(),
-        np.maximum.reduceat(folded["high"], first).tolist(),
-        np.minimum.reduceat(folded["low"], first).tolist(),
-        folded["close"][last].tolist(),
-        np.add.reduceat(folded["volume"], first).tolist(),
-        records["instrument_id"][inside][order][last].tolist(),
-    )
-    return [
-        Bar(
-            symbol,
-            Timeframe.MINUTE,
-            start,
-            price(o),
-            price(h),
-            price(low),
-            price(c),
-            volume,
-            number,
-            bought.request.symbol,
-        )
-        for start, o, h, low, c, volume, number in zip(*columns, strict=True)
-    ]
 
 
 def _asked(symbol: str, begin: int, end: int) -> dict[str, Any]:

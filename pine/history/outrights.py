@@ -21,8 +21,8 @@ from pine.core.errors import HistoryError, Unresolved
 from pine.core.timeframe import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND
 from pine.core.times import isoformat, to_datetime
 from pine.history.bought import Bought, Incomplete, Quote, Request, decode
-from pine.history.historical import cover, parts_of
 from pine.history.manifest import Interval, joined, without
+from pine.history.pieces import cover, parts_of
 from pine.history.vendor import Budget, Patience, Vendor
 
 logger = logging.getLogger(__name__)

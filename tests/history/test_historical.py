@@ -15,8 +15,9 @@ from pine.core.errors import HistoryError, KeyRefused, PineError, SecretMissing,
 from pine.core.period import SessionRule, session, session_begin
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from pine.core.times import isoformat, parse_time
-from pine.history.historical import LOOK_BACK, HistoricalSource, Piece, cover
+from pine.history.historical import LOOK_BACK, HistoricalSource
 from pine.history.leads import look_back
+from pine.history.pieces import Piece, cover
 from pine.history.vendor import Patience
 from pine.hub.lead import choose_lead
 from pine.sandbox.history import HistoryServer
