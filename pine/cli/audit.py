@@ -109,9 +109,10 @@ def exit_code(reports: "Sequence[Report]") -> int:
 
 def _audit(config: "Config", client: Any) -> "Audit":
     from pine.history.archive import Archive
-    from pine.history.audit import Audit, Record
+    from pine.history.audit import Audit
     from pine.history.comparison import Comparison
     from pine.history.historical import HistoricalSource
+    from pine.history.recorded import Record
     from pine.hub.lead import choose_lead
 
     tell_retries()

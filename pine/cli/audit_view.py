@@ -12,7 +12,8 @@ from pine.cli.columns import columns, fits
 from pine.cli.status_view import console
 from pine.core.timeframe import Timeframe
 from pine.core.times import to_datetime
-from pine.history.audit import Mismatch, Report
+from pine.history.audit import Report
+from pine.history.differences import Mismatch
 
 TOLD: Final = 20
 _MARKS: Final = {

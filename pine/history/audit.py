@@ -4,84 +4,31 @@ The record is what the hub published: on the streams, or in the archive if it ca
 bought are none of it. Minutes are compared with the vendor's; hours and the day with the fold of the vendor's minutes.
 """
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from functools import partial
 from itertools import count
-from typing import Final, Literal
+from typing import Literal
 
-import orjson
 from attrs import define, evolve, field, frozen
 
-from pine.bus import keys, streams
-from pine.bus.client import Client
-from pine.core.bar import Bar, fold
+from pine.core.bar import Bar
 from pine.core.calendar import scheduled_hours
-from pine.core.config import Config
 from pine.core.contract import Contract, parse_contract
 from pine.core.errors import HistoryError, TooDear, Unreachable
 from pine.core.period import Period, SessionRule, period, session, session_begin
-from pine.core.timeframe import NS_PER_DAY, NS_PER_MS, Timeframe
-from pine.core.times import isoformat, parse_time, to_datetime, to_ms
-from pine.history.answer import Held, together
-from pine.history.archive import Archive
+from pine.core.timeframe import NS_PER_DAY, Timeframe
+from pine.core.times import isoformat, parse_time, to_datetime
+from pine.history.answer import Held
 from pine.history.comparison import Comparison
-from pine.history.coverage import holes
+from pine.history.differences import Count, Mismatch, compare, folded, with_quiet
 from pine.history.historical import Price
 from pine.history.leads import look_back
-from pine.history.manifest import Interval, clipped, common, without
-from pine.history.sources import SealedBars, StreamBars
+from pine.history.manifest import Interval, common, without
+from pine.history.recorded import Record
 from pine.history.vendor import Budget
 
-FIELDS: Final = ("open", "high", "low", "close", "volume", "contract_symbol", "instrument_id")
-
-Kind = Literal["lead", "contract", "missing", "extra", "different", "not recorded"]
-"""What is wrong: the session's lead; a bar of another contract; no bar where the vendor has one; one where it has
-none; another value; no bar where the hub itself says that it has not recorded everything."""
 Verdict = Literal["equal", "incomplete", "different", "not compared"]
 """Incomplete: equal but for holes that the hub named and nobody filled."""
-
-
-@frozen
-class Mismatch:
-    """One value that is not the vendor's.
-
-    Attributes
-    ----------
-    start
-        Start of the bar, in ns; of a lead that of the session.
-    field
-        Which value; of a whole bar ``bar``.
-    recorded, vendor
-        Both values; nothing where there is none.
-    late
-        Whether trades that came too late for their minute can be the reason.
-    """
-
-    timeframe: Timeframe
-    start: int
-    kind: Kind
-    field: str
-    recorded: float | int | str | None
-    vendor: float | int | str | None
-    late: bool = False
-
-
-@frozen
-class Count:
-    """How the bars of one length compare.
-
-    Attributes
-    ----------
-    quiet
-        Flat bars of minutes without trades among the equal ones, which the vendor does not have.
-    """
-
-    recorded: int = 0
-    vendor: int = 0
-    equal: int = 0
-    quiet: int = 0
 
 
 @frozen
@@ -135,85 +82,6 @@ class Report:
     holes: tuple[Lost, ...] = ()
     notes: tuple[str, ...] = ()
     cost: float = 0.0
-
-
-@frozen
-class Record:
-    """What hubs have published, wherever it is now.
-
-    Attributes
-    ----------
-    held
-        Returns what was published of some intervals, by the starts of bars.
-    leads
-        Returns the contract that led, by start of session in ns.
-    extent
-        Returns from when and up to when, in ns, a root is on record; nothing if it never was.
-    holes
-        Returns the minutes of a root that hubs named as lost, as far as they lie in an interval.
-    filled
-        Returns of which minutes of a root the archive has everything, wherever that came from.
-    late
-        Trades that the hub has left out since its start because they came too late; nothing if none runs.
-    """
-
-    held: Callable[[str, Timeframe, Sequence[Interval]], Held]
-    leads: Callable[[str], Mapping[int, str]]
-    extent: Callable[[str], Interval | None]
-    holes: Callable[[str, Interval], Sequence[Interval]]
-    filled: Callable[[str], Sequence[Interval]]
-    late: int | None = None
-
-    @classmethod
-    def of(cls, config: Config, client: Client | None) -> "Record":
-        """Return what is on the streams, if there are any, and in the archive that a configuration names."""
-        archive = Archive.of(config)
-        sealed = SealedBars(archive, config.session_rule)
-        lost, filled = partial(_named_holes, archive, client), partial(archive.covered, timeframe=Timeframe.MINUTE)
-        if client is None:
-            return cls(partial(together, [sealed]), sealed.leads, partial(_sealed_extent, sealed), lost, filled)
-        live = StreamBars(client, config.session_rule, frozenset(config.instruments))
-
-        def extent(symbol: str) -> Interval | None:
-            clock = streams.last_id(client, keys.CLOCK)
-            known = [_sealed_extent(sealed, symbol)]
-            if clock is not None and (covered := live.covered(symbol, Timeframe.MINUTE)):
-                known.append((covered[0][0], streams.ms_of(clock) * NS_PER_MS))
-            found = [one for one in known if one is not None]
-            return (min(a for a, _ in found), max(b for _, b in found)) if found else None
-
-        return cls(
-            partial(together, [live, sealed]),
-            lambda symbol: sealed.leads(symbol) | live.leads(symbol),
-            extent,
-            lost,
-            filled,
-            _late_trades(client),
-        )
-
-
-def _sealed_extent(sealed: SealedBars, symbol: str) -> Interval | None:
-    until = sealed.sealed_until(symbol)
-    if until is None:
-        return None
-    return min((begin for begin, _ in sealed.covered(symbol, Timeframe.MINUTE)), default=until), until
-
-
-def _named_holes(archive: Archive, client: Client | None, symbol: str, span: Interval) -> Sequence[Interval]:
-    """Return what events in the archive and on the streams say is lost of a root in a span."""
-    entries = list(archive.events(span[0]))
-    if client is not None:
-        entries += streams.read_range(client, keys.EVENTS, str(max(to_ms(span[0]), 0)))
-    return clipped((hole for name, hole in holes(entries) if name == symbol), *span)
-
-
-def _late_trades(client: Client) -> int | None:
-    """Return how many trades the running hub has left out because they came too late; nothing if none runs."""
-    counts = client.hget(keys.heartbeat(keys.HUB), "counts")
-    try:
-        return None if counts is None else int(orjson.loads(counts).get("late", 0))
-    except (ValueError, AttributeError):
-        return None
 
 
 @frozen
@@ -512,88 +380,6 @@ def session_on(day: date, rule: SessionRule) -> Period | None:
     return None
 
 
-def compare(timeframe: Timeframe, held: Held, vendor: Sequence[Bar], contract: str) -> tuple[Count, list[Mismatch]]:
-    """Compare bars of one length.
-
-    Parameters
-    ----------
-    timeframe, held
-        What was recorded; where it is not covered a bar that is not there is ``not recorded``, else ``missing``.
-    vendor
-        What there was, in order.
-    contract
-        Of which all bars should be.
-    """
-    mine, theirs = ({bar.start: bar for bar in bars} for bars in (held.bars, vendor))
-    found: list[Mismatch] = []
-    equal = quiet = 0
-    for start in sorted({*mine, *theirs}):
-        one, other = mine.get(start), theirs.get(start)
-        if one == other:
-            equal += 1
-            quiet += timeframe is Timeframe.MINUTE and one is not None and one.volume == 0
-        else:
-            found += _wrong(timeframe, start, one, other, contract, known=_is_in(start, held.covered))
-    flat = sum(bar.volume == 0 for bar in vendor) if timeframe is Timeframe.MINUTE else 0
-    return Count(len(mine), len(theirs) - flat, equal, quiet), found
-
-
-def _wrong(
-    timeframe: Timeframe, start: int, one: Bar | None, other: Bar | None, contract: str, *, known: bool
-) -> Iterator[Mismatch]:
-    if one is None:
-        assert other is not None
-        yield Mismatch(timeframe, start, "missing" if known else "not recorded", "bar", None, other.volume, known)
-        return
-    if other is None:
-        yield Mismatch(timeframe, start, "extra", "bar", one.volume, None)
-        return
-    kind: Kind = "different" if known or timeframe is Timeframe.MINUTE else "not recorded"
-    if one.contract_symbol != contract:
-        kind = "contract"
-    late = kind == "different" and is_part(one, other)
-    for name in FIELDS:
-        a, b = getattr(one, name), getattr(other, name)
-        if a != b:
-            yield Mismatch(timeframe, start, kind, name, a, b, late)
-
-
-def is_part(one: Bar, other: Bar) -> bool:
-    """Tell whether a bar can be that of some of the trades of another: what late trades leave of it."""
-    return (
-        one.contract_symbol == other.contract_symbol
-        and one.volume < other.volume
-        and other.low <= one.low
-        and one.high <= other.high
-    )
-
-
-def with_quiet(vendor: Sequence[Bar], recorded: Sequence[Bar]) -> list[Bar]:
-    """Return the vendor's minutes with a flat one wherever the record has one without volume and the vendor has none.
-
-    It stands at the vendor's own last close before: a recorded one that stands elsewhere is different.
-    """
-    starts = [bar.start for bar in vendor]
-    there = set(starts)
-    flat = []
-    for bar in recorded:
-        if bar.volume or bar.start in there:
-            continue
-        at = bisect_right(starts, bar.start) - 1
-        last = vendor[at] if at >= 0 else bar
-        price = last.close
-        flat.append(evolve(last, start=bar.start, open=price, high=price, low=price, close=price, volume=0))
-    return sorted([*vendor, *flat], key=lambda bar: bar.start)
-
-
-def folded(minutes: Sequence[Bar], timeframe: Timeframe, rule: SessionRule) -> list[Bar]:
-    """Return the hours or days of minutes."""
-    of: dict[int, list[Bar]] = {}
-    for bar in minutes:
-        of.setdefault(period(timeframe, bar.start, rule).start, []).append(bar)
-    return [fold(bars, timeframe, start) for start, bars in sorted(of.items())]
-
-
 def _lead_at(leads: Mapping[int, str], start: int) -> str | None:
     """Return the lead of a session: its own, or, where nothing was traded in between, the latest before it."""
     decided = max((at for at in leads if at <= start), default=None)
@@ -640,7 +426,3 @@ def _beside(extent: Interval | None, span: Interval) -> str:
     if span[1] <= extent[0]:
         return f"; the record begins at {isoformat(extent[0])}"
     return f"; the record ends at {isoformat(extent[1])}" if extent[1] <= span[0] else ""
-
-
-def _is_in(ts: int, intervals: Sequence[Interval]) -> bool:
-    return any(begin <= ts < end for begin, end in intervals)

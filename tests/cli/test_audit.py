@@ -18,7 +18,8 @@ from pine.core.bar import Bar
 from pine.core.period import SessionRule
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, Timeframe
 from pine.core.times import parse_time
-from pine.history.audit import Count, Lost, Mismatch, Report, Verdict
+from pine.history.audit import Lost, Report, Verdict
+from pine.history.differences import Count, Mismatch
 from pine.hub.aggregator import Aggregator, Closed
 from pine.hub.clock import TapeClock
 from pine.sandbox.history import HistoryServer
