@@ -12,8 +12,7 @@ from pine.core.config import Config
 from pine.core.instruments import SPECS
 from pine.core.period import SessionRule
 from pine.core.timeframe import NS_PER_MS, Timeframe
-from pine.history.archive import bars_table
-from pine.history.manifest import Table
+from pine.history.manifest import Table, bars_table
 
 _OF_STRATEGY: Final = {
     "ledger": "ledgers",

@@ -10,9 +10,9 @@ from pine.core.bar import Bar
 from pine.core.contract import Contract, parse_contract
 from pine.core.timeframe import NS_PER_MS, Timeframe
 from pine.core.times import to_datetime, to_ms
-from pine.history.archive import Archive, vendor_bars_table
+from pine.history.archive import Archive
 from pine.history.historical import HistoricalSource, Price
-from pine.history.manifest import Interval, Table, without
+from pine.history.manifest import Interval, Table, vendor_bars_table, without
 from pine.history.vendor import Budget
 
 

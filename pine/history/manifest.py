@@ -8,9 +8,13 @@ from attrs import evolve, field, frozen
 
 from pine.core.errors import ArchiveError
 from pine.core.period import SessionRule, session, session_begin
+from pine.core.timeframe import Timeframe
 from pine.core.times import to_datetime
 
 SCHEMA_VERSION: Final = 1
+
+BARS: Final = ("bars", "vendor_bars")
+"""Kinds of tables of bars: those that a root had, and those that Databento has of a contract, to compare with."""
 
 Interval = tuple[int, int]
 """From, and up to but without, in ns since 1970."""
@@ -47,6 +51,22 @@ class Table:
         """Return the table whose manifest has this path."""
         kind, *parts = path.removeprefix("manifest/").removesuffix(".json").split("/")
         return cls(kind, tuple((name, value) for name, _, value in (part.partition("=") for part in parts)))
+
+
+def bars_table(symbol: str, timeframe: Timeframe) -> Table:
+    """Return the table of a root's bars of one length."""
+    return Table("bars", (("symbol", symbol), ("timeframe", timeframe.value)))
+
+
+def vendor_bars_table(symbol: str, contract: str) -> Table:
+    """Return the table of the minutes that Databento has of a contract, to compare with; never a root's record."""
+    return Table("vendor_bars", (("symbol", symbol), ("contract", contract), ("timeframe", "1min")))
+
+
+def bars_of(table: Table) -> tuple[str, Timeframe]:
+    """Return the root and the length of the bars that a table holds."""
+    parts = dict(table.parts)
+    return parts["symbol"], Timeframe(parts["timeframe"])
 
 
 @frozen

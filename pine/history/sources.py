@@ -13,9 +13,9 @@ from pine.core.timeframe import NS_PER_MS, Timeframe
 from pine.core.times import to_ms
 from pine.history import tables
 from pine.history.answer import Held
-from pine.history.archive import Archive, bars_table
+from pine.history.archive import Archive
 from pine.history.coverage import complete, holes, seen
-from pine.history.manifest import Interval, common, joined, without
+from pine.history.manifest import Interval, bars_table, common, joined, without
 
 Rule = Callable[[str], SessionRule]
 

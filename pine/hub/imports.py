@@ -20,8 +20,9 @@ from pine.core.errors import DataError
 from pine.core.period import SessionRule, period, session, session_begin
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import to_datetime, to_ms
-from pine.history.archive import Added, Archive
+from pine.history.archive import Archive
 from pine.history.manifest import Table, joined, without
+from pine.history.merging import Added
 from pine.hub.aggregator import Closed
 from pine.hub.bulk import FAR, Builder, Interval, OnBytes, Seed, Survey, survey
 from pine.hub.root import Lead

@@ -18,7 +18,9 @@ from pine.core.bar import Bar
 from pine.core.errors import ArchiveDiffers, ArchiveError
 from pine.core.period import SessionClose, SessionRule
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, Timeframe
-from pine.history.archive import Added, Archive, bars_table
+from pine.history.archive import Archive
+from pine.history.manifest import bars_table
+from pine.history.merging import Added
 from pine.history.store import LocalStore, open_store
 
 BEGIN = 1709506800 * 10**9

@@ -14,8 +14,9 @@ from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, Timefram
 from pine.core.times import parse_time
 from pine.history import purchases
 from pine.history.answer import History
-from pine.history.archive import Archive, bars_table
+from pine.history.archive import Archive
 from pine.history.backfill import Backfill, Filled, Missing
+from pine.history.manifest import bars_table
 from pine.history.purchases import HistoricalBars
 from pine.sandbox.history import HistoryServer
 

@@ -22,7 +22,8 @@ from pine.bus.embedded import EmbeddedServer
 from pine.bus.pauses import POINTS, Holder
 from pine.core.bar import Bar
 from pine.core.timeframe import Timeframe
-from pine.history.archive import Archive, bars_table
+from pine.history.archive import Archive
+from pine.history.manifest import bars_table
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from pine.core.config import Config
 from pine.core.errors import ArchiveDiffers
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.history.answer import History
-from pine.history.archive import Archive, bars_table
-from pine.history.manifest import Table
+from pine.history.archive import Archive
+from pine.history.manifest import Table, bars_table
 from pine.history.sources import ArchiveBars
 from pine.history.store import open_store
 from pine.hub.aggregator import Event
