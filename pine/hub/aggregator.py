@@ -6,27 +6,21 @@ from typing import Any, Final
 
 import numpy as np
 from attrs import define, field, frozen
-from numpy.typing import NDArray
 
 from pine.core.bar import Bar, price
 from pine.core.calendar import is_open
 from pine.core.period import SessionRule
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_SECOND, Timeframe
+from pine.hub.batch import Batch, Int64, Trades, cells, first_time, of_bars, of_trades
 from pine.hub.clock import NEVER, HubClock
-from pine.hub.instruments import REASONS, InstrumentTable
-from pine.hub.root import Cell, Lead, Roll, RootBars
+from pine.hub.instruments import InstrumentTable
+from pine.hub.root import Lead, Roll, RootBars
 
-UNDEF_PRICE: Final = (1 << 63) - 1
-UNDEF_TIMESTAMP: Final = (1 << 64) - 1
-UNDEF_SIZE: Final = (1 << 32) - 1
-F_BAD_TS_RECV: Final = 8
 SEVERAL: Final = 3
 """Records in a row that are too far ahead for all of them to be wild: the hub's own clock may be behind."""
 HEARTBEAT_DOUBT: Final = NS_PER_SECOND
 """A heartbeat proves event time only up to one second before it."""
 
-Trades = NDArray[np.void]
-Int64 = NDArray[np.int64]
 Holes = Sequence[tuple[int, int]]
 
 
@@ -58,28 +52,6 @@ class Closed:
     bars: tuple[Bar, ...]
     events: tuple[Event, ...]
     leads: tuple[Lead, ...]
-
-
-@frozen(eq=False)
-class _Batch:
-    """Columns of records: where each belongs, when, and its open, high, low, close in 1e-9 and size.
-
-    `trusted` is `received` where that can move the watermark, else 0.
-    """
-
-    slots: NDArray[np.int32]
-    received: Int64
-    trusted: Int64
-    times: Int64
-    prices: tuple[Int64, Int64, Int64, Int64]
-    sizes: Int64
-
-    def only(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> "_Batch":
-        """Return some of them, or all in another order."""
-        same = {id(column): column[which] for column in (self.received, self.trusted, self.times, *self.prices)}
-        received, trusted, times = (same[id(column)] for column in (self.received, self.trusted, self.times))
-        opened, high, low, close = (same[id(column)] for column in self.prices)
-        return _Batch(self.slots[which], received, trusted, times, (opened, high, low, close), self.sizes[which])
 
 
 @define
@@ -248,22 +220,9 @@ class Aggregator:
         trades
             Structured array with Databento's trade fields.
         """
-        if self._unresolved and (first := _first_time(trades)):
+        if self._unresolved and (first := first_time(trades)):
             self._resolve(first)
-        slots = self.table.slots(trades["instrument_id"])
-        checks = {
-            "not_a_trade": trades["action"] == b"T",
-            "undefined_price": trades["price"] != UNDEF_PRICE,
-            "zero_size": (trades["size"] != 0) & (trades["size"] != UNDEF_SIZE),
-            "undefined_time": (trades["ts_recv"] != 0) & (trades["ts_recv"] < 1 << 63) & (trades["ts_event"] < 1 << 63),
-        }
-        self.counts["trades"] += len(trades)
-        sound = self._sound(slots, checks)
-        received = trades["ts_recv"][sound].astype(np.int64)
-        trusted = np.where(trades["flags"][sound] & F_BAD_TS_RECV, 0, received)
-        times = received if self.bar_clock == "ts_recv" else trades["ts_event"][sound].astype(np.int64)
-        price = trades["price"][sound]
-        self._take(_Batch(slots[sound], received, trusted, times, (price,) * 4, trades["size"][sound].astype(np.int64)))
+        self._take(of_trades(trades, self.table.slots(trades["instrument_id"]), self.bar_clock, self.counts))
 
     def add_ohlcv(self, bars: Trades) -> None:
         """Take bars of a second or a minute in order of time, each as what was traded in it.
@@ -273,21 +232,9 @@ class Aggregator:
         bars
             Structured array with Databento's ohlcv fields.
         """
-        slots = self.table.slots(bars["instrument_id"])
-        ends = [bars[name] for name in ("open", "high", "low", "close")]
-        checks = {
-            "undefined_price": np.logical_and.reduce([end != UNDEF_PRICE for end in ends]),
-            "zero_size": (bars["volume"] != 0) & (bars["volume"] < 1 << 63),
-            "undefined_time": bars["ts_event"] < 1 << 63,
-        }
-        self.counts["bars"] += len(bars)
-        sound = self._sound(slots, checks)
-        times = bars["ts_event"][sound].astype(np.int64)
-        opened, high, low, close = (end[sound] for end in ends)
-        volume = bars["volume"][sound].astype(np.int64)
-        self._take(_Batch(slots[sound], times, times, times, (opened, high, low, close), volume))
+        self._take(of_bars(bars, self.table.slots(bars["instrument_id"]), self.counts))
 
-    def _take(self, batch: "_Batch") -> None:
+    def _take(self, batch: Batch) -> None:
         """Fold what is sound and in time into the open minutes, and move the watermark."""
         if not len(batch.slots):
             return
@@ -336,20 +283,7 @@ class Aggregator:
         for instrument_id, raw_symbol in waiting:
             self.table.add(instrument_id, raw_symbol, ts)
 
-    def _sound(self, slots: NDArray[np.int32], checks: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_] | slice:
-        """Return which records may reach a bar; the others are counted."""
-        sound = slots >= 0
-        if not sound.all():
-            for code, reason in REASONS.items():
-                if refused := int(np.count_nonzero(slots == code)):
-                    self.counts[reason] += refused
-        for reason, passed in checks.items():
-            if refused := int(np.count_nonzero(sound & ~passed)):
-                self.counts[reason] += refused
-                sound &= passed
-        return slice(None) if sound.all() else sound
-
-    def _only_believable(self, batch: "_Batch") -> tuple["_Batch", Int64]:
+    def _only_believable(self, batch: Batch) -> tuple[Batch, Int64]:
         """Drop records that claim a time too far ahead; return also the latest time seen before each one left."""
         believed = 0
         while len(batch.slots):
@@ -378,33 +312,10 @@ class Aggregator:
         self.missed |= ts >= self._ahead_from
         self._ahead, self._ahead_from = 0, NEVER
 
-    def _merge(self, minutes: Int64, batch: "_Batch") -> None:
-        """Fold records into the open minutes, group by group."""
-        if not len(minutes):
-            return
-        width = len(self.table.outrights)
-        oldest = int(minutes.min()) // NS_PER_MINUTE
-        group = (minutes // NS_PER_MINUTE - oldest) * width + batch.slots
-        if (group[1:] < group[:-1]).any():
-            # Numbers of 16 bits are sorted without comparing.
-            order = np.argsort(group.astype(np.uint16) if int(group.max()) < 1 << 16 else group, kind="stable")
-            group, batch = group[order], batch.only(order)
-        first = np.flatnonzero(np.concatenate(([True], group[1:] != group[:-1])))
-        last = np.concatenate((first[1:], [len(group)])) - 1
-        opened, high, low, close = batch.prices
-        columns = (
-            (group[first] + oldest * width).tolist(),
-            opened[first].tolist(),
-            np.maximum.reduceat(high, first).tolist(),
-            np.minimum.reduceat(low, first).tolist(),
-            close[last].tolist(),
-            np.add.reduceat(batch.sizes, first).tolist(),
-        )
-        for key, opened, high, low, close, volume in zip(*columns, strict=True):
-            minute, slot = divmod(key, width)
-            outright = self.table.outrights[slot]
-            cell = Cell(outright, opened, high, low, close, volume)
-            if not self._roots[outright.contract.root].add(minute * NS_PER_MINUTE, cell):
+    def _merge(self, minutes: Int64, batch: Batch) -> None:
+        """Fold records into the open minutes."""
+        for minute, cell in cells(minutes, batch, self.table.outrights):
+            if not self._roots[cell.outright.contract.root].add(minute, cell):
                 self.counts["discarded_by_reset"] += 1
 
     def _close(self, boundary: int) -> Closed | None:
@@ -446,15 +357,3 @@ class Aggregator:
 def _roll_event(roll: Roll) -> Event:
     details = {"from": roll.before, "to": roll.after, "close": None if roll.close is None else price(roll.close)}
     return Event("roll", roll.symbol, details)
-
-
-def _first_time(trades: Trades) -> int:
-    """Return the exchange's time, in ns, of the first trade that has one, else when it was received; 0 if none has."""
-    received = np.where(trades["flags"] & F_BAD_TS_RECV, 0, trades["ts_recv"])
-    times = np.where(_is_time(trades["ts_event"]), trades["ts_event"], received)
-    known = times[_is_time(times)]
-    return int(known[0]) if len(known) else 0
-
-
-def _is_time(ts: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    return np.asarray((ts != 0) & (ts < 1 << 63))

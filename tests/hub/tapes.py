@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from pine.core.period import SessionRule
-from pine.hub.aggregator import Aggregator, Closed, Trades
+from pine.hub.aggregator import Aggregator, Closed
+from pine.hub.batch import Trades
 from pine.hub.clock import TapeClock
 from pine.hub.session import TRADE
 
