@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve
-from market import Run, configure, publish
+from market import Run, configure, publish, record
 
 from pine.bus import keys
 from pine.bus.client import Client
@@ -46,6 +46,9 @@ strategies:
 """
 IBS = ", params: {entry_setting: none, ibs_entry_high: 0.45, stop_percent: 0.1, bar_stop_bars: 3}"
 SMALL = "{daily: 4, hourly: 3}"
+NOT_BUYING = "{daily: 4, hourly: 3, buy: false}"
+STREAMS = (keys.ledger("one"), keys.flight("one"), keys.warm_up("one"))
+"""What a strategy leaves on the server."""
 
 
 @cache
@@ -76,6 +79,11 @@ def closed() -> tuple[Closed, ...]:
 def until(step: int = START) -> list[Closed]:
     """Return what closes up to a step."""
     return [item for item in closed() if item.boundary <= step]
+
+
+def life(client: Client) -> dict[str, list]:
+    """Return what a strategy has left on the server."""
+    return {stream: record(client, stream) for stream in STREAMS}
 
 
 _PUBLISHED: dict[int, dict[bytes, bytes]] = {}
