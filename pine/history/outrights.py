@@ -5,7 +5,6 @@ nothing is bought twice however often the hub is killed. ``pine import`` reads s
 """
 
 import logging
-import os
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from pine.core.errors import HistoryError, Unresolved
 from pine.core.timeframe import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND
 from pine.core.times import isoformat, to_datetime
 from pine.history.bought import Bought, Incomplete, Quote, Request, decode
+from pine.history.durable import put
 from pine.history.manifest import Interval, joined, without
 from pine.history.pieces import cover, parts_of
 from pine.history.vendor import Budget, Patience, Vendor
@@ -171,10 +171,7 @@ class Outrights:
         temporary = path.with_suffix(".tmp")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(bought.body)
-                file.flush()
-                os.fsync(file.fileno())
+            put(temporary, bought.body)
             temporary.replace(path)
         except OSError as error:
             raise HistoryError(f"{path}: what was bought cannot be kept: {error.strerror}") from None

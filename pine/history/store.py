@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from pine.core.errors import ArchiveError
+from pine.history.durable import make_folder, put, sync
 
 TEMPORARY: Final = "tmp"
 LOCK: Final = "lock"
@@ -116,19 +117,16 @@ class LocalStore:
         target = self.root / path
         temporary = self.root / TEMPORARY / f"{os.getpid()}-{threading.get_ident()}-{path.replace('/', '+')}"
         with self._explained(target):
-            _make_folder(temporary.parent)
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            make_folder(temporary.parent)
+            put(temporary, content)
         return _StagedFile(self, temporary, target)
 
     def publish(self, temporary: Path, target: Path) -> None:
         """Rename a staged file into its place, durably."""
         with self._explained(target):
-            _make_folder(target.parent)
+            make_folder(target.parent)
             temporary.replace(target)
-            _sync(target.parent)
+            sync(target.parent)
 
     def remove(self, path: str) -> None:
         """Take a file away."""
@@ -148,7 +146,7 @@ class LocalStore:
     def writing(self) -> Iterator[None]:
         """Hold the lock of the folder, and clear away what a killed writer left under temporary names."""
         with self._explained(self.root):
-            _make_folder(self.root)
+            make_folder(self.root)
             lock = (self.root / LOCK).open("a")
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -171,23 +169,6 @@ class _StagedFile:
 
     def publish(self) -> None:
         self._store.publish(self._temporary, self._target)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each of them durable."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class RemoteStore:

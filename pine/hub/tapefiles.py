@@ -6,7 +6,6 @@ both have a time, what was received later counts, so that a replay doubles nothi
 """
 
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from pine.core.errors import DataError
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from pine.core.times import to_datetime
+from pine.history.durable import put, sync
 from pine.hub.dbn import TRADE, Name, Records, encode_header, read_header, read_records
 
 DONE: Final = ".dbn.zst"
@@ -247,12 +247,9 @@ class TapeFolder:
         )
         path = self.path / f"{_stamp(segment.begin)}{DONE}"
         temporary = path.with_name(path.name + TEMPORARY)
-        with temporary.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
+        put(temporary, payload)
         temporary.replace(path)
-        _sync(self.path)
+        sync(self.path)
         return path
 
     def _prune(self) -> None:
@@ -282,11 +279,3 @@ def _stamp(ts: int) -> str:
     """Return a time as file names have it; files begin on whole minutes, or where another one ends."""
     text = datetime.fromtimestamp(ts // NS_PER_SECOND, UTC).strftime(_STAMP)
     return text if ts % NS_PER_MINUTE == 0 else f"{text}-{ts % NS_PER_MINUTE:011d}"
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

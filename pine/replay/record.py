@@ -14,6 +14,7 @@ from attrs import asdict, evolve, field, frozen
 
 from pine.core.errors import DataError, PineError
 from pine.core.times import isoformat
+from pine.history.durable import put, sync
 from pine.replay.tables import SHAPES, empty, schema
 
 if TYPE_CHECKING:
@@ -95,11 +96,11 @@ def write(record: Record, folder: Path) -> Path:
         listed = {}
         for name, frame in record.tables.items():
             payload = _bytes(frame)
-            _put(half / f"{name}.parquet", payload)
+            put(half / f"{name}.parquet", payload)
             listed[name] = {"rows": frame.height, "sha256": hashlib.sha256(payload).hexdigest()}
-        _put(half / FACTS, _facts_json(record.facts, listed))
+        put(half / FACTS, _facts_json(record.facts, listed))
         half.rename(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
     except OSError as error:
         raise PineError(f"{folder}: cannot be written: {error.strerror or error}") from None
     finally:
@@ -166,18 +167,3 @@ def _bytes(frame: "pl.DataFrame") -> bytes:
     sink = io.BytesIO()
     frame.rechunk().write_parquet(sink)
     return sink.getvalue()
-
-
-def _put(path: Path, payload: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(payload)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
