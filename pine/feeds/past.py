@@ -13,7 +13,7 @@ from pine.core.period import SessionRule, period, session, session_begin
 from pine.core.timeframe import NS_PER_MINUTE, Timeframe
 from pine.feeds.adjust import adjusted
 from pine.history.leads import look_back
-from pine.history.manifest import Interval, clipped, common, joined, without
+from pine.history.manifest import Interval, clipped, common, holds, joined, without
 
 LONGER: Final = (Timeframe.DAY, Timeframe.HOUR)
 SWEEP: Final = 32
@@ -109,7 +109,7 @@ class Past:
         """
         missing = common(self._holes[symbol], [filled])
         known = {bar.start: bar for bar in self._minutes[symbol]}
-        known |= {bar.start: bar for bar in minutes if _within(bar.start, missing)}
+        known |= {bar.start: bar for bar in minutes if holds(missing, bar.start)}
         self._minutes[symbol] = [known[start] for start in sorted(known)]
         self._holes[symbol] = without(self._holes[symbol], [filled])
         begin = self._begin(symbol, until)
@@ -192,7 +192,7 @@ class Past:
         broken = joined((session_begin(a, rule), session(b - 1, rule).end) for a, b in self._holes[symbol])
         minutes = self._minutes[symbol]
         kept = bisect_left(minutes, first, key=_start)
-        minutes[:kept] = [bar for bar in minutes[:kept] if _within(bar.start, broken)]
+        minutes[:kept] = [bar for bar in minutes[:kept] if holds(broken, bar.start)]
 
     def _spans(
         self, symbol: str, timeframe: Timeframe, within: Sequence[Interval], begin: int
@@ -218,7 +218,3 @@ class Past:
 
 def _start(bar: Bar) -> int:
     return bar.start
-
-
-def _within(ts: int, intervals: Iterable[Interval]) -> bool:
-    return any(begin <= ts < end for begin, end in intervals)

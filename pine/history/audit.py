@@ -22,7 +22,7 @@ from pine.history.answer import Held
 from pine.history.comparison import Comparison
 from pine.history.differences import Count, Mismatch, compare, folded, with_quiet
 from pine.history.historical import Price
-from pine.history.leads import look_back
+from pine.history.leads import lead_of, look_back
 from pine.history.manifest import Interval, common, without
 from pine.history.recorded import Record
 from pine.history.vendor import Budget
@@ -228,7 +228,7 @@ class Audit:
         elif extent[1] < found.end:
             reason = f"the record ends at {isoformat(extent[1])}, before the session does"
         leads = self.record.leads(symbol)
-        contract = _lead_at(leads, found.start) or _most_recorded(minutes.bars)
+        contract = lead_of(leads, found.start) or _most_recorded(minutes.bars)
         if not reason and not contract:
             reason = "no lead contract and no bar is on record"
         if reason:
@@ -240,7 +240,7 @@ class Audit:
         rule = self.rule(symbol)
         first = look_back(begin, 1, rule)
         earlier = session(first, rule)
-        return (first, earlier.end), _lead_at(leads, earlier.start)
+        return (first, earlier.end), lead_of(leads, earlier.start)
 
     def offered(self, prepared: Sequence[Prepared]) -> tuple[list[Prepared], list[Report]]:
         """Divide sessions into those that the vendor has, or that were bought before, and those that it has not (yet).
@@ -378,12 +378,6 @@ def session_on(day: date, rule: SessionRule) -> Period | None:
             return found
         at = found.end
     return None
-
-
-def _lead_at(leads: Mapping[int, str], start: int) -> str | None:
-    """Return the lead of a session: its own, or, where nothing was traded in between, the latest before it."""
-    decided = max((at for at in leads if at <= start), default=None)
-    return None if decided is None else leads[decided]
 
 
 def _most_recorded(bars: Sequence[Bar]) -> str:

@@ -10,7 +10,7 @@ from pine.core.bar import Bar, fold
 from pine.core.period import SessionRule, period
 from pine.core.timeframe import Timeframe
 from pine.history.answer import Held
-from pine.history.manifest import Interval
+from pine.history.manifest import holds
 
 FIELDS: Final = ("open", "high", "low", "close", "volume", "contract_symbol", "instrument_id")
 
@@ -81,7 +81,7 @@ def compare(timeframe: Timeframe, held: Held, vendor: Sequence[Bar], contract: s
             equal += 1
             quiet += timeframe is Timeframe.MINUTE and one is not None and one.volume == 0
         else:
-            found += _wrong(timeframe, start, one, other, contract, known=_is_in(start, held.covered))
+            found += _wrong(timeframe, start, one, other, contract, known=holds(held.covered, start))
     flat = sum(bar.volume == 0 for bar in vendor) if timeframe is Timeframe.MINUTE else 0
     return Count(len(mine), len(theirs) - flat, equal, quiet), found
 
@@ -140,7 +140,3 @@ def folded(minutes: Sequence[Bar], timeframe: Timeframe, rule: SessionRule) -> l
     for bar in minutes:
         of.setdefault(period(timeframe, bar.start, rule).start, []).append(bar)
     return [fold(bars, timeframe, start) for start, bars in sorted(of.items())]
-
-
-def _is_in(ts: int, intervals: Sequence[Interval]) -> bool:
-    return any(begin <= ts < end for begin, end in intervals)

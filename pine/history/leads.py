@@ -1,10 +1,14 @@
 """Which contract led a root in each session of the past."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from pine.core.calendar import scheduled_hours
 from pine.core.contract import Contract
 from pine.core.period import SessionRule, session, session_begin
+
+Lead = TypeVar("Lead")
+"""A contract, or its name."""
 
 Choose = Callable[[Mapping[Contract, int], Contract | None], Contract | None]
 """Returns the lead after a session, from what each contract traded in it and the lead in it; `pine.hub.lead`."""
@@ -45,7 +49,7 @@ def decide_leads(
     return leads
 
 
-def lead_of(leads: Mapping[int, Contract], start: int) -> Contract | None:
+def lead_of(leads: Mapping[int, Lead], start: int) -> Lead | None:
     """Return the lead of the session that starts at `start`: its own, or that of the latest session before it."""
     decided = max((s for s in leads if s <= start), default=None)
     return None if decided is None else leads[decided]

@@ -266,6 +266,11 @@ def clipped(intervals: Iterable[Interval], begin: int, end: int) -> tuple[Interv
     return joined((max(a, begin), min(b, end)) for a, b in intervals)
 
 
+def holds(intervals: Iterable[Interval], ts: int) -> bool:
+    """Tell whether an instant, in ns, lies in one of some intervals."""
+    return any(begin <= ts < end for begin, end in intervals)
+
+
 def common(one: Iterable[Interval], other: Iterable[Interval]) -> tuple[Interval, ...]:
     """Return what lies in some intervals and in others too."""
     known = joined(one)

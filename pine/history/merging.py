@@ -11,7 +11,7 @@ from pine.core.errors import ArchiveDiffers
 from pine.core.timeframe import NS_PER_MS
 from pine.core.times import isoformat
 from pine.history import tables
-from pine.history.manifest import BARS, Interval, Table, bars_of, clipped
+from pine.history.manifest import BARS, Interval, Table, bars_of, clipped, holds
 from pine.history.tables import CODECS, LIVE, Rows
 
 if TYPE_CHECKING:
@@ -125,9 +125,9 @@ def _refuse_differences(
     """Raise `ArchiveDiffers` at the first bar that is not the one in the archive."""
     for start in sorted({*old, *new}):
         there, given = old.get(start), new.get(start)
-        if given is None and not any(begin <= start < end for begin, end in certain):
+        if given is None and not holds(certain, start):
             continue
-        if there is None and not any(begin <= start < end for begin, end in certain):
+        if there is None and not holds(certain, start):
             continue
         if (there and there[0]) != given:
             found = "no bar" if there is None else f"{there[0]} ({there[1]})"

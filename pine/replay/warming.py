@@ -12,7 +12,7 @@ from pine.core.timeframe import NS_PER_MINUTE, Timeframe
 from pine.core.times import isoformat
 from pine.feeds.warmup import Question, WarmUp, questions
 from pine.history.answer import History
-from pine.history.manifest import Interval
+from pine.history.manifest import Interval, holds
 from pine.history.refill import Refill, digest
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def gather(
     for question in questions(rules, timeframes, reach, until):
         answer = history.bars(question.symbol, question.timeframe, question.begin, question.end)
         rule = rules[question.symbol]
-        bars += [bar for bar in answer.bars if not any(begin <= bar.start < end for begin, end in answer.holes)]
+        bars += [bar for bar in answer.bars if not holds(answer.holes, bar.start)]
         missing += [_told(question, hole) for hole in answer.holes if _is_scheduled(question.timeframe, hole, rule)]
     if missing:
         more = f"\n  and {len(missing) - TOLD} more" if len(missing) > TOLD else ""
