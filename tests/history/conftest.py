@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 from market import configure
+from standin import stand_ins
 
 from pine.bus.client import Client
 from pine.bus.connection import client_for
@@ -22,7 +23,6 @@ from pine.hub.clock import TapeClock
 from pine.hub.lead import choose_lead
 from pine.sandbox.history import HistoryServer
 from pine.sandbox.history_data import SCHEMAS, HistoryData
-from pine.sandbox.history_faults import HistoryFault
 from pine.sandbox.market import GeneratedMarket, generate_market
 from pine.sandbox.tape import Tape
 
@@ -73,19 +73,14 @@ def hub(market: GeneratedMarket) -> HubBars:
 @pytest.fixture
 def serve(tape: Tape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Start stand-ins that are stopped after the test."""
-    running: list[HistoryServer] = []
+    with stand_ins(tmp_path, monkeypatch) as start:
 
-    def start(*faults: str, schemas: tuple[str, ...] = SCHEMAS, until: int | None = None, **more: Any) -> HistoryServer:
-        data = HistoryData(tape, until=until, schemas=schemas)
-        server = HistoryServer(data, tmp_path, faults=[HistoryFault.parse(text) for text in faults], **more)
-        server.start()
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca))
-        running.append(server)
-        return server
+        def sell(
+            *faults: str, schemas: tuple[str, ...] = SCHEMAS, until: int | None = None, **more: Any
+        ) -> HistoryServer:
+            return start(HistoryData(tape, until=until, schemas=schemas), *faults, **more)
 
-    yield start
-    for server in running:
-        server.stop()
+        yield sell
 
 
 def configured(gateway: str | None, tmp_path: Path = Path("/nowhere"), **databento: Any) -> Config:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import orjson
 import pytest
 from house import House, at, house, log, until
 from once import once
+from standin import stand_ins
 
 from pine.bus import keys, streams
 from pine.core.bar import Bar
@@ -29,18 +31,8 @@ Serve = Callable[..., HistoryServer]
 @pytest.fixture
 def serve(tape: Tape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Start the Historical stand-in."""
-    running: list[HistoryServer] = []
-
-    def start(*faults: str) -> HistoryServer:
-        server = HistoryServer(HistoryData(tape), tmp_path, faults=[HistoryFault.parse(text) for text in faults])
-        server.start()
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca))
-        running.append(server)
-        return server
-
-    yield start
-    for server in running:
-        server.stop()
+    with stand_ins(tmp_path, monkeypatch) as start:
+        yield partial(start, HistoryData(tape))
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import numpy as np
 import pytest
 import requests
 from databento.common.error import BentoWarning
+from standin import stand_ins
 
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
 from pine.core.times import parse_time
 from pine.sandbox.history import HistoryServer
 from pine.sandbox.history_data import HistoryData
-from pine.sandbox.history_faults import HistoryFault
 from pine.sandbox.market import GeneratedMarket, write_market
 from pine.sandbox.tape import Tape
 
@@ -38,18 +39,8 @@ def data(tape: Tape) -> HistoryData:
 
 @pytest.fixture
 def serve(data: HistoryData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    running: list[HistoryServer] = []
-
-    def start(*faults: str, **options: Any) -> HistoryServer:
-        server = HistoryServer(data, tmp_path, faults=[HistoryFault.parse(text) for text in faults], **options)
-        server.start()
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca))
-        running.append(server)
-        return server
-
-    yield start
-    for server in running:
-        server.stop()
+    with stand_ins(tmp_path, monkeypatch) as start:
+        yield partial(start, data)
 
 
 def client(server: HistoryServer, key: str = KEY) -> db.Historical:

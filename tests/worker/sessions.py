@@ -1,13 +1,15 @@
 """Eight sessions of a market, and everywhere that a new strategy's history may come from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from attrs import evolve
 from market import Run, configure, publish, record
+from standin import stand_ins
 
 from pine.bus import keys
 from pine.bus.client import Client
@@ -124,15 +126,10 @@ def fill_archive(config: Config, end: int = START, symbols: Sequence[str] = ROOT
 
 
 @contextmanager
-def historical(folder: Path, monkeypatch: Any, **more: Any):
+def historical(folder: Path, monkeypatch: pytest.MonkeyPatch, *faults: str, **more: Any) -> Iterator[HistoryServer]:
     """Sell the market on a Historical API of our own."""
-    server = HistoryServer(HistoryData(tape()), folder, **more)
-    server.start()
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca))
-    try:
-        yield server
-    finally:
-        server.stop()
+    with stand_ins(folder, monkeypatch) as begin:
+        yield begin(HistoryData(tape()), *faults, **more)
 
 
 def config_of(

@@ -120,10 +120,7 @@ def test_a_worker_killed_or_ended_while_history_is_bought_leaves_nothing_and_the
     processes: Any,
     warmed: Any,
 ) -> None:
-    from pine.sandbox.history_faults import HistoryFault
-
-    fault = HistoryFault.parse("timeout:300@get_range")
-    with historical(tmp_path, monkeypatch, faults=[HistoryFault.parse("sound@get_range"), fault]) as server:
+    with historical(tmp_path, monkeypatch, "sound@get_range", "timeout:300@get_range") as server:
         config = config_of(tmp_path, gateway=f"https://127.0.0.1:{server.port}")
         publish(client, config, bare())
         worker = processes(config)
