@@ -1,5 +1,6 @@
-"""What several rooms share: a real server, a check that nobody leaves undeclared keys behind, how many examples."""
+"""What rooms share: a server, a check for undeclared keys, how many examples, no disk to wait for."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.long)
     for test, count in told.items():
         settings(max_examples=count)(test)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unsynced() -> Iterator[None]:
+    """No test cuts the power, so this process does not wait for its disk; those that a test starts do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture
