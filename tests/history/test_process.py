@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+import replacing
 from books import Books, archive_at, seal, snapshot, sparse_market
 from market import configure, publish
 from waiting import DEADLINE_S, until
@@ -19,11 +20,15 @@ from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.connection import client_for
 from pine.bus.embedded import EmbeddedServer
+from pine.bus.ending import ENDING
 from pine.bus.pauses import POINTS, Holder
 from pine.core.bar import Bar
+from pine.core.errors import BusError
 from pine.core.timeframe import Timeframe
+from pine.history import run as running
 from pine.history.archive import Archive
 from pine.history.manifest import bars_table
+from pine.history.run import seal_once
 
 
 @contextmanager
@@ -45,6 +50,17 @@ def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
     with process(folder, *arguments) as started:
         out, err = started.communicate(timeout=DEADLINE_S)
         return started.returncode, out, err
+
+
+@contextmanager
+def ended_as_before() -> Iterator[None]:
+    """Give requests to end their old meaning back, which a single run in this process takes."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, meaning in before.items():
+            signal.signal(number, meaning)
 
 
 OTHERS = {("written", 4), ("renamed", 0), ("listed", 4)}
@@ -81,9 +97,8 @@ def test_killed_at_a_named_moment_the_next_run_makes_the_archive_of_an_undisturb
     whole = snapshot(tmp_path / "undisturbed")
     files = {path: content for path, content in torn.items() if path.endswith(".parquet")}
     assert all(whole[path] == content for path, content in files.items())  # whole or not there
-    code, out, err = run(tmp_path, "--once", "--json")
-    assert code == 0, err
-    assert json.loads(out)["count"] > 0
+    with ended_as_before():
+        assert seal_once(config, client)
     assert snapshot(folder) == whole
     assert Archive.of(config).verify() == []
     last = Archive.of(config).manifest(bars_table("6E", Timeframe.MINUTE)).sealed_to
@@ -93,34 +108,21 @@ def test_killed_at_a_named_moment_the_next_run_makes_the_archive_of_an_undisturb
 
 @pytest.mark.parametrize("point", POINTS["archive"])
 def test_killed_while_a_file_is_replaced_it_is_the_old_one_or_the_new_one(point: str, tmp_path: Path) -> None:
-    program = """
-import sys
-from pathlib import Path
-from pine.core.bar import Bar
-from pine.core.config import load_config
-from pine.core.timeframe import Timeframe
-from pine.history.archive import Archive
-from pine.strategies.catalog import PARAMS
-config = load_config(Path(sys.argv[1]), PARAMS, {})
-T = 1709506800 * 10**9
-for n, volume in enumerate(map(int, sys.argv[2:])):
-    bar = Bar("ES", Timeframe.MINUTE, T, 1.0, 2.0, 0.5, 1.5, volume, 7, "ESH4")
-    Archive.of(config).add_bars("ES", Timeframe.MINUTE, [bar], T, T + 10**11, "import", replace=True)
-"""
     config = configure(tmp_path)
     holder = Holder(tmp_path / "pauses")
-    command = [sys.executable, "-c", program, str(tmp_path / "pine.yaml")]
-    subprocess.run([*command, "1"], check=True)
+    replacing.put(config.path, 1)
     holder.ask(keys.ARCHIVE, point)
-    with subprocess.Popen([*command, "2"], env={**os.environ, **holder.environment}) as started:
+    command = [sys.executable, replacing.__file__, str(config.path), "2"]
+    with subprocess.Popen(command, env={**os.environ, **holder.environment}) as started:
         until(lambda: holder.held(keys.ARCHIVE, point) == started.pid, f"it comes by {point}")
         started.kill()
     archive = Archive.of(config)
     assert archive.verify() == []
     assert [bar.volume for bar in archive.bars("ES", Timeframe.MINUTE)] == [1 if point == "written" else 2]
-    subprocess.run([*command, "2"], check=True)
+    replacing.put(config.path, 2)
     undisturbed = configure(_folder(tmp_path / "other"))
-    subprocess.run([sys.executable, "-c", program, str(undisturbed.path), "1", "2"], check=True)
+    for volume in (1, 2):
+        replacing.put(undisturbed.path, volume)
     assert snapshot(config.data_dir / "archive") == snapshot(undisturbed.data_dir / "archive")
 
 
@@ -170,14 +172,17 @@ def test_a_single_run_leaves_the_server_as_it_found_it(server: EmbeddedServer, t
     assert len(Archive.of(config).bars("ES", Timeframe.DAY)) == 2
 
 
-def test_a_single_run_beside_a_running_process_says_who_seals_and_does_nothing(client: Client, tmp_path: Path) -> None:
-    configure(tmp_path)
+def test_a_single_run_beside_a_running_process_says_who_seals_and_does_nothing(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure(tmp_path)
+    monkeypatch.setattr(running, "HELD_SECONDS", 0.2)  # nobody was killed whose role could run out
     with process(tmp_path) as started:
         until(lambda: client.get(keys.lease(keys.ARCHIVE)), "it holds its role")
-        code, out, err = run(tmp_path, "--once")
+        with ended_as_before(), pytest.raises(BusError, match=rf":{started.pid}#.* seals already"):
+            seal_once(config, client)
         assert started.poll() is None
-    assert (code, out) == (2, "")
-    assert f":{started.pid}#" in err
+    assert not (config.data_dir / "archive").exists()
 
 
 def test_a_location_that_cannot_be_used_is_named(client: Client, tmp_path: Path) -> None:
