@@ -78,9 +78,11 @@ def test_volume_is_conserved_per_contract(rows: list) -> None:
 
 
 @given(tapes())
-def test_hours_and_days_equal_the_fold_of_their_minutes(rows: list) -> None:
+def test_hours_and_days_equal_the_fold_of_their_minutes_and_every_bar_is_sound(rows: list) -> None:
     closed = play(fresh(), trades(rows), until=rows[-1][0] + 26 * NS_PER_HOUR)
     bars = [bar for item in closed for bar in item.bars]
+    for bar in bars:
+        bar.check()
     for timeframe in (Timeframe.HOUR, Timeframe.DAY):
         groups: dict[tuple[str, int], list] = defaultdict(list)
         for bar in bars:
@@ -88,13 +90,6 @@ def test_hours_and_days_equal_the_fold_of_their_minutes(rows: list) -> None:
                 groups[(bar.symbol, period(timeframe, bar.start, fresh().rules[bar.symbol]).start)].append(bar)
         folded = {place: fold(minutes, timeframe, place[1]) for place, minutes in groups.items()}
         assert {(b.symbol, b.start): b for b in bars if b.timeframe is timeframe} == folded
-
-
-@given(tapes())
-def test_high_and_low_enclose_open_and_close(rows: list) -> None:
-    for item in play(fresh(), trades(rows), until=rows[-1][0] + 26 * NS_PER_HOUR):
-        for bar in item.bars:
-            bar.check()
 
 
 def test_a_trade_on_a_boundary_opens_the_new_minute() -> None:

@@ -29,7 +29,7 @@ from pine.bus import keys
 from pine.bus.client import Client
 from pine.core.bar import Bar
 from pine.core.period import session_begin
-from pine.core.timeframe import Timeframe
+from pine.core.timeframe import NS_PER_MS, Timeframe
 from pine.core.times import parse_time
 from pine.history.archive import Archive
 from pine.history.leads import look_back
@@ -137,10 +137,12 @@ def test_it_is_shown_what_it_would_have_been_shown_live(
     off = config_of(tmp_path / "off", "off")
     client.delete(*STREAMS)  # type: ignore[attr-defined]
     client.xgroup_destroy(keys.CLOCK, "one")  # type: ignore[attr-defined]
-    start(client, off).until_caught_up()
     rule = config.session_rule("ES")
     begin = session_begin(START, rule)
     first = {timeframe: look_back(begin, count, rule) for timeframe, count in reach.items()}
+    for stream in (keys.CLOCK, *(keys.bars(s, t) for s in ROOTS for t in Timeframe)):
+        client.xtrim(stream, minid=look_back(begin, 5, rule) // NS_PER_MS)  # type: ignore[attr-defined]
+    start(client, off).until_caught_up()
     reduced = [
         (at, [bar for bar in bars if bar.start >= first[bar.timeframe]], lines) for at, bars, lines in everything.shown
     ]
