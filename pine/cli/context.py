@@ -40,12 +40,11 @@ def configuration(ctx: click.Context) -> "Config":
     """Load the configuration that ``--config``, ``PINE_CONFIG`` or the working folder names."""
     from pine.core.config import load_config
     from pine.strategies.catalog import PARAMS
-    from pine.strategies.filters import mistakes
 
     path = Path(_named(ctx) or "pine.yaml").expanduser().absolute()
     if not path.exists():
         raise PineError(f"no configuration at {path}; name one with -c or PINE_CONFIG")
-    return load_config(path, PARAMS, check=mistakes)
+    return load_config(path, PARAMS)
 
 
 def config_suffix(ctx: click.Context) -> str:

@@ -83,8 +83,8 @@ class BacktraderStrategy(bt.Strategy, metaclass=StrategyMeta):  # type: ignore[m
     """A Backtrader strategy, with indicators and `next`, that pine can run live, again and in replay alike.
 
     ``self.datas`` hold the declared timeframes of the strategy's instruments as Backtrader feeds named ``ES_minute``,
-    ``ES_hour``, ``ES_day``: the shortest timeframe first, instruments in the order of the configuration, references last. Whatever it
-    remembers must follow from them; positions and orders it asks the account for.
+    ``ES_hour``, ``ES_day``: the shortest timeframe first, instruments in the order of the configuration, references
+    last. Whatever it remembers must follow from them; positions and orders it asks the account for.
 
     Attributes
     ----------

@@ -1,10 +1,11 @@
 """The strategy types that a configuration can name. Cheap to import: classes come with their engine on demand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pine.core.config import StrategyConfig
 from pine.core.errors import BadType
 from pine.strategies import plugins
 from pine.strategies.breakout_rules import BreakoutParams
@@ -12,6 +13,8 @@ from pine.strategies.ibs_rules import IbsParams
 
 if TYPE_CHECKING:
     from pine.strategies.base import BacktraderStrategy
+
+Where = tuple[str | int, ...]
 
 STRATEGIES: Final[dict[str, tuple[type, str]]] = {
     "ibs": (IbsParams, "pine.strategies.ibs:IbsStrategy"),
@@ -36,6 +39,20 @@ class Catalog:
             If there is none that can be used.
         """
         return STRATEGIES[kind][0] if kind in STRATEGIES else plugins.find_params(kind, folder)
+
+    def mistakes(
+        self, setting: StrategyConfig, pairs: Mapping[str, str], stand_ins: Mapping[str, str]
+    ) -> Iterable[tuple[Where, str]]:
+        """Yield place and message of every filter and feature that means nothing, or nothing that is read."""
+        if (
+            not setting.features
+            and not setting.filters
+            and not any(own.filters for own in setting.instruments.values())
+        ):
+            return ()
+        from pine.strategies.filters import mistakes
+
+        return mistakes(setting, pairs, stand_ins)
 
 
 PARAMS: Final = Catalog()

@@ -1,6 +1,5 @@
 """Filters: conditions on features that must hold before a strategy may enter. What is missing does not hold."""
 
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -10,7 +9,7 @@ from pine.core.config import FilterConfig, StrategyConfig
 from pine.core.errors import FeatureError, PineError
 from pine.strategies.features.address import Places, parse_address
 from pine.strategies.features.needs import needs
-from pine.strategies.features.presets import PRESETS
+from pine.strategies.features.presets import PRESETS, AboveLimit, BelowLimit, Between, Condition, Equals
 
 Where = tuple[str | int, ...]
 
@@ -19,39 +18,17 @@ CONDITIONS: Final = ("between", "above", "below", "equals")
 
 @frozen
 class Filter:
-    """One condition on one feature.
-
-    Attributes
-    ----------
-    feature
-        Its canonical address.
-    low, high
-        Bounds of the value.
-    inclusive
-        Whether the bounds themselves hold.
-    """
+    """One condition on one feature, which is named by its canonical address."""
 
     feature: str
-    low: float = -math.inf
-    high: float = math.inf
-    inclusive: bool = True
-
-    @property
-    def expected(self) -> str:
-        """What the value must be, in words."""
-        if self.low == self.high:
-            return f"{self.low:g}"
-        if self.high == math.inf:
-            return f"above {self.low:g}"
-        return f"below {self.high:g}" if self.low == -math.inf else f"{self.low:g} to {self.high:g}"
+    condition: Condition
 
     def refusal(self, value: float | None) -> str | None:
         """Return why a value does not pass, or nothing if it does; a missing one never passes."""
-        if value is None:
-            return f"filter {self.feature}: no value yet, expected {self.expected}"
-        if self.low < value < self.high or (self.inclusive and value in (self.low, self.high)):
+        if value is not None and self.condition.passes(value):
             return None
-        return f"filter {self.feature}: {value:.6g}, expected {self.expected}"
+        found = "no value yet" if value is None else f"{value:.6g}"
+        return f"filter {self.feature}: found {found}, expected {self.condition}"
 
 
 def make_filter(setting: FilterConfig) -> Filter:
@@ -65,27 +42,27 @@ def make_filter(setting: FilterConfig) -> Filter:
         If it has no condition, or more than one.
     """
     given = [name for name in CONDITIONS if getattr(setting, name) is not None]
-    if not given and setting.feature in PRESETS:
-        return make_filter(PRESETS[setting.feature])
+    preset = PRESETS.get(setting.feature)
+    if not given and preset is not None:
+        return Filter(str(parse_address(preset.address)), preset.condition)
     feature = str(parse_address(setting.feature))
-    match given:
-        case ["between"]:
-            assert setting.between is not None
-            return Filter(feature, *setting.between)
-        case ["above"]:
-            assert setting.above is not None
-            return Filter(feature, low=setting.above, inclusive=False)
-        case ["below"]:
-            assert setting.below is not None
-            return Filter(feature, high=setting.below, inclusive=False)
-        case ["equals"]:
-            assert setting.equals is not None
-            return Filter(feature, setting.equals, setting.equals)
-    found = " and ".join(given) or "none"
-    raise PineError(
-        f"filter {setting.feature}: found {found}, expected one of {', '.join(CONDITIONS)}, "
-        f"or the name of a ready-made filter: {', '.join(PRESETS)}"
-    )
+    if len(given) != 1:
+        raise PineError(
+            f"filter {setting.feature}: found {' and '.join(given) or 'no condition'}, expected one of "
+            f"{', '.join(CONDITIONS)}, or the name of a ready-made filter (pine features --filters lists them)"
+        )
+    return Filter(feature, _condition(setting))
+
+
+def _condition(setting: FilterConfig) -> Condition:
+    if setting.between is not None:
+        return Between(*setting.between)
+    if setting.above is not None:
+        return AboveLimit(setting.above)
+    if setting.below is not None:
+        return BelowLimit(setting.below)
+    assert setting.equals is not None
+    return Equals(setting.equals)
 
 
 def mistakes(

@@ -28,7 +28,17 @@ strategies:
   off: {type: ibs, enabled: false, instruments: [ES]}
 """
 WEBHOOK = "https://webhooks.traderspost.io/trading/webhook/a/b"
-NAMES = ["kill switch", "configuration", "databento key", "webhook", "symbols", "models", "earlier run", "gateway", "history"]
+NAMES = [
+    "kill switch",
+    "configuration",
+    "databento key",
+    "webhook",
+    "symbols",
+    "models",
+    "earlier run",
+    "gateway",
+    "history",
+]
 
 
 @pytest.fixture(scope="module")

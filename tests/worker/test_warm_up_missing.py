@@ -157,7 +157,7 @@ def test_a_first_start_waits_for_the_first_step(client: Client, tmp_path: Path) 
         if len(said) == 2:
             publish(client, config, until())
 
-    history = ColdStart(config, "one", client, (Timeframe.HOUR,), stop, beat).run()
+    history = ColdStart(config, "one", client, (Timeframe.HOUR,), config.warm_up_of("one"), stop, beat).run()
     assert said[:2] == ["waiting for the first step"] * 2
     assert history is not None
     assert history.until == START

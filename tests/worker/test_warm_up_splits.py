@@ -76,7 +76,7 @@ def test_any_split_of_the_history_warms_up_with_the_same_steps_or_names_what_is_
     rules = {symbol: config.session_rule(symbol) for symbol in ROOTS}
     reach = WarmUpConfig(daily, hourly, 1)
     asked = questions(rules, tuple(Timeframe), reach, START)
-    cold = ColdStart(config, "one", None, (), threading.Event(), print, print)  # type: ignore[arg-type]
+    cold = ColdStart(config, "one", None, (), WarmUpConfig(), threading.Event(), print, print)  # type: ignore[arg-type]
     everything = ((0, 1 << 61),)
     wanted = cold.gather(History(config.session_rule, Place(everything)), asked)
     bought: list[Interval] = []

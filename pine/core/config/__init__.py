@@ -3,6 +3,8 @@
 from pine.core.config.duration import Duration
 from pine.core.config.loader import load_config
 from pine.core.config.schema import (
+    PAIRS,
+    STAND_INS,
     Adjust,
     BusConfig,
     Config,
@@ -22,6 +24,8 @@ from pine.core.config.schema import (
 from pine.core.config.secret import Secret
 
 __all__ = [
+    "PAIRS",
+    "STAND_INS",
     "Adjust",
     "BusConfig",
     "Config",

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,16 +61,7 @@ SHORTEST_RETENTION: Final = Duration.parse("1d")
 _WEBHOOK: Final = re.compile(r"https?://\S.*")
 
 
-Check = Callable[[StrategyConfig, Mapping[str, str], Mapping[str, str]], Iterable[tuple[Where, str]]]
-"""Yields place, below the strategy, and message of what is wrong in its settings, given pairs and stand-ins."""
-
-
-def load_config(
-    path: Path,
-    types: ParamTypes,
-    environ: Mapping[str, str] | None = None,
-    check: Check = lambda *_: (),
-) -> Config:
+def load_config(path: Path, types: ParamTypes, environ: Mapping[str, str] | None = None) -> Config:
     """Read a configuration.
 
     Parameters
@@ -78,11 +69,9 @@ def load_config(
     path
         The YAML file; ``.env`` beside it fills variables that the environment does not set.
     types
-        Parameter classes of the strategy types.
+        Parameter classes of the strategy types, and who understands their filters and features.
     environ
         The environment; the process's own if left out.
-    check
-        Looks at what only those who run strategies understand of their settings.
 
     Raises
     ------
@@ -117,7 +106,7 @@ def load_config(
     _check_retention(raw, sections, problems)
     partners = sections.get("pairs", PAIRS), sections.get("stand_ins", STAND_INS)
     for name, setting in sections.get("strategies", {}).items():
-        for place, message in check(setting, *partners):
+        for place, message in types.mistakes(setting, *partners):
             problems.add(("strategies", name, *place), message)
     data_dir = _folder(path, "data_dir", "pine-data", sections, problems)
     problems.raise_if_any()

@@ -1,7 +1,7 @@
 """Names and parameters that must fit other parts of the configuration."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -10,7 +10,7 @@ import attrs
 from pine.core.calendar import HOURS
 from pine.core.config.document import Path as Where
 from pine.core.config.problems import Problems, dig, names, unknown
-from pine.core.config.schema import check_parent
+from pine.core.config.schema import StrategyConfig, check_parent
 from pine.core.config.structure import Mistakes, make_converter, structure
 from pine.core.errors import BadType, ContractError
 from pine.core.instruments import SPECS, same_price
@@ -35,6 +35,12 @@ class ParamTypes(Protocol):
         BadType
             If it cannot be used.
         """
+        ...
+
+    def mistakes(
+        self, setting: StrategyConfig, pairs: Mapping[str, str], stand_ins: Mapping[str, str]
+    ) -> Iterable[tuple[Where, str]]:
+        """Yield place, below the strategy, and message of what is wrong in its filters and features."""
         ...
 
 

@@ -23,8 +23,7 @@ _CALLABLE: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _POSITIVE: Any = validators.gt(0)
 _POSITIVE_FINITE: Any = [validators.gt(0), validators.lt(math.inf)]
 _AMOUNT: Any = [validators.ge(0), validators.lt(math.inf)]
-_OPTIONAL_CALLABLE: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-_POSITIVE: Any = validators.optional(validators.gt(0))
+_OPTIONAL_POSITIVE: Any = validators.optional(validators.gt(0))
 
 
 def _known_root(_instance: object, _attribute: Any, value: str) -> None:
@@ -208,14 +207,14 @@ class FilterConfig:
     feature
         Address such as ``rsi(2)@daily``; without a condition, the name of a ready-made filter.
     between, above, below, equals
-        The condition, one of them: within both bounds (included), beyond a number, or exactly a number.
+        The condition, one of them: within both bounds (included), beyond a number, or one of some numbers.
     """
 
     feature: str
     between: tuple[float, float] | None = None
     above: float | None = None
     below: float | None = None
-    equals: float | None = None
+    equals: tuple[float, ...] | None = None
 
 
 @frozen

@@ -81,6 +81,7 @@ def make_converter() -> cattrs.Converter:
 
     converter.register_structure_hook_func(lambda kind: kind == list[str], texts)
     converter.register_structure_hook_func(lambda kind: kind == tuple[float, float] | None, _bounds)
+    converter.register_structure_hook_func(lambda kind: kind == tuple[float, ...] | None, _numbers)
 
     def literal(value: Any, kind: Any) -> Any:
         if isinstance(value, Unset):
@@ -141,10 +142,23 @@ def _bounds(value: Any, _type: Any) -> tuple[float, float] | None:
     """Read two numbers, the lower one first."""
     if value is None or isinstance(value, Unset):
         return None  # complained about already, or nothing set
-    numbers = isinstance(value, list) and all(isinstance(n, int | float) and not isinstance(n, bool) for n in value)
-    if not numbers or len(value) != 2 or not value[0] <= value[1]:
+    if not isinstance(value, list) or not _all_numbers(value) or len(value) != 2 or not value[0] <= value[1]:
         raise ValueError(f"found {value!r}, expected the lower and the upper bound, such as [0, 40]")
     return float(value[0]), float(value[1])
+
+
+def _numbers(value: Any, _type: Any) -> tuple[float, ...] | None:
+    """Read a number, or a list of some."""
+    if value is None or isinstance(value, Unset):
+        return None  # complained about already, or nothing set
+    found = value if isinstance(value, list) else [value]
+    if not found or not _all_numbers(found):
+        raise ValueError(f"found {value!r}, expected a number, or a list such as [1, 2]")
+    return tuple(map(float, found))
+
+
+def _all_numbers(values: list[Any]) -> bool:
+    return all(isinstance(n, int | float) and not isinstance(n, bool) for n in values)
 
 
 def _duration(value: Any, _type: Any) -> Duration:

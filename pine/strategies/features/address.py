@@ -9,11 +9,11 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 from attrs import field, frozen
 
+from pine.core.config import PAIRS, STAND_INS
 from pine.core.errors import FeatureError
 from pine.core.timeframe import Timeframe
 from pine.strategies.features.aliases import ALIASES, alias
@@ -22,26 +22,6 @@ from pine.strategies.features.registry import FEATURES
 
 PAIR: Final = "pair"
 DEFAULT_TIMEFRAME: Final = Timeframe.HOUR
-DEFAULT_PAIRS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "ES": "NQ",
-        "NQ": "ES",
-        "RTY": "YM",
-        "YM": "RTY",
-        "GC": "SI",
-        "SI": "GC",
-        "HG": "SI",
-        "CL": "NG",
-        "NG": "CL",
-        "6A": "6E",
-        "6B": "6E",
-        "6E": "6A",
-    }
-)
-"""The symbol that ``pair`` means, by symbol."""
-DEFAULT_STAND_INS: Final[Mapping[str, str]] = MappingProxyType({"TLT": "ZB"})
-"""Symbols that are fed by another one's bars."""
-
 _TIMEFRAMES: Final = {timeframe.value: timeframe for timeframe in Timeframe}
 _DEEPEST: Final = 16
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?!\w)")
@@ -85,8 +65,8 @@ class Address:
 class Places:
     """Which symbols ``pair`` means, and which symbols are fed by another one's bars."""
 
-    pairs: Mapping[str, str] = field(default=DEFAULT_PAIRS)
-    stand_ins: Mapping[str, str] = field(default=DEFAULT_STAND_INS)
+    pairs: Mapping[str, str] = field(default=PAIRS)
+    stand_ins: Mapping[str, str] = field(default=STAND_INS)
 
 
 @lru_cache(maxsize=4096)
