@@ -164,9 +164,10 @@ def backtrader(columns: Mapping[str, Values], make: Callable[[Any, Any], Any]) -
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.adddata(Feed())
     cerebro.addstrategy(Reading)
-    if len(columns["close"]) == 0:
-        return np.array([])
-    indicator = cerebro.run()[0].indicator
+    try:
+        indicator = cerebro.run()[0].indicator
+    except IndexError:  # Backtrader's answer to fewer bars than an indicator takes
+        return np.full(len(columns["close"]), np.nan)
     line = indicator.lines[0] if hasattr(indicator, "lines") else indicator
     return np.array(line.array[: len(columns["close"])], dtype=float)
 

@@ -31,7 +31,7 @@ def row(found: FeatureSet) -> Row:
 
 
 def test_a_run_whose_future_is_cut_off_at_any_instant_says_the_same_to_the_last_bit() -> None:
-    groups = instants(world(day_count=18, hour_count=30))
+    groups = instants(world(day_count=16, hour_count=44))
     whole = features()
     rows = []
     for group in groups:

@@ -24,6 +24,5 @@ def test_every_definition_has_an_oracle() -> None:
 @pytest.mark.parametrize("address", examples())
 def test_a_feature_equals_its_oracle(compared: dict[str, Comparison], address: str) -> None:
     found = compared[address]
-    limit = LOOSE.get(address.split("@", maxsplit=1)[0], EXACT) * max(found.scale, 1.0)
-    assert (found.mismatched, found.difference <= limit) == (0, True), found
+    assert (found.mismatched, found.difference <= NEAR * max(found.scale, 1.0)) == (0, True), found
     assert found.values > 100, found
