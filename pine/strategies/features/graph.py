@@ -13,7 +13,7 @@ from pine.core.period import SessionRule, period
 from pine.core.timeframe import Timeframe
 from pine.strategies.features.address import Address, Places, near, parse_address
 from pine.strategies.features.definition import BarFeature, ClockFeature, Feature
-from pine.strategies.features.needs import Needs, needs
+from pine.strategies.features.needs import Needs, summed
 from pine.strategies.features.resolve import Resolved, resolve_all
 
 Place = tuple[str, Timeframe]
@@ -68,11 +68,11 @@ class FeatureSet:
     needs: Needs
 
     def __init__(self, wanted: Mapping[str, Sequence[str]], rules: Mapping[str, SessionRule], places: Places) -> None:
-        self.needs = needs(wanted, places, rules)
         self._rules = dict(rules)
         self._wanted = {symbol: frozenset(map(parse_address, texts)) for symbol, texts in wanted.items()}
         self._nodes: dict[Resolved, _Node] = {}
-        found, _ = resolve_all(wanted, places, rules)
+        found, unavailable = resolve_all(wanted, places, rules)
+        self.needs = summed(wanted, places, found, unavailable)
         self._tops = {key: self._node(resolved) for key, resolved in found.items()}
         self._newest = {node.place: _NEVER for node in self._nodes.values()}
 

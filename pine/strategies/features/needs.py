@@ -1,12 +1,13 @@
 """What features read, and how much of it until each has a value."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any
 
 from attrs import frozen
 
 from pine.core.timeframe import Timeframe
 from pine.strategies.features.address import Places
-from pine.strategies.features.resolve import resolve_all
+from pine.strategies.features.resolve import Resolved, resolve_all
 
 
 @frozen
@@ -48,7 +49,13 @@ def needs(wanted: Mapping[str, Sequence[str]], places: Places, known: Container[
     FeatureError
         If an address cannot be read.
     """
-    found, unavailable = resolve_all(wanted, places, known)
+    return summed(wanted, places, *resolve_all(wanted, places, known))
+
+
+def summed(
+    wanted: Iterable[str], places: Places, found: Mapping[Any, Resolved], unavailable: Mapping[str, str]
+) -> Needs:
+    """Return what resolved features need together; `wanted` are the traded symbols in their order."""
     read = {(each.symbol, each.timeframe) for top in found.values() for each in top.all()}
     symbols = {symbol for symbol, _ in read}
     traded = dict.fromkeys(places.stand_ins.get(symbol, symbol) for symbol in wanted)

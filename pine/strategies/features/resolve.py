@@ -1,6 +1,7 @@
 """From an address and an instrument to what must be computed, and on whose bars."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from attrs import field, frozen
@@ -62,7 +63,7 @@ class Resolved:
         for read in self.inputs:
             for timeframe, count in read.bars().items():
                 needed[timeframe] = max(count, needed.get(timeframe, 1))
-        needed[self.timeframe] += self.make().span - 1
+        needed[self.timeframe] += _read(self.address)[1] - 1
         return needed
 
     @property
@@ -118,6 +119,13 @@ def make(address: Address) -> Feature:
     return made
 
 
+@lru_cache(maxsize=4096)
+def _read(address: Address) -> tuple[tuple[Address, ...], int]:
+    """Return what an address reads, and how often that must have had values."""
+    found = make(address)
+    return tuple(parse_input(text) for text in found.inputs), found.span
+
+
 def _resolve(
     address: Address, symbol: str, timeframe: Timeframe, places: Places, known: Container[str] | None
 ) -> Resolved:
@@ -126,13 +134,12 @@ def _resolve(
     if known is not None and fed not in known:
         raise Unavailable(f"{spoken} is not configured" + (f" (it is fed by {fed})" if fed != spoken else ""))
     own = address.timeframe or timeframe
-    inputs = (parse_input(text) for text in make(address).inputs)
     return Resolved(
         address.name,
         tuple(value for _, value in address.arguments if not isinstance(value, Address)),
         fed,
         own,
-        tuple(_resolve(read, spoken, own, places, known) for read in inputs),
+        tuple(_resolve(read, spoken, own, places, known) for read in _read(address)[0]),
         address,
     )
 
