@@ -22,6 +22,7 @@ from pine.hub import refiller
 from pine.hub.aggregator import Event
 from pine.hub.filler import why_not
 from pine.hub.refiller import Refiller
+from pine.strategies.catalog import PARAMS
 
 BEGIN = parse_time("2024-03-05T14:00")
 LAST = BEGIN + 9 * NS_PER_MINUTE
@@ -40,7 +41,7 @@ class Announced:
 def configured(folder: Path, url: str, more: str) -> Config:
     path = folder / "pine.yaml"
     path.write_text(f"data_dir: data\nbus: {{url: '{url}'}}\ninstruments: {{ES: {{}}}}\n{more}\n")
-    return load_config(path, {}, {})
+    return load_config(path, PARAMS, {})
 
 
 def lose(client: Client) -> None:
