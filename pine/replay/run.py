@@ -121,7 +121,7 @@ def replay(
     stopped, on_step
         Asked before, and told after, each step.
     """
-    from pine.worker.engine import Engine  # imports Backtrader
+    from pine.worker.run import make_engine
 
     desk = desk_with(config, plan)
     rules = config.rules_of(plan.strategy)
@@ -130,10 +130,7 @@ def replay(
     source = ReplaySource(
         chained(steps, plan.begin), desk, recorder, deque(plan.requests), stopped, on_step, pace, plan.warm_up, refill
     )
-    setting = config.strategies[plan.strategy]
-    engine = Engine(
-        setting.type, desk, rules, source, reach=plan.reach, adjust=setting.adjust, standards=plan.standards
-    )
+    engine = make_engine(config, plan.strategy, desk, source, plan.reach, plan.standards)
     engine.run()
     facts = facts_of(config, plan, recorder, ENGINE)
     alerts = tuple(dict.fromkeys(engine.alerts))

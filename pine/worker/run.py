@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import redis
@@ -30,6 +30,9 @@ from pine.strategies.risk import RiskRules
 from pine.worker.coldstart import ColdStart, Progress
 from pine.worker.live import LiveSource
 from pine.worker.provenance import provenance
+
+if TYPE_CHECKING:
+    from pine.worker.engine import Engine, StepSource
 
 COURIER_PAUSE: Final = 5.0
 RESTART_PAUSE: Final = 1.0
@@ -158,18 +161,7 @@ def _work(
         logger.error("no entries", extra={"fields": {"symbol": symbol, "reason": problem}})
     patiently(lambda: await_symbols(client, list(config.reads(strategy)), stop, source), config, stop)
 
-    from pine.worker.engine import Engine  # imports Backtrader, after everything that can be refused without it
-
-    setting = config.strategies[strategy]
-    engine = Engine(
-        setting.type,
-        desk,
-        config.rules_of(strategy),
-        source,
-        reach=source.reach,
-        adjust=setting.adjust,
-        standards=standards,
-    )
+    engine = make_engine(config, strategy, desk, source, source.reach, standards)
     engine.run()
     with contextlib.suppress(redis.RedisError):  # everything is written; the server may be gone first
         source.heartbeat("stopped")
@@ -177,6 +169,17 @@ def _work(
         "worker stopped",
         extra={"fields": {"steps": engine.steps, "decided": engine.engine_steps, "alerts": len(engine.alerts)}},
     )
+
+
+def make_engine(
+    config: Config, strategy: str, desk: Desk, source: "StepSource", reach: WarmUpConfig, standards: Standards
+) -> "Engine":
+    """Return the engine of a strategy as it is configured, the same for a worker and for a replay."""
+    from pine.worker.engine import Engine  # imports Backtrader
+
+    setting = config.strategies[strategy]
+    rules = config.rules_of(strategy)
+    return Engine(setting.type, desk, rules, source, reach=reach, adjust=setting.adjust, standards=standards)
 
 
 def make_standards(config: Config, strategy: str) -> Standards:

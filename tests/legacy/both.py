@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 
 from pine.core.bar import Bar
-from pine.core.config import Config, load_config
+from pine.core.config import Config, WarmUpConfig, load_config
 from pine.core.timeframe import NS_PER_HOUR
 from pine.feeds.steps import MarketEvent, Step
 from pine.history.refill import Refill
@@ -23,8 +23,8 @@ from pine.sandbox.market import GeneratedMarket
 from pine.strategies.catalog import PARAMS
 from pine.strategies.ibs import IbsStrategy
 from pine.strategies.ibs_rules import IbsState
-from pine.worker.engine import Engine, Outcome
-from pine.worker.run import make_desk
+from pine.worker.engine import Outcome
+from pine.worker.run import make_desk, make_engine, make_standards
 
 TAIL = 26 * NS_PER_HOUR
 
@@ -77,11 +77,10 @@ class PineRun:
     _steps: Any = None
 
     def run(self) -> "PineRun":
-        symbols = self.config.traded[self.strategy]
         self.desk = make_desk(self.config, self.strategy)
         self._steps = iter(self.closed)
-        rules = {symbol: self.config.session_rule(symbol) for symbol in symbols}
-        engine = Engine(self.config.strategies[self.strategy].type, self.desk, rules, self)
+        standards = make_standards(self.config, self.strategy)
+        engine = make_engine(self.config, self.strategy, self.desk, self, WarmUpConfig(), standards)
         seen = watched_states(self)
         try:
             engine.run()
@@ -103,7 +102,7 @@ class PineRun:
         closed = next(self._steps, None)
         if closed is None:
             return None
-        symbols = list(self.config.traded[self.strategy])
+        symbols = list(self.config.reads(self.strategy))
         mine = sorted((bar for bar in closed.bars if bar.symbol in symbols), key=lambda bar: symbols.index(bar.symbol))
         self.bars += [(closed.boundary, bar) for bar in mine]
         minutes = [bar for bar in mine if bar.timeframe.value == "1min"]

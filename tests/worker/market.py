@@ -23,7 +23,7 @@ from pine.sandbox.market import generate_market
 from pine.strategies.catalog import PARAMS
 from pine.worker.engine import Engine, Outcome
 from pine.worker.live import LiveSource
-from pine.worker.run import make_desk
+from pine.worker.run import make_desk, make_engine, make_standards
 
 CONFIG = """
 data_dir: data
@@ -142,8 +142,7 @@ def begin(client: Client, config: Config, name: str, history: WarmUp | None = No
     desk = make_desk(config, name)
     source = LiveSource(config, name, client, lease, desk, stop, {"config": "c", "code": "d"}, dict)
     source.open(history)
-    rules = {symbol: config.session_rule(symbol) for symbol in config.traded[name]}
-    return Run(source, Engine(config.strategies[name].type, desk, rules, source, reach=source.reach), stop)
+    return Run(source, make_engine(config, name, desk, source, source.reach, make_standards(config, name)), stop)
 
 
 def record(client: Client, stream: str) -> list[tuple[str, dict[bytes, bytes]]]:

@@ -29,9 +29,8 @@ from pine.sandbox.market import GeneratedMarket, generate_market
 from pine.sandbox.tape import Tape
 from pine.strategies.catalog import strategy_class
 from pine.worker.coldstart import ColdStart
-from pine.worker.engine import Engine
 from pine.worker.live import LiveSource
-from pine.worker.run import make_desk
+from pine.worker.run import make_desk, make_engine, make_standards
 
 ROOTS = ("ES", "GC")
 KEY = "db-" + "k" * 29
@@ -140,7 +139,7 @@ def config_of(
     return configure(folder, CONFIG.format(key=key, gateway=where, warm_up=warm_up, kind=kind, more=more))
 
 
-def start(client: Client, config: Config, name: str = "one", **engine: Any) -> Run:
+def start(client: Client, config: Config, name: str = "one", *, skip: bool = True) -> Run:
     """Start a worker as its process does, up to where it reads its first step."""
     import threading
 
@@ -148,22 +147,19 @@ def start(client: Client, config: Config, name: str = "one", **engine: Any) -> R
     lease = Lease.try_acquire(client, f"worker:{name}", "test")
     assert isinstance(lease, Lease)
     stop = threading.Event()
-    desk = make_desk(config, name)
+    desk, standards = make_desk(config, name), make_standards(config, name)
     source = LiveSource(config, name, client, lease, desk, stop, {"config": "c", "code": "d"}, dict)
     try:
         history = None
         if config.warm_up_of(name) is not None and source.is_new():
             kind = strategy_class(config.strategies[name].type)
-            reach = config.warm_up_of(name) or WarmUpConfig()
-            history = ColdStart(config, name, client, kind.timeframes, reach, stop, source.sign).run()
+            source.asked = standards.reach(config.warm_up_of(name) or WarmUpConfig())
+            read = standards.timeframes(kind.timeframes)
+            history = ColdStart(config, name, client, read, source.asked, stop, source.sign).run()
         source.open(history)
     except BaseException:
         lease.release()
         raise
-    rules = {symbol: config.session_rule(symbol) for symbol in config.traded[name]}
-    setting = config.strategies[name]
-    return Run(
-        source,
-        Engine(setting.type, desk, rules, source, reach=source.reach, adjust=setting.adjust, **engine),
-        stop,
-    )
+    engine = make_engine(config, name, desk, source, source.reach, standards)
+    engine.skip = skip
+    return Run(source, engine, stop)
