@@ -82,6 +82,8 @@ class Standards:
 
     def reach(self, asked: WarmUpConfig) -> WarmUpConfig:
         """Return how many sessions to warm up: as many as asked for, or as give every feature a value at once."""
+        if not asked.features:
+            return asked
         needed = {timeframe: -(-bars // BARS[timeframe]) for timeframe, bars in self.needs.bars.items()}
         most = {timeframe: max(asked.sessions(timeframe), needed.get(timeframe, 0)) for timeframe in Timeframe}
         return WarmUpConfig(most[Timeframe.DAY], most[Timeframe.HOUR], most[Timeframe.MINUTE], asked.buy)

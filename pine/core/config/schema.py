@@ -247,12 +247,15 @@ class WarmUpConfig:
         under way comes on top. Only timeframes that the strategy reads are loaded.
     buy
         Whether minutes that neither streams nor archive have may be bought from Databento Historical.
+    features
+        Whether bars go back further where a feature needs more of them until it has a value.
     """
 
     daily: int = field(default=252, validator=_SESSIONS)
     hourly: int = field(default=15, validator=_SESSIONS)
     minute: int = field(default=1, validator=_SESSIONS)
     buy: bool = True
+    features: bool = True
 
     def sessions(self, timeframe: Timeframe) -> int:
         """Return how many finished sessions the bars of a timeframe go back."""
@@ -270,6 +273,7 @@ class StrategyWarmUp:
     hourly: int | None = field(default=None, validator=_OPTIONAL_SESSIONS)
     minute: int | None = field(default=None, validator=_OPTIONAL_SESSIONS)
     buy: bool | None = None
+    features: bool | None = None
 
 
 Adjust = Literal["none", "difference", "ratio"]
