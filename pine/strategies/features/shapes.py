@@ -71,7 +71,7 @@ class NarrowBar(WindowFeature):
 
 @define
 class Fractal(Feature):
-    """1.0 where the close is above the last pivot high, -1.0 below the last pivot low, else 0.0.
+    """1.0 where the close is above the last pivot high, else -1.0 where it is below the last pivot low, else 0.0.
 
     A pivot high is above the `left` highs before it and not below the `right` after it; lows mirrored.
     """
@@ -95,4 +95,6 @@ class Fractal(Feature):
         self._pivots.update(high, low)
         if not self._pivots.highs or not self._pivots.lows:
             return None
-        return float(close > self._pivots.highs[-1]) - float(close < self._pivots.lows[-1])
+        if close > self._pivots.highs[-1]:
+            return 1.0
+        return -1.0 if close < self._pivots.lows[-1] else 0.0

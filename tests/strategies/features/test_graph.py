@@ -119,3 +119,20 @@ def test_another_place_is_read_as_of_its_newest_completed_bar() -> None:
     assert found.value("ES", "difference(close, close@NQ)") == es[1].close - nq[0].close
     found.update([es[2], nq[1]])
     assert found.row("ES", ["close@NQ", "lag(close@NQ, 1)"]) == [nq[1].close, nq[0].close]
+
+
+def test_a_close_above_the_last_pivot_high_and_below_the_last_pivot_low_is_above() -> None:
+    found = FeatureSet({"ES": ["fractal(1, 1)"]}, RULES, Places())
+    lows = {
+        8: 7,
+        10: 8,
+        9: 8,
+        13: 12.5,
+        14: 12,
+        15: 12.6,
+        17: 11,
+    }  # by the high: 10 is a pivot, and so is the low of 12
+    bars = walk("ES", Timeframe.HOUR, [n * NS_PER_HOUR for n in range(len(lows))], 1)
+    for bar, (high, low) in zip(bars, lows.items(), strict=True):
+        found.update([evolve(bar, open=low, high=high, low=low, close=low)])
+    assert found.value("ES", "fractal(1, 1)") == 1.0
