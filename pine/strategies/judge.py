@@ -1,9 +1,10 @@
 """Who judges an entry that a rule asks for: the strategy's filters, then its model. Risk comes after, at the desk."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from pine.core.bar import Bar
 from pine.core.config import Config, WarmUpConfig
@@ -15,6 +16,9 @@ from pine.strategies.features.graph import FeatureSet
 from pine.strategies.features.needs import Needs, needs
 from pine.strategies.filters import Filter, make_filter
 from pine.strategies.models.fleet import MISSING, Fleet, load_fleet
+from pine.strategies.models.store import Model
+
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -105,15 +109,33 @@ def standards_of(config: Config, strategy: str, own: Sequence[str] = ()) -> Stan
     """
     setting, traded = config.strategies[strategy], tuple(config.traded[strategy])
     everywhere = tuple(map(make_filter, setting.filters))
+    places = Places(config.pairs, config.stand_ins)
     fleet = load_fleet(config.models_folder, strategy, traded, setting.model, setting.scorer, known=parse_address)
+    fleet = _readable(fleet, config.reads(strategy), places)
     return Standards(
         rules=config.rules_of(strategy),
         filters={symbol: (*everywhere, *map(make_filter, setting.instruments[symbol].filters)) for symbol in traded},
         fleet=fleet,
         noted=dict.fromkeys(traded, tuple(str(parse_address(text)) for text in setting.features)),
         own=tuple(own),
-        places=Places(config.pairs, config.stand_ins),
+        places=places,
     )
+
+
+def _readable(fleet: Fleet, reads: Collection[str], places: Places) -> Fleet:
+    """Return a fleet whose models can have all their features; the others are problems."""
+    problems = dict(fleet.problems)
+    for symbol, model in fleet.models.items():
+        asked = needs({symbol: [name for name in model.card.features if name not in model.card.fill]}, places, reads)
+        if asked.unavailable:
+            feature, reason = next(iter(asked.unavailable.items()))
+            more = f", and {len(asked.unavailable) - 1} more" if len(asked.unavailable) > 1 else ""
+            problems[symbol] = (
+                f"its feature {feature} can have no value ({reason}{more}); add what it reads to the strategy's "
+                "references, or fill it in the card"
+            )
+    models = {symbol: model for symbol, model in fleet.models.items() if symbol not in problems}
+    return evolve(fleet, models=models, problems=problems)
 
 
 @define(eq=False)
@@ -172,15 +194,24 @@ class Judge:
             return Verdict(_without_model(fleet, symbol), seen=seen)
         row = features.row(symbol, model.card.features)
         seen |= zip(model.card.features, row, strict=True)
+        missing = [name for name, value in seen.items() if value is None and name in _asked(model)]
+        if missing:
+            return Verdict(f"model: no value yet of {', '.join(missing)}", seen=seen)
         try:
             score = model.score(row)
         except ModelError as error:
-            return Verdict(str(error), seen=seen)
+            logger.error("no score", extra={"fields": {"symbol": symbol, "reason": str(error)}})  # noqa: TRY400
+            return Verdict("model: no score", seen=seen)
         threshold = model.card.threshold
         seen |= {"score": score, "threshold": threshold}
         facts = {"model": {"score": score, "threshold": threshold, "digest": model.digest}}
         refused = None if score >= threshold else f"model: score {score:.4g} below {threshold:g}"
         return Verdict(refused, facts, seen)
+
+
+def _asked(model: Model) -> set[str]:
+    """Return the features that must have a value."""
+    return set(model.card.features) - model.card.fill.keys()
 
 
 def _without_model(fleet: Fleet, symbol: str) -> str | None:

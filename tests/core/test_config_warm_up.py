@@ -32,7 +32,7 @@ def test_warm_up_is_general_with_what_a_strategy_sets_over_it(
 def test_mistakes_in_warm_up_are_told_with_what_is_allowed(mistakes: Callable[..., list[str]]) -> None:
     told = mistakes(WARM.format("{daily: -1, days: 3}", "{minute: true}"))
     assert told == [
-        "2: warm_up.days: unknown setting; did you mean daily? Allowed: daily, hourly, minute, buy",
+        "2: warm_up.days: unknown setting; did you mean daily? Allowed: daily, hourly, minute, buy, features",
         "2: warm_up.daily: must be >= 0: -1",
         "3: strategies.a.warm_up.minute: found True, expected a whole number",
     ]

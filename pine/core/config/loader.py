@@ -206,6 +206,8 @@ def _structure_sections(raw: dict[str, Any], problems: Problems) -> dict[str, An
             try:
                 sections[name] = structure(converter, value, _SECTIONS[name])
             except Mistakes as error:
+                if name == "strategies" and error.built is not None:
+                    sections[name] = error.built  # so that what depends on others is looked at too
                 for where, message in error.found:
                     hidden = _is_secret_place((name, *where)[:2]) and message.startswith("found")
                     problems.add((name, *where), "found something else (not shown)" if hidden else message)

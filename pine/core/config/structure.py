@@ -18,10 +18,11 @@ from pine.core.errors import PineError
 
 
 class Mistakes(Exception):
-    """Everything that is wrong in a piece of configuration, as path and message."""
+    """Everything that is wrong in a piece of configuration, as path and message, and what could be built without it."""
 
-    def __init__(self, found: list[tuple[Where, str]]) -> None:
+    def __init__(self, found: list[tuple[Where, str]], built: Any = None) -> None:
         self.found = found
+        self.built = built
 
 
 def structure(converter: cattrs.Converter, value: Any, kind: Any) -> Any:
@@ -47,7 +48,7 @@ def structure(converter: cattrs.Converter, value: Any, kind: Any) -> Any:
     told = {where for where, _ in found}
     found += [mistake for mistake in _out_of_bounds(built, ()) if mistake[0] not in told]
     if found:
-        raise Mistakes(found)
+        raise Mistakes(found, built)
     return built
 
 
@@ -172,6 +173,8 @@ _KIND_WORDS: Final = {int: "a whole number", float: "a number", bool: "true or f
 
 def _without(value: Any, where: Where) -> Any:
     """Return a copy of settings without one of them."""
+    if isinstance(value, list) and len(where) > 1 and isinstance(where[0], int):
+        return [_without(item, where[1:]) if n == where[0] else item for n, item in enumerate(value)]
     if not where or not isinstance(value, dict) or where[0] not in value:
         return value
     rest = {key: inner for key, inner in value.items() if key != where[0]}
