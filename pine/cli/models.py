@@ -2,13 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from pine.cli.columns import columns
 from pine.cli.context import FINE, WRONG, configuration, exits, print_json
 from pine.cli.options import config_option
+
+if TYPE_CHECKING:
+    from pine.core.config import Config
 
 NUMBERS: Final = frozenset({3, 4})
 """Columns of the table that are aligned to the right."""
@@ -21,7 +24,7 @@ MOST_METRICS: Final = 3
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the models; models beside the configuration file, if left out.",
+    help="Folder of the models; as configured if left out.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @config_option
@@ -30,26 +33,40 @@ MOST_METRICS: Final = 3
 def models(ctx: click.Context, name: str | None, folder: Path | None, as_json: bool) -> None:
     """List the models of strategy NAME, or of all, and check their files.
 
-    Exit code 1 if the files of a model do not fit together or their place. An instrument without any files is no
-    mistake.
+    Exit code 1 if the files of a model do not fit together or their place, or if a model is missing that the strategy
+    requires.
     """
     config = configuration(ctx)
-    from pine.strategies.models.listing import list_models
     from pine.worker.run import check_name
 
     if name is not None:
         check_name(config, name)
-    place = (folder or config.path.parent / "models").absolute()
+    place = (folder or config.models_folder).absolute()
     found = [
-        model
-        for strategy in ([name] if name else config.strategies)
-        for model in list_models(place, strategy, config.traded[strategy])
+        model for strategy in ([name] if name else config.strategies) for model in _listed(config, strategy, place)
     ]
     if as_json:
         print_json({"folder": str(place), "models": found})
     else:
         click.echo(table(found))
     sys.exit(WRONG if any(model["problem"] for model in found) else FINE)
+
+
+def _listed(config: "Config", strategy: str, place: Path) -> list[dict[str, Any]]:
+    """Return what is known of the models of a strategy, also of one that asks for none."""
+    from pine.strategies.features.address import parse_address
+    from pine.strategies.models.listing import list_models
+    from pine.strategies.plugins import reach
+
+    setting = config.strategies[strategy]
+    if setting.scorer is not None:
+        reach(setting.scorer, config.strategy_folder)
+    found = list_models(place, strategy, config.traded[strategy], setting.scorer, known=parse_address)
+    for model in found:
+        model["policy"] = setting.model
+        if model["state"] == "missing" and setting.model == "required":
+            model["problem"] = f"missing: {model['card']}; this strategy enters only with a model (model: required)"
+    return found
 
 
 def table(found: list[dict[str, Any]]) -> str:

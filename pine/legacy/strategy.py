@@ -1,6 +1,6 @@
 """Strategies of the reference: pine's rules on Backtrader's feeds, with Backtrader's indicators."""
 
-from abc import abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
@@ -12,7 +12,6 @@ from pine.core.timeframe import Timeframe
 from pine.legacy.broker import PaperBroker
 from pine.legacy.feeds import ResampledFeed
 from pine.legacy.record import Decision, Facts, Recorder
-from pine.strategies.base import StrategyMeta
 from pine.strategies.judge import Judge, Verdict
 
 _ORDER: Final = (Timeframe.DAY, Timeframe.HOUR)
@@ -20,7 +19,11 @@ _ORDER: Final = (Timeframe.DAY, Timeframe.HOUR)
 Feeds = Mapping[tuple[str, Timeframe], ResampledFeed]
 
 
-class ReferenceStrategy(bt.Strategy, metaclass=StrategyMeta):  # type: ignore[misc]
+class _StrategyMeta(type(bt.Strategy), ABCMeta):  # type: ignore[misc]
+    """Backtrader's own making of strategies, which knows abstract methods too."""
+
+
+class ReferenceStrategy(bt.Strategy, metaclass=_StrategyMeta):  # type: ignore[misc]
     """Hands each completed bar to `on_bar` once: days before hours, symbols in the strategy's order.
 
     Backtrader calls `next` whenever any feed has a bar; what is new is what a feed delivered in this pass.

@@ -17,6 +17,7 @@ from pine.strategies.features.needs import Needs, needs
 from pine.strategies.filters import Filter, make_filter
 from pine.strategies.models.fleet import MISSING, Fleet, load_fleet
 from pine.strategies.models.store import Model
+from pine.strategies.plugins import reach
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +111,8 @@ def standards_of(config: Config, strategy: str, own: Sequence[str] = ()) -> Stan
     setting, traded = config.strategies[strategy], tuple(config.traded[strategy])
     everywhere = tuple(map(make_filter, setting.filters))
     places = Places(config.pairs, config.stand_ins)
+    if setting.scorer is not None:
+        reach(setting.scorer, config.strategy_folder)
     fleet = load_fleet(config.models_folder, strategy, traded, setting.model, setting.scorer, known=parse_address)
     fleet = _readable(fleet, config.reads(strategy), places)
     return Standards(

@@ -43,8 +43,19 @@ def find_params(kind: str, folder: Path) -> type:
     BadType
         If it cannot be used; the message says why.
     """
-    _reach(_split(kind)[0].partition(".")[0], folder)
+    reach(kind, folder)
     return _params(load_class(kind), kind)
+
+
+def reach(kind: str, folder: Path) -> None:
+    """Make the module of a ``module:name`` importable from a folder too.
+
+    Raises
+    ------
+    BadType
+        If there is none, or another one hides it.
+    """
+    _reach(_split(kind)[0].partition(".")[0], folder)
 
 
 def load_class(kind: str) -> "type[BacktraderStrategy]":

@@ -101,8 +101,8 @@ class Looking(BaseStrategy):
     shown: ClassVar[list[tuple[float, list[Bar], dict[str, float]]]]
 
     def next(self) -> None:
-        lines = {data._name: data.datetime[0] for data in self.datas[1:] if len(data)}
-        self.shown.append((bt.num2date(self.datas[0].datetime[0]), list(self.surroundings.fresh()), lines))
+        lines = {data._name: data.datetime[0] for data in self.datas if len(data)}
+        self.shown.append((bt.num2date(self.datetime[0]), list(self.surroundings.fresh()), lines))
         super().next()
 
     def on_bar(self, bar: Bar) -> None:
