@@ -11,6 +11,7 @@ ROOMS = [
     "web",
     "ops",
     "legacy",
+    "training",
     "replay",
     "worker",
     "hub",

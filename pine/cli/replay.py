@@ -1,11 +1,7 @@
 """``pine replay``, ``pine backtest`` and ``pine parity``."""
 
-import contextlib
-import secrets
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +10,7 @@ import click
 from pine.cli.context import FINE, WRONG, configuration, exits, print_json
 from pine.cli.options import Speed, Time, config_option
 from pine.cli.sources import look
+from pine.cli.trades import HISTORY, spooled, trade_files
 
 if TYPE_CHECKING:
     from pine.cli.replay_view import Run
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
     from pine.replay.record import Record
     from pine.replay.tape import Spool
 
-HISTORY = "history"
-TAPE = "tape"
 LEGACY = "legacy"
 VIA_HELP = (
     "The worker's engine (the default), or worker processes that read a private server. Both give the same record."
@@ -205,14 +200,14 @@ def _run(
     if against is not None and not Path(against).exists() and (config.data_dir / RUNS / against).is_dir():
         against = str(config.data_dir / RUNS / against)  # the name of a run is enough
     chosen = _strategies(config, strategies)
-    files = _trades(config, sources, None if against == FLIGHT else begin, end)
+    files = trade_files(config, sources, None if against == FLIGHT else begin, end)
     compared = None if against is None else Against(against, Tolerances.parse(tolerances), references(files))
     wish = Wish(begin, end, costs, speed, warm_up == "configured")
     if compared is not None:
         compared.check()
         wish = _as_compared(compared, wish, chosen)
     lived = against == FLIGHT
-    with _tape(config, chosen, files) as tape:
+    with spooled(config, chosen, files) as tape:
         done = _replay(_jobs(config, chosen, wish, tape, lived=lived), via)
     if any(item.folder is None for item in done):
         click.echo("stopped before the end; no record is kept", err=True)
@@ -281,49 +276,6 @@ def _replay(jobs: "list[Job]", via: str) -> "list[Done]":
 
     with stepping(names) as on_progress:
         return run_jobs(jobs, on_progress)
-
-
-def _trades(config: "Config", sources: Sequence[str], begin: int | None, end: int | None) -> list[Path]:
-    """Return the files of trades that are named; none for history."""
-    from pine.core.errors import PineError
-    from pine.replay.tape import tape_files
-
-    if tuple(sources) == (HISTORY,):
-        return []
-    if HISTORY in sources or (TAPE in sources and len(sources) > 1):
-        raise PineError(f"--source: found {' and '.join(sources)}, expected history, tape, or DBN files")
-    if tuple(sources) == (TAPE,):
-        return tape_files(config.data_dir / "tape", begin, end)
-    return [Path(name) for name in sources]
-
-
-@contextlib.contextmanager
-def _passing_folder() -> Iterator[Path]:
-    """Provide a folder that goes again, also when the command is ended in the instant in which it is made."""
-    folder = Path(tempfile.gettempdir()) / f"pine-replay-{secrets.token_hex(8)}"
-    try:
-        folder.mkdir(mode=0o700)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _tape(config: "Config", chosen: Sequence[str], paths: Sequence[Path]) -> "Iterator[Spool | None]":
-    """Provide what closes in files of trades, aggregated once for all strategies; nothing without files."""
-    if not paths:
-        yield None
-        return
-    from pine.cli.replay_view import reading
-    from pine.replay.jobs import leads_of
-    from pine.replay.tape import spool
-
-    symbols = list(dict.fromkeys(symbol for name in chosen for symbol in config.reads(name)))
-    total = sum(path.stat().st_size for path in paths if path.exists())
-    with _passing_folder() as folder:
-        with reading(total) as on_bytes:
-            made = spool(config, paths, symbols, leads_of(config), folder, on_bytes)
-        yield made
 
 
 def _looked_at(config: "Config", done: "Done", against: "Against | None", begin: int | None, end: int | None) -> "Run":

@@ -18,6 +18,7 @@ MOST_CANDLES: Final = 20_000
 MOST_SESSIONS: Final = 400
 """With more boundaries the chart is nothing but boundaries."""
 _HEIGHT: Final = 420
+COLOURS: Final = ("#2471a3", "#ca6f1e", "#1e8449", "#7d3c98", "#b03a2e", "#148f77")
 
 
 def equity(records: Sequence[Record]) -> Any:
@@ -32,7 +33,7 @@ def equity(records: Sequence[Record]) -> Any:
         curve = [0.0]
         for profit in profits:
             curve.append(curve[-1] + profit)
-        line = {"shape": "hv", "color": _COLOURS[n % len(_COLOURS)]}
+        line = {"shape": "hv", "color": COLOURS[n % len(COLOURS)]}
         name = record.facts.strategy
         figure.add_scatter(x=times, y=curve, name=name, line=line, row=1, col=1)
         figure.add_scatter(
@@ -47,7 +48,7 @@ def equity(records: Sequence[Record]) -> Any:
         )
     figure.update_yaxes(title_text="profit $", row=1, col=1)
     figure.update_yaxes(title_text="drawdown $", row=2, col=1)
-    return _laid_out(figure)
+    return laid_out(figure)
 
 
 def candles(record: Record, symbol: str, rule: SessionRule) -> Any | None:
@@ -73,7 +74,7 @@ def candles(record: Record, symbol: str, rule: SessionRule) -> Any | None:
         )
     _add_trades(figure, trades_of(record), symbol)
     figure.update_layout(xaxis_rangeslider_visible=False)
-    return _laid_out(figure)
+    return laid_out(figure)
 
 
 def _bars(record: Record, symbol: str) -> "pl.DataFrame":
@@ -118,10 +119,8 @@ def _add_trades(figure: Any, trades: "pl.DataFrame", symbol: str) -> None:
     )
 
 
-_COLOURS: Final = ("#2471a3", "#ca6f1e", "#1e8449", "#7d3c98", "#b03a2e", "#148f77")
-
-
-def _laid_out(figure: Any) -> Any:
+def laid_out(figure: Any) -> Any:
+    """Return a figure as all charts of a page look."""
     figure.update_layout(
         template="plotly_white",
         height=_HEIGHT,

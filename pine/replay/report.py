@@ -1,15 +1,14 @@
 """A page that shows what runs earned and whether they agree: one HTML file, everything in it, no network."""
 
 import html
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from pine.core.errors import PineError
 from pine.core.times import isoformat, to_datetime
 from pine.replay.cause import described
 from pine.replay.charts import candles, equity
+from pine.replay.page import chart, table, whole_page, write_page
 from pine.replay.parity import Verdict
 from pine.replay.record import Record
 from pine.replay.statistics import Statistics
@@ -18,22 +17,6 @@ if TYPE_CHECKING:
     from pine.core.config import Config
 
 Shown = tuple[Record, Statistics, Verdict | None]
-
-_STYLE: Final = """
-:root { color-scheme: light dark; --line: #8884; --bad: #c0392b; --good: #1e8449; }
-* { box-sizing: border-box; }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 16px; max-width: 1200px; }
-h1 { font-size: 1.5rem; margin: 0 0 .2rem; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; } h3 { font-size: 1rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-.verdict { padding: .6rem .8rem; border-left: 6px solid var(--good); background: #8881; overflow-wrap: anywhere; }
-.different { border-color: var(--bad); }
-.muted { opacity: .7; }
-.chart { width: 100%; min-height: 360px; }
-td.differs { color: var(--bad); font-weight: 600; }
-"""
 
 
 def write_report(config: "Config", runs: Sequence[Shown], path: Path) -> None:
@@ -53,20 +36,11 @@ def write_report(config: "Config", runs: Sequence[Shown], path: Path) -> None:
     PineError
         If it cannot be written.
     """
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        half.write_text(page(config, runs), encoding="utf-8")
-        half.replace(path)
-    except OSError as error:
-        raise PineError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        half.unlink(missing_ok=True)
+    write_page(path, page(config, runs))
 
 
 def page(config: "Config", runs: Sequence[Shown]) -> str:
     """Return the whole page."""
-    from plotly.offline import get_plotlyjs
-
     names = ", ".join(record.facts.strategy for record, _, _ in runs)
     body = [
         f"<h1>{html.escape(names)}</h1>",
@@ -76,37 +50,19 @@ def page(config: "Config", runs: Sequence[Shown]) -> str:
         _figures(runs),
         "<h2>Equity and drawdown</h2>",
         '<p class="muted">Realised, in dollars after commissions, at each exit.</p>',
-        _chart(equity([record for record, _, _ in runs]), "equity"),
+        chart(equity([record for record, _, _ in runs]), "equity"),
     ]
     for n, (record, _, _) in enumerate(runs):
         body.append(f"<h2>Trades of {html.escape(record.facts.strategy)}</h2>")
         for symbol in record.facts.symbols:
             drawn = candles(record, symbol, config.session_rule(symbol))
             body.append(f"<h3>{html.escape(symbol)}</h3>")
-            body.append('<p class="muted">no bars</p>' if drawn is None else _chart(drawn, f"candles-{n}-{symbol}"))
+            body.append('<p class="muted">no bars</p>' if drawn is None else chart(drawn, f"candles-{n}-{symbol}"))
     for _, _, verdict in runs:
         if verdict is not None:
             body.append(_parity(verdict))
     body.append(_settings(runs))
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>pine: {html.escape(names)}</title><style>{_STYLE}</style>"
-        f"<script>{get_plotlyjs()}</script></head><body>{''.join(body)}</body></html>"
-    )
-
-
-def _chart(figure: Any, name: str) -> str:
-    from plotly.io import to_html
-
-    drawn = to_html(
-        figure,
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=name,
-        config={"responsive": True, "displaylogo": False, "scrollZoom": True},
-    )
-    return f'<div class="chart">{drawn}</div>'
+    return whole_page(names, body)
 
 
 def _verdict(verdict: Verdict) -> str:
@@ -127,7 +83,7 @@ def _figures(runs: Sequence[Shown]) -> str:
     rows = [["", *(record.facts.strategy for record, _, _ in runs)]]
     told = [_told(statistics) for _, statistics, _ in runs]
     rows += [[name, *(figures[n][1] for figures in told)] for n, (name, _) in enumerate(told[0])]
-    return _table(rows)
+    return table(rows)
 
 
 def _told(figures: Statistics) -> list[tuple[str, str]]:
@@ -169,9 +125,9 @@ def _parity(verdict: Verdict) -> str:
     return (
         f"<h2>Parity: {html.escape(names)}</h2>"
         + (f"<p>First difference of each table:</p><ol>{first}</ol>" if first else "")
-        + _table(tables)
-        + _table(columns, differing=2)
-        + (_table(settings) if len(settings) > 1 else "")
+        + table(tables)
+        + table(columns, differing=2)
+        + (table(settings) if len(settings) > 1 else "")
     )
 
 
@@ -180,7 +136,7 @@ def _settings(runs: Sequence[Shown]) -> str:
     names = list(dict.fromkeys(name for settings in flat for name in settings))
     rows = [["setting", *(record.facts.strategy for record, _, _ in runs)]]
     rows += [[name, *(settings.get(name, "") for settings in flat)] for name in names]
-    return f"<details><summary>Settings</summary>{_table(rows)}</details>"
+    return f"<details><summary>Settings</summary>{table(rows)}</details>"
 
 
 def _flat(settings: dict[str, Any], place: str = "") -> dict[str, str]:
@@ -189,18 +145,6 @@ def _flat(settings: dict[str, Any], place: str = "") -> dict[str, str]:
         where = f"{place}.{name}" if place else name
         found |= _flat(value, where) if isinstance(value, dict) else {where: str(value)}
     return found
-
-
-def _table(rows: Sequence[Sequence[str]], differing: int | None = None) -> str:
-    """Return a table with a heading row; in the column `differing` everything but zero stands out."""
-
-    def cell(n: int, text: str) -> str:
-        marked = ' class="differs"' if n == differing and text != "0" else ""
-        return f"<td{marked}>{html.escape(text)}</td>"
-
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in rows[0])
-    body = "".join(f"<tr>{''.join(cell(n, text) for n, text in enumerate(row))}</tr>" for row in rows[1:])
-    return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _span(record: Record) -> str:
