@@ -21,6 +21,7 @@ from pine.cli.sandbox import sandbox
 from pine.cli.server import server
 from pine.cli.status import status
 from pine.cli.strategies import strategies
+from pine.cli.train import train
 from pine.cli.trim import trim
 
 
@@ -61,6 +62,7 @@ for command in (
     replay,
     backtest,
     parity,
+    train,
     trim,
     server,
     sandbox,

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from pine.strategies.models.card import Card
 from pine.strategies.models.store import save_model
 
-FEATURES = ("ibs", "atr(14)", "prev_day.return")
+FEATURES = ("ibs", "atr(14)", "percent_change@daily")
 
 
 def make_card(**other: Any) -> Card:

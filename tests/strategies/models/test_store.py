@@ -86,7 +86,7 @@ CARDS: list[tuple[Callable[[Any], Any], str]] = [
     (lambda raw: raw.update(model_hash=""), "expected no hash at all, as its card"),
     (lambda raw: raw.pop("threshold"), "'threshold' is missing"),
     (lambda raw: raw["features"].pop(), "found a model of 3 features, expected 2, as its card says: ibs, atr(14)"),
-    (lambda raw: raw["features"].reverse(), "feature 1: found 'ibs', expected 'prev_day.return', as its card says"),
+    (lambda raw: raw["features"].reverse(), "feature 1: found 'ibs', expected 'percent_change@daily', as its card says"),
     (lambda raw: raw.update(library="xgboost 1.7.6"), "library: found 'xgboost 1.7.6', expected version 3, as 3."),
     (lambda raw: raw.update(library="xgboost 99.0.0"), "library: found 'xgboost 99.0.0', expected version 3"),
     (lambda raw: raw.update(library="xgboost"), "library: found 'xgboost', expected xgboost and a version"),
@@ -112,7 +112,7 @@ MODELS: list[tuple[Callable[[Any], Any], str]] = [
     (lambda raw: raw["learner"]["learner_model_param"].update(base_score="x"), "xgboost cannot read it (Unknown"),
     (lambda raw: raw["learner"]["learner_model_param"].update(num_class="3"), "expected one probability"),
     (lambda raw: raw["learner"].pop("objective"), "objective: found None, expected binary:logistic"),
-    (lambda raw: raw["learner"]["feature_names"].reverse(), "feature 1: found 'prev_day.return', expected 'ibs'"),
+    (lambda raw: raw["learner"]["feature_names"].reverse(), "feature 1: found 'percent_change@daily', expected 'ibs'"),
     (lambda raw: raw["learner"]["feature_names"].clear(), "found a model without names of features, expected ibs"),
 ]
 
