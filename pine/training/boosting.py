@@ -14,13 +14,13 @@ Matrix = NDArray[np.float32]
 
 Vector = NDArray[np.float64]
 
-ROUNDS: Final = 40
+ROUNDS: Final = 30
 PARAMS: Final[Mapping[str, Any]] = {
     "objective": "binary:logistic",
     "booster": "gbtree",
     "tree_method": "hist",
     "max_depth": 2,
-    "eta": 0.08,
+    "eta": 0.1,
     "min_child_weight": 4.0,
     "lambda": 4.0,
     "subsample": 0.8,

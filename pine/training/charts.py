@@ -31,7 +31,7 @@ def timeline(sample: Sample, found: Validation) -> Any:
                 y += [f"fold {n}", f"fold {n}", None]
         figure.add_scatter(x=x, y=y, mode="lines", line={"color": colour, "width": 9}, name=name, hoverinfo="x")
     figure.update_yaxes(autorange="reversed", type="category")
-    return _of_height(figure, 260)
+    return _of_height(figure, 340)
 
 
 def calibration_curve(found: Validation) -> Any:
@@ -65,7 +65,7 @@ def importance(gains: Mapping[str, float]) -> Any:
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(title_text="mean gain of its splits")
     figure = _of_height(figure, 120 + 22 * len(names), hovermode="closest")
-    figure.update_layout(margin_l=330)
+    figure.update_layout(margin_l=430)
     return figure
 
 
