@@ -111,6 +111,8 @@ class View:
         for title, cell in _ROWS.items():
             strategies.add_row(title, *(cell(strategy) for strategy in facts["strategies"].values()))
         self.console.print(strategies)
+        if "models" in facts and facts["models"] is None:
+            self.console.print("without models: there are none for this tape, or this is no clone of the repository")
         left_out = {name: count for name, count in facts["counts"].items() if name != "trades" and count}
         trades = facts["counts"].get("trades", 0)
         counted = f"{trades:,} trades, " if "chaos" not in facts else ""  # the last of many hubs saw the last few only
@@ -181,6 +183,7 @@ _ROWS: Final[dict[str, Any]] = {
     "instruments": lambda s: " ".join(s["instruments"]),
     "steps decided": lambda s: f"{s['steps_decided']:,}",
     "entries / exits": lambda s: f"{s['entries']} / {s['exits']}",
+    "entries refused": lambda s: _join(s["refused"]),
     "reasons": lambda s: _join(s["reasons"]),
     "deliveries": lambda s: _join(s["deliveries"]),
     "open positions": lambda s: "\n".join(f"{p['quantity']} {p['contract']}" for p in s["positions"]) or "none",

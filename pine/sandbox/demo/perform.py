@@ -12,7 +12,7 @@ from pine.bus.connection import is_away
 from pine.core.config import load_config
 from pine.core.errors import SandboxError
 from pine.sandbox.demo.chaos import Chaos
-from pine.sandbox.demo.plan import GENERATED, roots_of, write_config
+from pine.sandbox.demo.plan import GENERATED, models_of_clone, roots_of, write_config
 from pine.sandbox.demo.stage import START_SECONDS, Stage, stage, start_stand_ins, stop_all
 from pine.sandbox.demo.summary import summarise
 from pine.strategies.catalog import PARAMS
@@ -72,7 +72,8 @@ def perform(
         gateway_port, broker_port = (event["port"] for event in listening)
         webhook = f"http://127.0.0.1:{broker_port}/trading/webhook"
         fsync = "everysec" if chaos is None else "always"
-        path = write_config(folder, roots, gateway_port, webhook, near=near, fsync=fsync)
+        models = models_of_clone() if generated else None
+        path = write_config(folder, roots, gateway_port, webhook, near=near, fsync=fsync, models=models)
         config = load_config(path, PARAMS)
         environment = chaos.holder.environment if chaos else None
         with stage(folder, config, *stand_ins, environment=environment, seals=seals) as running:
@@ -82,6 +83,7 @@ def perform(
             at_end(running)
             running.ring_down()
             facts = summarise(running.client, config, _received(folder), time.monotonic() - began)
+            facts["models"] = None if models is None else str(models)
             facts["exit_codes"] = running.exit_codes
             facts["tape"] = {"first": listening[0]["first"], "last": listening[0]["last"], "end": running.tape_end}
             if chaos is not None:

@@ -5,10 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import orjson
+
 from pine.core.contract import SymbolKind, classify, parse_contract
 from pine.core.errors import ContractError, SandboxError
 from pine.core.instruments import SPECS
 from pine.core.times import to_datetime
+from pine.strategies.models.card import card_path
+
+MODELS: Final = Path(__file__).resolve().parents[3] / "models"
+"""Where a clone of the repository has the models of the demonstration."""
 
 GENERATED: Final[dict[str, list[str]]] = {"ibs_a": ["ES", "GC", "6E"], "ibs_b": ["6E", "CL", "ES"]}
 """Roots of the two strategies on a generated market: they overlap on purpose."""
@@ -36,7 +42,7 @@ orders:
   per_minute: null
   per_hour: null
 
-instruments:
+{models}instruments:
 {instruments}
 
 strategies:
@@ -46,6 +52,7 @@ strategies:
     starting_cash: 150000
     max_positions: 2
     daily_stop_loss: 2500
+    model: {policy}
     instruments: [{ibs_a}]
   ibs_b:                   # the same rules on Chicago's clock with a near stop and target, so that each gets used
     type: ibs
@@ -53,6 +60,7 @@ strategies:
     starting_cash: 150000
     max_positions: 3
     daily_stop_loss: 2500
+    model: {policy}
     params:
       clock: America/Chicago
       windows: ["00:00-15:00", "17:00-24:00"]
@@ -65,7 +73,14 @@ strategies:
 
 
 def write_config(
-    folder: Path, roots: dict[str, list[str]], gateway_port: int, webhook: str, *, near: float, fsync: str
+    folder: Path,
+    roots: dict[str, list[str]],
+    gateway_port: int,
+    webhook: str,
+    *,
+    near: float,
+    fsync: str,
+    models: Path | None = None,
 ) -> Path:
     """Write ``pine.yaml`` into a folder and return its path.
 
@@ -82,6 +97,8 @@ def write_config(
     fsync
         The server's policy. ``everysec`` may lose what it acknowledged when the server is killed while the disk is
         slow, so whoever kills it takes ``always``.
+    models
+        Folder of models without whose consent nothing is entered; nothing to enter without any.
     """
     everything = list(dict.fromkeys(root for listed in roots.values() for root in listed))
     path = folder / "pine.yaml"
@@ -95,9 +112,17 @@ def write_config(
             ibs_b=", ".join(f'"{root}"' for root in roots["ibs_b"]),
             near=near,
             fsync=fsync,
+            models="" if models is None else f"models: {orjson.dumps(str(models)).decode()}\n\n",
+            policy="none" if models is None else "required",
         )
     )
     return path
+
+
+def models_of_clone() -> Path | None:
+    """Return the repository's models if it has one for every root of the generated market; else nothing."""
+    places = [card_path(MODELS, strategy, root) for strategy, roots in GENERATED.items() for root in roots]
+    return MODELS if all(place.exists() for place in places) else None
 
 
 def roots_of(tapes: Sequence[Path]) -> dict[str, list[str]]:

@@ -66,9 +66,19 @@ def _strategy(client: Client, config: Config, name: str) -> dict[str, Any]:
         "entries": sum(intent.is_entry for intent in intents),
         "exits": sum(not intent.is_entry for intent in intents),
         "reasons": dict(Counter(intent.reason for intent in intents)),
+        "refused": _refused(client, name),
         "fills": sum(isinstance(entry, Fill) for entry in entries),
         "deliveries": dict(states),
         "positions": [asdict(position) for position in portfolio.positions.values()],
         "cash": round(portfolio.cash, 2),
         "realised": round(portfolio.realised, 2),
     }
+
+
+def _refused(client: Client, strategy: str) -> dict[str, int]:
+    """Return how many entries that the rules asked for were refused, by what: the reason up to its numbers."""
+    counts: Counter[str] = Counter()
+    for _, fields in streams.read_range(client, keys.flight(strategy)):
+        asked = orjson.loads(streams.field_of(keys.flight(strategy), fields, "flight"))["decisions"]
+        counts.update(one["refused"].partition(":")[0] for one in asked if one["refused"] and one["ask"] != "exit")
+    return dict(counts)
