@@ -35,7 +35,7 @@ FEATURES: Final = (
 
 def pine(folder: Path, *arguments: str) -> None:
     """Run a pine command over the market, or end with its exit code."""
-    done = subprocess.run([sys.executable, "-m", "pine", "-c", str(folder / "pine.yaml"), *arguments])
+    done = subprocess.run([sys.executable, "-m", "pine", "-c", str(folder / "pine.yaml"), *arguments], check=False)
     if done.returncode:
         sys.exit(done.returncode)
 

@@ -7,16 +7,21 @@ import orjson
 import pytest
 from life import replayed
 from market import Run, configure, publish
-from sessions import CONFIG, after, fill_archive, publish_until, start
+from sessions import CONFIG, ROOTS, after, fill_archive, publish_until, start
 
 from pine.bus.client import Client
 from pine.core.config import Config
 from pine.core.times import parse_time
 from pine.history.archive import Archive
 from pine.replay.flights import Life
+from pine.replay.past import Past
+from pine.replay.plans import Wish, from_history
+from pine.replay.run import replay
 from pine.strategies.features.address import parse_address
 from pine.strategies.features.parameters import parameters
 from pine.strategies.features.registry import FEATURES
+from pine.training.candidates import unlimited
+from pine.training.rows import Row, samples_of
 
 OBSERVER = '''
 from pine.strategies.base import BaseStrategy
@@ -46,6 +51,8 @@ def short(name: str) -> str:
 
 HOURLY = [str(parse_address(short(name))) for name in FEATURES]
 EVERY = (*HOURLY, *(f"{text}@daily" for text in HOURLY), *(f"{text}@pair" for text in HOURLY))
+TAUGHT = tuple(name for name in EVERY if "fractal" not in name)
+"""Pivots of days come late, and a row that lacks a value is not trained on."""
 
 
 @pytest.fixture
@@ -77,6 +84,15 @@ def seen(life: Life) -> dict[int, list[dict[str, object]]]:
     return {at: flight["observed"] for at, flight in life.flights()}
 
 
+def trained_on(config: Config, client: Client) -> list[tuple[str, Row]]:
+    """Return the rows that a model would be trained on, of the same bars."""
+    loose = unlimited(config, "one", TAUGHT)
+    past = Past.of(loose, client, loose.reads("one"))
+    plan, steps = from_history(loose, past, "one", Wish(begin=EARLY))
+    samples = samples_of(replay(loose, plan, steps).record, ROOTS, TAUGHT)
+    return [(symbol, row) for symbol, sample in samples.items() for row in sample.rows]
+
+
 def test_a_feature_has_one_value_live_after_restarts_in_a_replay_and_in_training(
     client: Client, config: Config
 ) -> None:
@@ -98,6 +114,11 @@ def test_a_feature_has_one_value_live_after_restarts_in_a_replay_and_in_training
     unbroken = seen(Life("one", Archive.of(config), client))
     assert len(unbroken) >= 50
     assert unbroken == restarted
+
+    rows = trained_on(config, client)
+    entries = {row["symbol"] + str(at): row for at, noted in restarted.items() for row in noted if EVERY[0] in row}
+    assert len(rows) >= 10
+    assert all(tuple(entries[symbol + str(row.step)][name] for name in TAUGHT) == row.values for symbol, row in rows)
 
     told = [(name, value) for rows in unbroken.values() for row in rows for name, value in row.items()]
     assert {name for name, value in told if isinstance(value, float)} >= set(EVERY)

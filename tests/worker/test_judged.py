@@ -1,5 +1,6 @@
 """A worker's entries are judged by filters and models, and it says what it does not enter, and why."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -15,6 +16,7 @@ from pine.core.errors import ConfigError, ModelError
 from pine.ops.status import Observer
 from pine.orders.entries import Intent
 from pine.orders.ledger import read_ledger
+from pine.strategies.judge import Judge
 from pine.worker.run import make_standards, run_worker
 
 TEXT = """
@@ -148,3 +150,47 @@ def test_filters_that_mean_nothing_are_told_with_their_lines(tmp_path: Path) -> 
         "scorer: found 3, expected text",
     ):
         assert expected in text, text
+
+
+def without_a_feature(card: dict) -> None:
+    card["features"].pop()
+
+
+def in_another_order(card: dict) -> None:
+    card["features"].reverse()
+
+
+def of_another_version(card: dict) -> None:
+    card["library"] = "xgboost 1.7.6"
+
+
+def of_an_unknown_feature(card: dict) -> None:
+    card["features"][0] = "vix_of_tomorrow"
+
+
+@pytest.mark.parametrize("defect", [without_a_feature, in_another_order, of_another_version, of_an_unknown_feature])
+@pytest.mark.parametrize("policy", ["optional", "required"])
+def test_a_model_that_does_not_fit_its_card_lets_nothing_through(
+    tmp_path: Path, defect: Callable[[dict], None], policy: str
+) -> None:
+    models(tmp_path)
+    card = tmp_path / "models" / "one" / "ES.card.json"
+    raw = orjson.loads(card.read_bytes())
+    defect(raw)
+    card.write_bytes(orjson.dumps(raw))
+    judge = Judge(make_standards(made(tmp_path, f"model: {policy}"), "one"))
+    assert judge.verdict("ES").refused == "model: cannot be used"
+    assert list(judge.standards.fleet.problems) == ["ES"]
+    assert judge.verdict("GC").refused.startswith("model: no value yet of ibs, rsi")
+
+
+@pytest.mark.parametrize("made_folder", [True, False])
+def test_a_folder_of_no_models_and_no_folder_let_nothing_through_where_one_is_required(
+    tmp_path: Path, made_folder: bool
+) -> None:
+    if made_folder:
+        (tmp_path / "models" / "one").mkdir(parents=True)
+    required = Judge(make_standards(made(tmp_path, "model: required"), "one"))
+    assert {required.verdict(symbol).refused for symbol in ("ES", "GC")} == {"model: missing"}
+    optional = Judge(make_standards(made(tmp_path, "model: optional"), "one"))
+    assert {optional.verdict(symbol).refused for symbol in ("ES", "GC")} == {None}

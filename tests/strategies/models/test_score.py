@@ -85,5 +85,5 @@ def test_a_value_that_the_card_fills_in_may_be_missing(saved: Saved, booster: An
     save_model(saved.folder, booster, make_card(fill={"ibs": 3.0}))
     filled = load(saved)
     assert filled.score([missing, 1.0, 2.0]) == filled.score([3.0, 1.0, 2.0]) != filled.score([-3.0, 1.0, 2.0])
-    with pytest.raises(ModelError, match=r"found no value of prev_day\.return"):
+    with pytest.raises(ModelError, match=r"found no value of percent_change@daily"):
         filled.score([missing, 1.0, missing])

@@ -86,7 +86,10 @@ CARDS: list[tuple[Callable[[Any], Any], str]] = [
     (lambda raw: raw.update(model_hash=""), "expected no hash at all, as its card"),
     (lambda raw: raw.pop("threshold"), "'threshold' is missing"),
     (lambda raw: raw["features"].pop(), "found a model of 3 features, expected 2, as its card says: ibs, atr(14)"),
-    (lambda raw: raw["features"].reverse(), "feature 1: found 'ibs', expected 'percent_change@daily', as its card says"),
+    (
+        lambda raw: raw["features"].reverse(),
+        "feature 1: found 'ibs', expected 'percent_change@daily'",
+    ),
     (lambda raw: raw.update(library="xgboost 1.7.6"), "library: found 'xgboost 1.7.6', expected version 3, as 3."),
     (lambda raw: raw.update(library="xgboost 99.0.0"), "library: found 'xgboost 99.0.0', expected version 3"),
     (lambda raw: raw.update(library="xgboost"), "library: found 'xgboost', expected xgboost and a version"),
