@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test long parity test-redis has-redis chaos check format lock clean help
+.PHONY: demo models test long parity test-redis has-redis chaos check format lock clean help
 
 help:
 	@echo "make demo    run the whole system once on a generated market"
+	@echo "make models  train the demonstration's models anew on a generated market, some minutes"
 	@echo "make test    run the tests"
 	@echo "make long    more cases of what the tests show, some minutes"
 	@echo "make parity  thirty sessions through the reference, the tape and the archive, some minutes"
@@ -20,6 +21,9 @@ help:
 
 demo: $(READY)
 	$(BIN)/pine demo
+
+models: $(READY)
+	$(BIN)/python tools/demo_models.py
 
 test: $(READY)
 	$(BIN)/pytest -n 3 --dist worksteal -m "not long"

@@ -87,7 +87,7 @@ def train(
     models are validated on later rows than they were trained on, and written with a card and a report. Workers take
     them up at their next start, if their strategy says model: optional or required.
 
-    Exit code 1 if no model could be made.
+    Exit code 1 if no model could be made, or the replay found something wrong on the way.
     """
     from pine.bus.ending import interrupt_on_end
     from pine.replay.plans import Wish
@@ -114,7 +114,8 @@ def train(
     terms, samples = _samples(done.folder, name, chosen, addresses, seed, slippage_ticks)
     found = [_trained(config, terms, sample, folder) for sample in samples]
     _tell(terms, found, folder, report or done.folder / "report.html", done, as_json=as_json)
-    sys.exit(FINE if any(each.card is not None for each in found) else WRONG)
+    made = any(each.card is not None for each in found)
+    sys.exit(FINE if made and not done.alerts else WRONG)
 
 
 def _symbols(config: "Config", name: str, text: str | None) -> list[str]:

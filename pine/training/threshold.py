@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 
-LEAST_SHARE: Final = 0.3
+LEAST_SHARE: Final = 0.5
 """Of all candidates, at least so many must pass."""
-_STEPS: Final = 15
+_STEPS: Final = 11
 
 
 @frozen
@@ -26,7 +26,7 @@ class Threshold:
 def choose(scores: Vector, outcomes: Vector) -> Threshold:
     """Return the threshold with the largest mean outcome per candidate; what is refused earns nothing.
 
-    Tried are: every entry passes (score 0), and the scores that 95 %, 90 %, ... 30 % of the candidates reach; no finer,
+    Tried are: every entry passes (score 0), and the scores that 95 %, 90 %, ... 50 % of the candidates reach; no finer,
     so that single trades do not decide. Of equal ones the lowest.
 
     Parameters

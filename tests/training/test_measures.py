@@ -52,4 +52,4 @@ def test_losers_below_a_score_are_refused_and_winners_are_not() -> None:
     scores = np.arange(20) / 20
     assert choose(scores, np.where(scores < 0.5, -10.0, 10.0)).score == pytest.approx(0.5)
     assert choose(scores, np.full(20, 10.0)).score == 0.0
-    assert choose(scores, np.full(20, -10.0)).share == pytest.approx(0.3)
+    assert choose(scores, np.full(20, -10.0)).share == pytest.approx(0.5)
