@@ -24,13 +24,13 @@ FEATURES: Final = (
     "rsi(5)",
     "percent_change(1)",
     "percent_change(4)",
-    "standardized(close, 10)",
-    "momentum_z(3, 8)",
-    "standardized(volume, 10)",
+    "standardized(close, 8)",
+    "momentum_z(2, 6)",
+    "standardized(volume, 8)",
     "ratio(difference(high, low), sma(8, difference(high, low)))",
-    "ratio(deviation(4), deviation(12))",
+    "ratio(deviation(3), deviation(9))",
 )
-"""Windows of at most twelve hours: the demonstration's market is ten sessions long, and nothing comes before it."""
+"""Windows of at most nine hours: the demonstration's market is ten sessions long, and nothing comes before it."""
 
 
 def pine(folder: Path, *arguments: str) -> None:
