@@ -82,6 +82,13 @@ def test_entries_and_exits_alternate_per_symbol_and_exits_name_the_entry(perform
             open_entries[place] = body["extras"]["intent"]
 
 
+def test_recorded_trades_are_traded_without_models(performance: Performance) -> None:
+    assert performance.facts["models"] is None
+    refused = [strategy["refused"] for strategy in performance.facts["strategies"].values()]
+    assert all("model" not in counts for counts in refused)
+    assert any("max positions" in counts for counts in refused)
+
+
 def test_every_process_ends_in_order_with_exit_code_zero(performance: Performance) -> None:
     assert performance.facts["exit_codes"] == {
         "worker ibs_a": 0,
