@@ -13,16 +13,27 @@ NUMBERS: Final = frozenset({1})
 
 @click.command()
 @click.argument("address", required=False)
+@click.option("--filters", is_flag=True, help="List the ready-made filters instead.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @exits
-def features(address: str | None, as_json: bool) -> None:
+def features(address: str | None, filters: bool, as_json: bool) -> None:
     """List every feature, or explain one ADDRESS, such as 'rsi(2)@daily', or an old system's name of one.
 
     Bars are how many of its timeframe it takes until there is a value. Its memory is a window of so many bars, or
     reaches back to the first bar of the history.
     """
-    from pine.strategies.features.explain import explanation, listing
+    from pine.strategies.features.explain import explanation, listing, ready_made
 
+    if filters:
+        if address is not None:
+            raise click.UsageError("--filters takes no ADDRESS")
+        made = ready_made()
+        if as_json:
+            print_json({"count": len(made), "filters": made})
+        else:
+            rows = [("filter", "feature", "lets through"), *((f["name"], f["feature"], f["condition"]) for f in made)]
+            click.echo("\n".join(columns(rows, frozenset())))
+        return
     if address is None:
         found = listing()
         if as_json:

@@ -8,6 +8,7 @@ from pine.strategies.features.address import DEFAULT_TIMEFRAME, PAIR, Address, P
 from pine.strategies.features.aliases import ALIASES
 from pine.strategies.features.definition import Feature
 from pine.strategies.features.parameters import Parameter, Real, Whole, parameters
+from pine.strategies.features.presets import PRESETS
 from pine.strategies.features.registry import FEATURES
 from pine.strategies.features.resolve import make, resolve
 
@@ -105,3 +106,11 @@ def _read(address: Address, text: str) -> str:
         )
     )
     return f"{shown} (the pair of {address.symbol})" if found.symbol == PAIR and address.symbol else shown
+
+
+def ready_made() -> list[dict[str, str]]:
+    """Return the ready-made filters: name, canonical address and condition."""
+    return [
+        {"name": name, "feature": str(parse_address(preset.address)), "condition": str(preset.condition)}
+        for name, preset in PRESETS.items()
+    ]

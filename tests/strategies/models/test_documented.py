@@ -11,11 +11,15 @@ import orjson
 import pytest
 
 import pine
+from pine.strategies.features.address import parse_address
 from pine.strategies.models.store import load_model
 
 from .forests import Forest
 
 PAGE = Path(pine.__file__).parents[1] / "docs" / "models.md"
+
+OLD = ("ibs_pct", "ibs_percentile", "vix_daily_return")
+"""Names of features as the bundles have them: two of one feature, and one of what has no feed."""
 
 
 class ManyThreads(Forest):
@@ -40,12 +44,18 @@ def test_a_bundle_of_the_old_system_scores_as_the_page_says(old_forests: Any, tm
     folder = tmp_path / "ibs_a"
     folder.mkdir()
     best = {"Symbol": "ES", "Sharpe": 1.2, "Profit_Factor": 1.4, "Trades": 300, "Prod_Threshold": 0.5}
-    best |= {"Params": {"n_estimators": 200, "random_state": 42}, "Features": ["ibs", "prev_day_pct"]}
+    best |= {
+        "Params": {"n_estimators": 200, "random_state": 42},
+        "Features": ["ibs_pct", "ibs_percentile", "vix_daily_return"],
+    }
     (folder / "ES_best.json").write_bytes(orjson.dumps(best))
     (folder / "ES_rf_model.pkl").write_bytes(pickle.dumps({"model": ManyThreads(), "features": best["Features"]}))
-    addresses = {"prev_day_pct": "day.return", "ibs": "hour.ibs"}
-    old_forests.make_card(tmp_path, "ibs_a", "ES", addresses, "2010-01-01", "2025-10-30")
-    model = load_model(tmp_path, "ibs_a", "ES", "old_forests:forest")
+    old_forests.make_card(tmp_path, "ibs_a", "ES", "2010-01-01", "2025-10-30")
+    model = load_model(tmp_path, "ibs_a", "ES", "old_forests:forest", known=parse_address)
     assert model is not None
-    assert (model.card.features, model.card.threshold, model.card.seed) == (("hour.ibs", "day.return"), 0.5, 42)
-    assert [model.score([0.25, None]), model.score([None, 1.0])] == [0.25, 0.0]
+    assert (model.card.features, model.card.threshold, model.card.seed) == (
+        ("ibs_pct", "ibs_percentile", "vix_daily_return"),
+        0.5,
+        42,
+    )
+    assert [model.score([0.25, 0.25, None]), model.score([None, 1.0, None])] == [0.25, 0.0]
