@@ -64,6 +64,9 @@ OPTIONS = {
     ],
     "backtest": ["--from", "--to", "--strategy", "--commission", "--slippage-ticks", "--report", "--json", "--config"],
     "parity": ["LEFT", "RIGHT", "--from", "--to", "--tolerance", "--json"],
+    "orders": ["--strategy", "--json", "--config", "resolve"],
+    "orders resolve": ["--posted", "--not-posted", "--who", "--config"],
+    "models": ["NAME", "--folder", "--json", "--config"],
     "train": [
         "NAME",
         "--symbols",
