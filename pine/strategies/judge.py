@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from attrs import define, evolve, field, frozen
@@ -64,7 +65,7 @@ class Standards:
     own: tuple[str, ...] = ()
     places: Places = field(factory=Places)
 
-    @property
+    @cached_property
     def wanted(self) -> dict[str, tuple[str, ...]]:
         """The features that must be computed for each traded symbol."""
         return {
@@ -76,7 +77,7 @@ class Standards:
             for symbol, filters in self.filters.items()
         }
 
-    @property
+    @cached_property
     def needs(self) -> Needs:
         """What those features read."""
         return needs(self.wanted, self.places)
