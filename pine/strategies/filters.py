@@ -7,8 +7,9 @@ from attrs import frozen
 
 from pine.core.config import FilterConfig, StrategyConfig
 from pine.core.errors import FeatureError, PineError
-from pine.strategies.features.address import Places, parse_address
+from pine.strategies.features.address import parse_address
 from pine.strategies.features.needs import needs
+from pine.strategies.features.places import Places
 from pine.strategies.features.presets import PRESETS, AboveLimit, BelowLimit, Between, Condition, Equals
 
 Where = tuple[str | int, ...]

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, evolve, field, frozen
 
@@ -12,13 +12,15 @@ from pine.core.config import Config, WarmUpConfig
 from pine.core.errors import FeatureError, ModelError
 from pine.core.period import SessionRule
 from pine.core.timeframe import Timeframe
-from pine.strategies.features.address import Places, parse_address
-from pine.strategies.features.graph import FeatureSet
-from pine.strategies.features.needs import Needs, needs
-from pine.strategies.filters import Filter, make_filter
+from pine.strategies.features.places import Places
 from pine.strategies.models.fleet import MISSING, Fleet, load_fleet
 from pine.strategies.models.store import Model
 from pine.strategies.plugins import reach
+
+if TYPE_CHECKING:
+    from pine.strategies.features.graph import FeatureSet
+    from pine.strategies.features.needs import Needs
+    from pine.strategies.filters import Filter
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +61,7 @@ class Standards:
     """
 
     rules: Mapping[str, SessionRule] = field(factory=dict)
-    filters: Mapping[str, tuple[Filter, ...]] = field(factory=dict)
+    filters: Mapping[str, tuple["Filter", ...]] = field(factory=dict)
     fleet: Fleet = field(factory=Fleet)
     noted: Mapping[str, tuple[str, ...]] = field(factory=dict)
     own: tuple[str, ...] = ()
@@ -77,18 +79,26 @@ class Standards:
             for symbol, filters in self.filters.items()
         }
 
+    @property
+    def asks(self) -> bool:
+        """Whether any feature must be computed."""
+        return any(self.wanted.values())
+
     @cached_property
-    def needs(self) -> Needs:
+    def needs(self) -> "Needs":
         """What those features read."""
+        from pine.strategies.features.needs import needs  # only those who ask wait for the definitions
+
         return needs(self.wanted, self.places)
 
     def timeframes(self, declared: Sequence[Timeframe]) -> tuple[Timeframe, ...]:
         """Return the timeframes that a strategy and its features read."""
-        return tuple(t for t in Timeframe if t in declared or t in self.needs.timeframes)
+        read = self.needs.timeframes if self.asks else ()
+        return tuple(timeframe for timeframe in Timeframe if timeframe in declared or timeframe in read)
 
     def reach(self, asked: WarmUpConfig) -> WarmUpConfig:
         """Return how many sessions to warm up: as many as asked for, or as give every feature a value at once."""
-        if not asked.features:
+        if not asked.features or not self.asks:
             return asked
         needed = {timeframe: -(-bars // BARS[timeframe]) for timeframe, bars in self.needs.bars.items()}
         most = {timeframe: max(asked.sessions(timeframe), needed.get(timeframe, 0)) for timeframe in Timeframe}
@@ -110,24 +120,39 @@ def standards_of(config: Config, strategy: str, own: Sequence[str] = ()) -> Stan
         Features that its rules ask for themselves.
     """
     setting, traded = config.strategies[strategy], tuple(config.traded[strategy])
+    bare = Standards(
+        rules=config.rules_of(strategy),
+        filters=dict.fromkeys(traded, ()),
+        noted=dict.fromkeys(traded, ()),
+        own=tuple(own),
+        places=Places(config.pairs, config.stand_ins),
+    )
+    listed = [setting.filters, setting.features, *(own.filters for own in setting.instruments.values())]
+    return bare if setting.model == "none" and not any(listed) else _judged(config, strategy, bare)
+
+
+def _judged(config: Config, strategy: str, bare: Standards) -> Standards:
+    """Return standards with the filters, models and noted features of a strategy that has any."""
+    from pine.strategies.features.address import parse_address
+    from pine.strategies.filters import make_filter
+
+    setting, traded = config.strategies[strategy], tuple(config.traded[strategy])
     everywhere = tuple(map(make_filter, setting.filters))
-    places = Places(config.pairs, config.stand_ins)
     if setting.scorer is not None:
         reach(setting.scorer, config.strategy_folder)
     fleet = load_fleet(config.models_folder, strategy, traded, setting.model, setting.scorer, known=parse_address)
-    fleet = _readable(fleet, config.reads(strategy), places)
-    return Standards(
-        rules=config.rules_of(strategy),
+    return evolve(
+        bare,
         filters={symbol: (*everywhere, *map(make_filter, setting.instruments[symbol].filters)) for symbol in traded},
-        fleet=fleet,
+        fleet=_readable(fleet, config.reads(strategy), bare.places),
         noted=dict.fromkeys(traded, tuple(str(parse_address(text)) for text in setting.features)),
-        own=tuple(own),
-        places=places,
     )
 
 
 def _readable(fleet: Fleet, reads: Collection[str], places: Places) -> Fleet:
     """Return a fleet whose models can have all their features; the others are problems."""
+    from pine.strategies.features.needs import needs
+
     problems = dict(fleet.problems)
     for symbol, model in fleet.models.items():
         asked = needs({symbol: [name for name in model.card.features if name not in model.card.fill]}, places, reads)
@@ -153,13 +178,14 @@ class Judge:
     """
 
     standards: Standards
-    _features: FeatureSet | None = field(init=False)
+    _features: "FeatureSet | None" = None
 
     def __attrs_post_init__(self) -> None:
-        wanted = self.standards.wanted
-        self._features = None
-        if any(wanted.values()):
-            self._features = FeatureSet(wanted, self.standards.rules, self.standards.places)
+        if self.standards.asks:
+            from pine.strategies.features.graph import FeatureSet
+
+            known = self.standards
+            self._features = FeatureSet(known.wanted, known.rules, known.places)
 
     def update(self, bars: Iterable[Bar]) -> None:
         """Take all bars of every timeframe that close at one instant."""
@@ -191,7 +217,7 @@ class Judge:
                 return Verdict(refusal, seen=seen)
         return self._scored(symbol, self._features, seen)
 
-    def _scored(self, symbol: str, features: FeatureSet, seen: dict[str, Any]) -> Verdict:
+    def _scored(self, symbol: str, features: "FeatureSet", seen: dict[str, Any]) -> Verdict:
         fleet = self.standards.fleet
         model = fleet.models.get(symbol)
         if model is None:

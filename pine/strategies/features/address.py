@@ -11,9 +11,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
-from attrs import field, frozen
+from attrs import frozen
 
-from pine.core.config import PAIRS, STAND_INS
 from pine.core.errors import FeatureError
 from pine.core.timeframe import Timeframe
 from pine.strategies.features.aliases import ALIASES, alias
@@ -59,14 +58,6 @@ class Address:
         inside = ", ".join(f"{name}={value}" for name, value in self.arguments)
         place = ".".join(part for part in (self.symbol, self.timeframe.value if self.timeframe else None) if part)
         return self.name + (f"({inside})" if inside else "") + (f"@{place}" if place else "")
-
-
-@frozen
-class Places:
-    """Which symbols ``pair`` means, and which symbols are fed by another one's bars."""
-
-    pairs: Mapping[str, str] = field(default=PAIRS)
-    stand_ins: Mapping[str, str] = field(default=STAND_INS)
 
 
 @lru_cache(maxsize=4096)

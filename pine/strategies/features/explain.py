@@ -4,10 +4,11 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from pine.strategies.features.address import DEFAULT_TIMEFRAME, PAIR, Address, Places, parse_address, parse_input
+from pine.strategies.features.address import DEFAULT_TIMEFRAME, PAIR, Address, parse_address, parse_input
 from pine.strategies.features.aliases import ALIASES
 from pine.strategies.features.definition import Feature
 from pine.strategies.features.parameters import Parameter, Real, Whole, parameters
+from pine.strategies.features.places import Places
 from pine.strategies.features.presets import PRESETS
 from pine.strategies.features.registry import FEATURES
 from pine.strategies.features.resolve import make, resolve

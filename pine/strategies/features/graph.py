@@ -11,9 +11,10 @@ from pine.core.bar import Bar
 from pine.core.errors import DataError, FeatureError
 from pine.core.period import SessionRule, period
 from pine.core.timeframe import Timeframe
-from pine.strategies.features.address import Address, Places, near, parse_address
+from pine.strategies.features.address import Address, near, parse_address
 from pine.strategies.features.definition import BarFeature, ClockFeature, Feature
 from pine.strategies.features.needs import Needs, summed
+from pine.strategies.features.places import Places
 from pine.strategies.features.resolve import Resolved, resolve_all
 
 Place = tuple[str, Timeframe]

@@ -6,7 +6,7 @@ from typing import Any
 from attrs import frozen
 
 from pine.core.timeframe import Timeframe
-from pine.strategies.features.address import Places
+from pine.strategies.features.places import Places
 from pine.strategies.features.resolve import Resolved, resolve_all
 
 

@@ -8,15 +8,9 @@ from attrs import field, frozen
 
 from pine.core.errors import PineError
 from pine.core.timeframe import Timeframe
-from pine.strategies.features.address import (
-    DEFAULT_TIMEFRAME,
-    PAIR,
-    Address,
-    Places,
-    parse_address,
-    parse_input,
-)
+from pine.strategies.features.address import DEFAULT_TIMEFRAME, PAIR, Address, parse_address, parse_input
 from pine.strategies.features.definition import Feature
+from pine.strategies.features.places import Places
 from pine.strategies.features.registry import FEATURES
 
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from pine.core.bar import Bar, fold
 from pine.core.period import period
 from pine.core.timeframe import Timeframe
-from pine.strategies.features.address import Address, Places, parse_address
+from pine.strategies.features.address import Address, parse_address
 from pine.strategies.features.graph import FeatureSet
+from pine.strategies.features.places import Places
 from pine.strategies.features.registry import FEATURES
 from tests.strategies.features.world import RULE, instants
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from pine.strategies.features.address import Places, parse_address
+from pine.strategies.features.address import parse_address
 from pine.strategies.features.aliases import ALIASES
 from pine.strategies.features.needs import needs
+from pine.strategies.features.places import Places
 from pine.strategies.features.presets import PRESETS, AboveLimit, BelowLimit, Between, Equals
 from pine.strategies.features.registry import FEATURES
 from pine.strategies.features.resolve import resolve

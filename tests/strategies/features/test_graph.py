@@ -7,9 +7,9 @@ from attrs import evolve
 
 from pine.core.errors import FeatureError
 from pine.core.timeframe import NS_PER_HOUR, Timeframe
-from pine.strategies.features.address import Places
 from pine.strategies.features.graph import FeatureSet
 from pine.strategies.features.needs import Needs, needs
+from pine.strategies.features.places import Places
 
 from .oracle import examples
 from .world import RULE, hours, walk

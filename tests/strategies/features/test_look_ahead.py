@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pine.core.bar import Bar
 from pine.core.errors import DataError
 from pine.core.timeframe import NS_PER_HOUR, Timeframe
-from pine.strategies.features.address import Places, parse_address
+from pine.strategies.features.address import parse_address
 from pine.strategies.features.graph import FeatureSet
+from pine.strategies.features.places import Places
 from pine.strategies.features.resolve import resolve
 
 from .addresses import small

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pine.strategies.features.address import Places
+from pine.strategies.features.places import Places
 from pine.strategies.features.registry import FEATURES
 
 from .oracle import FORMULAS, Comparison, compare, examples
