@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from pine.core.config import Config
+from pine.core.config.webhook import leads_here
 from pine.core.errors import PineError, SecretMissing
 from pine.core.instruments import SPECS
 from pine.legacy.heartbeat import heartbeat_path, holds_live, read_heartbeat
@@ -16,7 +17,6 @@ from pine.legacy.strategy import KINDS
 from pine.orders.gates import KillSwitch
 
 CONNECT_S: Final = 5.0
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @frozen
@@ -107,7 +107,7 @@ class Preflight:
         if not webhook:
             raise SecretMissing(f"strategies.{self.strategy}.webhook: is empty, and --live posts to it")
         parts = urlsplit(webhook.reveal())
-        secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and leads_here(webhook))
         if not secure or not parts.hostname or not parts.path.strip("/"):
             raise PineError(
                 f"strategies.{self.strategy}.webhook: found an address of scheme {parts.scheme or 'none'!r}, expected "

@@ -22,7 +22,7 @@ from pine.legacy.preflight import Check, Preflight
 from pine.legacy.record import JsonRecorder, Recorder, Recorders
 from pine.legacy.warmup import Past, read_past
 from pine.orders.entries import Intent
-from pine.orders.gates import KillSwitch
+from pine.orders.gates import KillSwitch, generated
 from pine.orders.traderspost import TradersPost
 from pine.strategies.judge import Standards, standards_of
 from pine.strategies.models.origin import refuse_generated
@@ -179,7 +179,7 @@ class LegacyRun:
         killswitch = KillSwitch(self.config.path.with_name(".env"))
 
         def blocked(intent: Intent) -> str | None:
-            return killswitch.reason() or self._stale(system, intent.symbol)
+            return killswitch.reason() or generated(intent, webhook) or self._stale(system, intent.symbol)
 
         return Poster(self.strategy, TradersPost(webhook, self.config.orders.timeout_s), self.config.orders, blocked)
 

@@ -26,7 +26,7 @@ from pine.core.config import Config
 from pine.core.errors import BusError, WentBack
 from pine.core.times import Clock, from_seconds, isoformat
 from pine.orders.entries import Intent, decode
-from pine.orders.gates import Freshness, KillSwitch
+from pine.orders.gates import Freshness, KillSwitch, generated
 from pine.orders.ledger import NEVER_POSTED, Deliveries
 from pine.orders.ratelimit import RateLimit
 from pine.orders.traderspost import Answer, TradersPost, Verdict, payload
@@ -288,14 +288,14 @@ class Courier:
         logger.error("outcome unknown, not posted again", extra={"fields": {"intent": intent.id, "text": text}})
 
     def _barred(self, intent: Intent) -> bool:
-        """Give an entry up that is too old, or that the kill switch blocks; return whether it was. Exits always go."""
+        """Give an entry up that is too old, or that must not go out; return whether it was. Exits always go."""
         if not intent.is_entry:
             return False
         limit = self.config.orders.entry_max_age_s
         if limit is not None and self.clock() - intent.step > from_seconds(limit):
             self._give_up(intent, "expired", Answer(Verdict.REFUSED, text="too old"))
             return True
-        if reason := self._killswitch.reason():
+        if reason := self._killswitch.reason() or generated(intent, self.config.strategies[self.strategy].webhook):
             self._give_up(intent, "blocked", Answer(Verdict.REFUSED, text=reason))
             return True
         return False

@@ -11,9 +11,11 @@ from attrs import field, frozen
 from pine.bus import keys
 from pine.bus.client import Client
 from pine.core.calendar import is_open
-from pine.core.config import Config
+from pine.core.config import Config, Secret
+from pine.core.config.webhook import leads_here
 from pine.core.timeframe import NS_PER_SECOND
 from pine.core.times import Clock
+from pine.orders.entries import Intent
 
 VARIABLE: Final = "POLICY_KILLSWITCH"
 _SETTING: Final = re.compile(
@@ -21,6 +23,9 @@ _SETTING: Final = re.compile(
     r"(?:(?P<quote>[\"'])(?P<quoted>[^\"']*)(?P=quote)|(?P<bare>[^\"'#]*?))\s*(?:#.*)?"
 )
 OFF: Final = frozenset({"", "0", "false", "no", "off"})
+GENERATED: Final = "generated"
+"""What a model's card says of its data where no exchange has traded it."""
+
 ON: Final = frozenset({"1", "true", "yes", "on"})
 
 
@@ -67,6 +72,14 @@ def _value(line: str) -> str:
     """Return what a line sets the switch to; of a line that merely names it, the line, which is neither on nor off."""
     found = _SETTING.fullmatch(line)
     return line if found is None else found["quoted"] if found["quoted"] is not None else found["bare"]
+
+
+def generated(intent: Intent, webhook: Secret) -> str | None:
+    """Return why an entry may not go out: its model learned from a generated market, and the webhook is a real one."""
+    model = intent.facts.get("model")
+    if not isinstance(model, dict) or model.get("data") != GENERATED or leads_here(webhook):
+        return None
+    return "its model was trained on a generated market, and the webhook is a real one"
 
 
 @frozen

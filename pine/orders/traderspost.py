@@ -19,6 +19,7 @@ from attrs import define, field, frozen
 
 from pine import __version__
 from pine.core.config import Secret
+from pine.core.config.webhook import leads_here
 from pine.orders.entries import Intent
 
 _FOR_THE_MOMENT: Final = frozenset({408, 425, 429})
@@ -113,6 +114,10 @@ class TradersPost:
     webhook: Secret
     timeout: float
     _session: requests.Session = field(factory=_Direct)
+
+    def __attrs_post_init__(self) -> None:
+        if self.webhook and leads_here(self.webhook):
+            self._session.trust_env = False  # no proxy between processes of one machine
 
     def post(self, body: dict[str, Any]) -> Answer:
         """Send a body once and say what is known afterwards; an answer that never ends is not waited for."""

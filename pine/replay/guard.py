@@ -49,7 +49,7 @@ class Guard:
 def guarded(folder: Path) -> Iterator[Guard]:
     """Provide a guard over a folder with a private server in its folder ``data``."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pine.replay.guard", str(folder)],
+        [sys.executable, "-P", "-m", "pine.replay.guard", str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

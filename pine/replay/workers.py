@@ -120,7 +120,7 @@ class WorkerProcess:
         return tuple(dict.fromkeys(line.partition(_TRACE)[0] for line in lines))
 
     def _start(self) -> None:
-        command = [sys.executable, "-m", "pine", "-c", str(self.desk.config.path), "worker", self.plan.strategy]
+        command = [sys.executable, "-P", "-m", "pine", "-c", str(self.desk.config.path), "worker", self.plan.strategy]
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C is the parent's to answer.
             self._process = subprocess.Popen(

@@ -234,9 +234,9 @@ class Judge:
             return Verdict("model: no score", seen=seen)
         threshold = model.card.threshold
         seen |= {"score": score, "threshold": threshold}
-        facts = {"model": {"score": score, "threshold": threshold, "digest": model.digest}}
+        said = {"score": score, "threshold": threshold, "digest": model.digest, "data": model.card.data}
         refused = None if score >= threshold else f"model: score {score:.4g} below {threshold:g}"
-        return Verdict(refused, facts, seen)
+        return Verdict(refused, {"model": said}, seen)
 
 
 def _asked(model: Model) -> set[str]:

@@ -262,6 +262,7 @@ class CourierAttendant:
             self._started_at = time.monotonic()
             command = [
                 sys.executable,
+                "-P",  # nothing in the present folder may stand in front of what pine imports
                 "-m",
                 "pine",
                 "-c",

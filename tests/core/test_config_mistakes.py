@@ -101,6 +101,20 @@ MISTAKES = {
         PAIR + "    webhook: ftp://hooks.example\n",
         "7: strategies.a.webhook: found something else (not shown), expected a URL",
     ),
+    **{
+        f"webhook that not everybody reads alike: {address}": (
+            PAIR + f"    webhook: '{address}'\n",
+            "7: strategies.a.webhook: found something else (not shown), expected a URL",
+        )
+        for address in (
+            r"http://evil.example\@localhost/hook",
+            "https://user@hooks.example/a",
+            "http://127.0.0.1#@evil.example/",
+            "http://[bad",
+            "https:///a",
+            "https://hooks.example/a b",
+        )
+    },
     "webhook as a number": (
         PAIR + "    webhook: 5\n",
         "7: strategies.a.webhook: found something else (not shown), expected a URL",

@@ -329,6 +329,33 @@ def test_the_kill_switch_thrown_while_an_attempt_is_recorded_still_blocks_the_en
     assert broker.requests == []
 
 
+def test_an_entry_of_a_model_of_a_generated_market_is_posted_on_this_machine_only(
+    client: Client, config: Config, broker: Broker
+) -> None:
+    """Whatever the worker that decided it was told of the webhook; what is open already gets out."""
+    judged = evolve(ENTRY, facts={"model": {"score": 0.7, "threshold": 0.5, "data": "generated"}})
+    owe(client, judged)
+    work(client, config)
+    assert [state for _, state in states(client)] == ["attempt", "posted"]
+    elsewhere = broker.url("a").replace("127.0.0.1", "127.0.0.2")
+    config = load_config(rewritten(config, broker.url("a"), elsewhere), PARAMS, {})
+    owe(client, evolve(judged, id="a-4", symbol="GC"), evolve(OTHER, facts={"model": {"data": "recorded"}}))
+    work(client, config)
+    last = dict(states(client)[2:])
+    assert last["a-4"] == "blocked"
+    assert "generated" in next(fields[b"text"].decode() for _, fields in reversed(deliveries(client, "a-4")))
+
+
+def rewritten(config: Config, old: str, new: str) -> Path:
+    config.path.write_text(config.path.read_text().replace(old, new))
+    return config.path
+
+
+def deliveries(client: Client, intent: str) -> list[streams.Entry]:
+    found = streams.read_range(client, keys.deliveries("a"))
+    return [entry for entry in found if entry[1][b"intent"] == intent.encode()]
+
+
 def test_a_courier_that_was_replaced_records_and_posts_nothing(client: Client, config: Config, broker: Broker) -> None:
     lease = Lease.try_acquire(client, role("a"), "old")
     assert isinstance(lease, Lease)

@@ -1,7 +1,6 @@
 """From a YAML file to a checked `Config`, with every mistake in one listing."""
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +34,7 @@ from pine.core.config.schema import (
 )
 from pine.core.config.secret import Secret
 from pine.core.config.structure import Mistakes, make_converter, structure
+from pine.core.config.webhook import is_webhook
 from pine.core.errors import ConfigError
 from pine.core.instruments import SPECS, spec
 
@@ -58,7 +58,6 @@ _SECTIONS: Final[Mapping[str, Any]] = {
 }
 _SECRET_PLACES: Final = (("databento", "api_key"), ("bus", "url"), ("archive", "location"))
 SHORTEST_RETENTION: Final = Duration.parse("1d")
-_WEBHOOK: Final = re.compile(r"https?://\S.*")
 
 
 def load_config(path: Path, types: ParamTypes, environ: Mapping[str, str] | None = None) -> Config:
@@ -191,7 +190,7 @@ def _as_secret(value: Any, where: Where, problems: Problems) -> Secret:
     if not isinstance(value, str):
         problems.add(where, f"found {type(value).__name__}, expected text")
         return Secret(where=name)
-    if value and where[-1] == "webhook" and not _WEBHOOK.fullmatch(value):
+    if value and where[-1] == "webhook" and not is_webhook(value):
         problems.add(where, "found something else (not shown), expected a URL that begins with https://")
     return Secret(value, where=name)
 

@@ -55,7 +55,7 @@ class Child:
         log.parent.mkdir(exist_ok=True)
         with log.open("a") as sink:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pine", *arguments],
+                [sys.executable, "-P", "-m", "pine", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if tells else sink,
                 stderr=sink,
