@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _run_options(command: F) -> F:
     """Add the options that replay and backtest share."""
     options = [
-        click.option("--from", "begin", type=Time(), help="Decide from then on; else from the beginning."),
+        click.option("--from", "begin", type=Time(), help="Decide from then on; else from where the warm-up is known."),
         click.option("--to", "end", type=Time(), help="Until then; else to the end."),
         click.option(
             "--strategy",

@@ -52,9 +52,11 @@ def show(runs: "Sequence[Run]") -> None:
     for run in runs:
         click.echo(f"{run.done.strategy}: {_span(run)}, record in {run.done.folder}")
         for text in (
-            _told("open at the end", run.statistics.open)
+            _refused(run)
+            + _told("open at the end", run.statistics.open)
             + _told("alert", run.done.alerts)
             + _told("missing", run.done.holes)
+            + _told("note", run.done.notes)
             + list(run.notes)
         ):
             click.echo(f"  {text}")
@@ -76,6 +78,7 @@ def document(runs: "Sequence[Run]") -> dict[str, Any]:
                 **asdict(run.statistics),
                 "alerts": list(run.done.alerts),
                 "missing": list(run.done.holes),
+                "notes": list(run.done.notes),
                 "parity": None if run.verdict is None else parity_view.document(run.verdict),
             }
             for run in runs
@@ -123,6 +126,11 @@ def _down(runs: "Sequence[Run]") -> "Table":
 
 def _span(run: Run) -> str:
     return f"{isoformat(run.record.facts.begin)} to {isoformat(run.record.facts.end)}"
+
+
+def _refused(run: Run) -> list[str]:
+    kinds = [f"{kind} {count:,}" for kind, count in run.statistics.refused.items()]
+    return [f"entries refused: {', '.join(kinds)}"] if kinds else []
 
 
 def _told(what: str, lines: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from pine.cli.context import configuration, exits, print_json
 from pine.cli.options import config_option
 
 if TYPE_CHECKING:
-    from pine.core.config import Config
+    from pine.core.config import Config, StrategyConfig
 
 _WIDTH: Final = 100
 
@@ -84,8 +84,24 @@ def _one(config: "Config", name: str) -> dict[str, Any]:
         "max_positions": setting.max_positions,
         "daily_stop_loss": setting.daily_stop_loss,
         "adjust": setting.adjust,
+        "references": setting.references,
+        "features": setting.features,
+        "filters": {symbol: _filters(setting, symbol) for symbol in setting.instruments},
+        "model": setting.model,
+        "scorer": setting.scorer,
         "instruments": {symbol: asdict(traded) for symbol, traded in config.traded[name].items()},
     }
+
+
+def _filters(setting: "StrategyConfig", symbol: str) -> list[str]:
+    """Return the filters of an instrument in the order in which they are asked."""
+    every = [*setting.filters, *setting.instruments[symbol].filters]
+    if not every:
+        return []
+    from pine.strategies.filters import make_filter
+
+    made = map(make_filter, every)
+    return [f"{one.feature} {one.condition}" for one in made]
 
 
 def _all_text(facts: Mapping[str, Any]) -> str:
@@ -112,9 +128,12 @@ def _one_text(facts: Mapping[str, Any]) -> str:
         f"{'posts to a webhook' if facts['posts'] else 'paper only'}",
         f"  starting_cash {facts['starting_cash']:g}, max_positions {facts['max_positions']}, daily_stop_loss "
         f"{facts['daily_stop_loss']:g}, adjust {facts['adjust']}",
+        f"  model {facts['model']}{', scorer ' + facts['scorer'] if facts['scorer'] else ''}, references "
+        f"{', '.join(facts['references']) or 'none'}, features {', '.join(facts['features']) or 'none'}",
     ]
     for symbol, traded in facts["instruments"].items():
         lines.append(f"{symbol}: trades {traded['size']} {traded['root']}, commission {traded['commission']:g}")
+        lines += [f"  filter {text}" for text in facts["filters"][symbol]]
         lines += [f"  {name}: {_text(value)}" for name, value in traded["params"].items()]
     return "\n".join(lines)
 

@@ -24,7 +24,7 @@ SEED = 1
 @click.command()
 @click.argument("name")
 @click.option("--symbols", metavar="ES,NQ", help="Train only these of its instruments.")
-@click.option("--from", "begin", type=Time(), help="Entries from then on; else from the beginning.")
+@click.option("--from", "begin", type=Time(), help="Entries from then on; else from where the warm-up is known.")
 @click.option("--to", "end", type=Time(), help="Until then; else to the end.")
 @click.option(
     "--source",

@@ -241,3 +241,9 @@ class Desk:
     def _add(self, entry: Entry) -> None:
         self.entries.append(entry)
         self.portfolio.apply(entry)
+
+
+def refusal_kind(refused: str) -> str:
+    """Return what kept an entry, without the case's own numbers: ``model``, ``filter ibs``, ``model: missing``."""
+    kind, _, rest = refused.partition(": ")
+    return kind if any(character.isdigit() for character in rest) else refused

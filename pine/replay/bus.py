@@ -22,6 +22,7 @@ from pine.replay import record as records
 from pine.replay.desk import PrivateDesk, private_desk
 from pine.replay.flights import UNKNOWN, Life
 from pine.replay.jobs import Done, Job, OnProgress, Progress, ending, prepared, span, streams_of, unused
+from pine.replay.notes import notes_of
 from pine.replay.past import Past
 from pine.replay.publication import closed_of
 from pine.replay.record import Facts, Record
@@ -100,7 +101,15 @@ def run_on_bus(jobs: Sequence[Job], on_progress: OnProgress = lambda *_: None) -
                 run.end()
     seconds = time.monotonic() - began
     return [
-        Done(side.job.strategy, records.write(record, unused(side.job.folder)), count, seconds, alerts, side.holes)
+        Done(
+            side.job.strategy,
+            records.write(record, unused(side.job.folder)),
+            count,
+            seconds,
+            alerts,
+            side.holes,
+            notes_of(side.plan.standards, record),
+        )
         for side, record, count, alerts in made
     ]
 

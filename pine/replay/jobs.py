@@ -17,6 +17,7 @@ from attrs import field, frozen
 from pine.bus.ending import ENDING
 from pine.core.errors import PineError
 from pine.replay import record as records
+from pine.replay.notes import notes_of
 from pine.replay.plans import Wish, follow, from_history, from_tape
 from pine.replay.run import replay
 from pine.replay.tape import Spool
@@ -76,6 +77,8 @@ class Done:
         Its record; nothing if it was stopped.
     holes
         What was missing of its bars, a line each.
+    notes
+        What somebody should know who reads its figures, a line each.
     """
 
     strategy: str
@@ -84,6 +87,7 @@ class Done:
     seconds: float = 0.0
     alerts: tuple[str, ...] = ()
     holes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 OnProgress = Callable[[str, Progress], None]
@@ -131,7 +135,8 @@ def run_job(job: Job, stopped: Callable[[], bool], on_progress: Callable[[Progre
         holes = () if job.tape is not None else tuple(past.holes(plan.begin, plan.end))
     folder = records.write(done.record, unused(job.folder)) if done.complete else None
     told = tuple(f"{hole.symbol}: {span(hole.begin, hole.end)}" for hole in holes)
-    return Done(job.strategy, folder, done.steps, time.monotonic() - began, done.alerts, told)
+    notes = notes_of(plan.standards, done.record)
+    return Done(job.strategy, folder, done.steps, time.monotonic() - began, done.alerts, told, notes)
 
 
 def prepared(job: Job, past: "Past", client: "Client | None") -> "tuple[Plan, Iterator[Step]]":

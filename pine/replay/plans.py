@@ -8,7 +8,7 @@ from attrs import evolve, field, frozen
 from pine.core.calendar import scheduled_hours
 from pine.core.config import WarmUpConfig
 from pine.core.errors import PineError
-from pine.core.period import session_begin
+from pine.core.period import SessionRule, session, session_begin
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat
 from pine.feeds.steps import Step
@@ -58,15 +58,20 @@ def from_history(config: "Config", past: Past, strategy: str, wish: Wish) -> tup
     """
     first, last = past.edges()
     reach = config.warm_up_of(strategy) if wish.warm else None
-    begin = _whole(first if wish.begin is None else wish.begin)
-    end = _whole(_end(past, wish.end, last))
-    _check(strategy, (begin, end), (first, last))
-    warm_up = None
     standards = make_standards(config, strategy)
-    fed = min(session_begin(begin, rule) for rule in past.rules.values())
+    timeframes = _timeframes(config, strategy, standards)
     if reach is not None:
         reach = standards.reach(reach)
-        warm_up = gather(strategy, past.history, past.rules, _timeframes(config, strategy, standards), reach, begin)
+    begin = _whole(first if wish.begin is None else wish.begin)
+    end = _whole(_end(past, wish.end, last))
+    if wish.begin is None and reach is not None:
+        warmed = max(_look_ahead(first, max(map(reach.sessions, timeframes)), rule) for rule in past.rules.values())
+        begin = warmed if warmed < end else begin
+    _check(strategy, (begin, end), (first, last))
+    warm_up = None
+    fed = min(session_begin(begin, rule) for rule in past.rules.values())
+    if reach is not None:
+        warm_up = gather(strategy, past.history, past.rules, timeframes, reach, begin)
         fed = begin
     plan = Plan(
         strategy,
@@ -159,6 +164,16 @@ def _check(strategy: str, asked: tuple[int, int], known: tuple[int, int]) -> Non
             f"{strategy}: found bars from {isoformat(known[0])} to {isoformat(known[1])}, "
             f"expected some from {isoformat(asked[0])} on"
         )
+
+
+def _look_ahead(first: int, count: int, rule: SessionRule) -> int:
+    """Return where the session begins before which so many scheduled ones are known, from an instant on."""
+    begin = session_begin(first, rule)
+    while begin < first or count:
+        span = session(max(begin, first), rule)
+        count -= begin >= first and scheduled_hours(rule.group, span.start, span.end) > 0
+        begin = span.end
+    return begin
 
 
 def _timeframes(config: "Config", strategy: str, standards: Standards) -> tuple[Timeframe, ...]:

@@ -98,6 +98,7 @@ def _told(figures: Statistics) -> list[tuple[str, str]]:
         ("profit factor", number(figures.profit_factor, ".2f")),
         ("Sharpe (sessions, × √252)", number(figures.sharpe, ".2f")),
         ("max drawdown $", number(figures.max_drawdown, ",.2f")),
+        ("entries refused", ", ".join(f"{kind} {count:,}" for kind, count in figures.refused.items()) or "none"),
         ("exposure", number(figures.exposure, ".1%")),
     ]
 

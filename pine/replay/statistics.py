@@ -1,13 +1,15 @@
 """What a run earned, and at what risk."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from pine.core.period import SessionRule, session
 from pine.core.times import isoformat
+from pine.orders.desk import refusal_kind
 from pine.replay.record import Record
 from pine.replay.trades import trades_of
 
@@ -45,6 +47,8 @@ class Statistics:
         Part of the run's time, weekends included, in which at least one position was open.
     open
         Positions that were still open at its end, a line each; in no other figure but `entries` and `exposure`.
+    refused
+        How many entries that the rules asked for were not made, by what kept them.
     """
 
     entries: int
@@ -57,6 +61,7 @@ class Statistics:
     max_drawdown: float
     exposure: float
     open: tuple[str, ...] = ()
+    refused: Mapping[str, int] = field(factory=dict)
 
 
 def statistics_of(record: Record, rule: SessionRule) -> Statistics:
@@ -77,7 +82,14 @@ def statistics_of(record: Record, rule: SessionRule) -> Statistics:
         max_drawdown=max_drawdown(profits),
         exposure=_exposure(record, trades),
         open=_open(record),
+        refused=_refused(record),
     )
+
+
+def _refused(record: Record) -> dict[str, int]:
+    asked = record.table("decisions").select("ask", "refused").drop_nulls()
+    counts = Counter(refusal_kind(why) for ask, why in asked.iter_rows() if ask != "exit")
+    return dict(counts.most_common())
 
 
 def _open(record: Record) -> tuple[str, ...]:

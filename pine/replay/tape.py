@@ -137,7 +137,8 @@ def spool(
             holes[symbol] += _holes(symbol, config.session_rule(symbol), run)
         floor = run.begin - run.begin % NS_PER_MINUTE
         writer.due([_gap(symbol, hole, floor) for symbol in wanted for hole in holes[symbol]])
-        known = {root: _leads(root, leads.get(root, {})) for root in config.instruments}
+        roots = config.instruments
+        known = {root: _leads(root, leads.get(root, {}), config.session_rule(root), run.begin) for root in roots}
         for closed in builder.build(run, _until(config, wanted, run), known, {}):
             writer.put(closed)
     writer.close()
@@ -227,13 +228,21 @@ def _until(config: "Config", symbols: Iterable[str], run: "Survey") -> int:
     return until
 
 
-def _leads(root: str, known: Mapping[int, str]) -> "dict[int, Lead]":
+def _leads(root: str, known: Mapping[int, str], rule: SessionRule, begin: int) -> "dict[int, Lead]":
+    """Return the leads that can matter to trades from a time on: from the session before theirs.
+
+    What led a session of long ago says nothing of a market that nobody has watched since.
+    """
     from pine.core.contract import parse_contract
+    from pine.history.leads import look_back
     from pine.hub.root import Lead
+
+    first = look_back(session_begin(begin, rule), 1, rule)
 
     return {
         start: Lead(root, start, parse_contract(raw, to_datetime(start).date(), [root]), raw)
         for start, raw in known.items()
+        if start >= first
     }
 
 

@@ -1,5 +1,6 @@
 """Filters: conditions on features that must hold before a strategy may enter. What is missing does not hold."""
 
+import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -46,13 +47,22 @@ def make_filter(setting: FilterConfig) -> Filter:
     preset = PRESETS.get(setting.feature)
     if not given and preset is not None:
         return Filter(str(parse_address(preset.address)), preset.condition)
-    feature = str(parse_address(setting.feature))
+    if not given and setting.feature.isidentifier() and (near := _near_presets(setting.feature)):
+        raise PineError(f"filter {setting.feature}: found no ready-made filter of that name; near names are {near}")
+    feature = str(parse_address(setting.feature if preset is None else preset.address))
     if len(given) != 1:
         raise PineError(
             f"filter {setting.feature}: found {' and '.join(given) or 'no condition'}, expected one of "
             f"{', '.join(CONDITIONS)}, or the name of a ready-made filter (pine features --filters lists them)"
         )
     return Filter(feature, _condition(setting))
+
+
+def _near_presets(name: str) -> str:
+    wanted = name.lower()
+    near = difflib.get_close_matches(wanted, PRESETS, n=3, cutoff=0.6)
+    squeezed = [known for known in PRESETS if known.replace("_", "") == wanted.replace("_", "")]
+    return ", ".join(dict.fromkeys([*squeezed, *near]))
 
 
 def _condition(setting: FilterConfig) -> Condition:
@@ -100,7 +110,8 @@ def _unreadable(text: str, symbols: Iterable[str], reads: Collection[str], place
     try:
         feature = str(parse_address(text))
     except FeatureError as error:
-        yield str(error)
+        hint = "; put a feature with a comma in quotes" if text.count("(") > text.count(")") else ""
+        yield f"{error}{hint}"
         return
     asked = needs({symbol: [feature] for symbol in symbols}, places)
     missing = [symbol for symbol in asked.symbols if symbol not in reads]

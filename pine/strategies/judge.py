@@ -179,6 +179,7 @@ class Judge:
 
     standards: Standards
     _features: "FeatureSet | None" = None
+    _told: set[str] = field(factory=set)
 
     def __attrs_post_init__(self) -> None:
         if self.standards.asks:
@@ -230,7 +231,9 @@ class Judge:
         try:
             score = model.score(row)
         except ModelError as error:
-            logger.error("no score", extra={"fields": {"symbol": symbol, "reason": str(error)}})  # noqa: TRY400
+            if symbol not in self._told:
+                logger.error("no score of %s: %s", symbol, error)  # noqa: TRY400  # once: each entry is refused alike
+                self._told.add(symbol)
             return Verdict("model: no score", seen=seen)
         threshold = model.card.threshold
         seen |= {"score": score, "threshold": threshold}

@@ -2,9 +2,10 @@
 
 import hashlib
 import logging
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import backtrader as bt
 import orjson
@@ -12,6 +13,7 @@ from attrs import define, field, frozen
 
 from pine.core.bar import Bar
 from pine.core.config import Adjust, TradedInstrument, WarmUpConfig
+from pine.core.errors import PineError
 from pine.core.period import SessionRule, period
 from pine.core.timeframe import NS_PER_MINUTE, Timeframe
 from pine.feeds.backtrader import BarFeed, ClockFeed, make_feed
@@ -29,6 +31,8 @@ from pine.strategies.judge import Judge, Standards, Verdict
 from pine.worker.broker import LedgerBroker
 
 logger = logging.getLogger(__name__)
+
+_PLACE: Final = re.compile(r'File "([^"]+)", line (\d+)')
 
 
 @frozen
@@ -178,6 +182,7 @@ class Engine:
 
     def enter(self, symbol: str, reason: str, facts: Mapping[str, Any], *, short: bool = False) -> str | None:
         """Ask for a position."""
+        _check_plain(facts)
         verdict = self._judge.verdict(symbol) if self.desk.live else Verdict()
         intent = self.desk.enter(symbol, reason, {**facts, **verdict.facts}, short=short, refused=verdict.refused)
         if verdict.seen:
@@ -186,6 +191,7 @@ class Engine:
 
     def exit(self, symbol: str, reason: str, facts: Mapping[str, Any]) -> str | None:
         """Ask to close a position."""
+        _check_plain(facts)
         intent = self.desk.exit(symbol, reason, facts)
         return None if intent is None else intent.id
 
@@ -195,11 +201,12 @@ class Engine:
 
     def observe(self, symbol: str, facts: Mapping[str, Any]) -> None:
         """Keep values for the flight record."""
+        _check_plain(facts)
         self._observed.append({"symbol": symbol, **facts})
 
     def failed(self, text: str) -> None:
         """Halt the strategy; bars are read on."""
-        last = text.strip().splitlines()[-1]
+        last = _brief(text)
         self._alert(f"the strategy raised and is halted: {last}", trace=text)
         if self.desk.live and self._current is not None and self.account.halted is None:
             request = f"step-{self._current.ts}"
@@ -390,3 +397,21 @@ class Engine:
         if text not in self.alerts:
             logger.error(text, extra={"fields": fields})
         self.alerts.append(text)
+
+
+def _brief(trace: str) -> str:
+    """Return what was raised and where, of a traceback: ``ZeroDivisionError: division by zero (mine.py line 12)``."""
+    found = _PLACE.findall(trace)
+    last = trace.strip().splitlines()[-1]
+    return f"{last} ({found[-1][0].replace(chr(92), '/').rpartition('/')[2]} line {found[-1][1]})" if found else last
+
+
+def _check_plain(facts: Mapping[str, Any]) -> None:
+    """Raise `PineError` unless facts are what a record can hold."""
+    try:
+        orjson.dumps(facts if isinstance(facts, dict) else dict(facts))
+    except (TypeError, ValueError) as error:  # orjson's own error is a kind of TypeError
+        kinds = ", ".join(f"{name} ({type(value).__name__})" for name, value in dict(facts).items())
+        raise PineError(
+            f"facts: found {kinds}, expected numbers, texts, true or false, and lists of them: {error}"
+        ) from None

@@ -77,7 +77,7 @@ def make_converter() -> cattrs.Converter:
 
     def texts(value: Any, _type: Any) -> list[str]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise TypeError(f"found {value!r}, expected a list of texts, such as ['09:00-10:00']")
+            raise TypeError(f"found {value!r}, expected a list of texts, such as [one, another]")
         return list(value)
 
     converter.register_structure_hook_func(lambda kind: kind == list[str], texts)
@@ -118,9 +118,19 @@ def _hook_filter(converter: cattrs.Converter) -> None:
             return FilterConfig(value)
         if not isinstance(value, dict):
             raise TypeError(f"found {value!r}, expected a filter such as {{feature: rsi(2)@daily, between: [0, 40]}}")
+        if any(")" in str(key) for key in value):
+            raise ValueError("found a feature cut at its comma, expected it in quotes, as in 'z_score(20, 252)'")
         return default_filter(value, kind)
 
     converter.register_structure_hook(FilterConfig, filtering)
+
+    def filters(value: Any, _kind: Any) -> Any:
+        if not isinstance(value, list):
+            raise TypeError(f"found {value!r}, expected a list of filters, each after a dash or between [ and ]")
+        return default_filters(value, _kind)
+
+    default_filters = converter.get_structure_hook(list[FilterConfig])
+    converter.register_structure_hook_func(lambda kind: kind == list[FilterConfig], filters)
 
 
 def _hook_off(converter: cattrs.Converter, settings: Any, example: str) -> None:

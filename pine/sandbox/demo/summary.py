@@ -10,6 +10,7 @@ from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.core.config import Config
 from pine.core.timeframe import Timeframe
+from pine.orders.desk import refusal_kind
 from pine.orders.entries import Fill, Intent
 from pine.orders.ledger import Deliveries, read_ledger
 from pine.worker.run import make_desk
@@ -76,9 +77,9 @@ def _strategy(client: Client, config: Config, name: str) -> dict[str, Any]:
 
 
 def _refused(client: Client, strategy: str) -> dict[str, int]:
-    """Return how many entries that the rules asked for were refused, by what: the reason up to its numbers."""
+    """Return how many entries that the rules asked for were refused, by what."""
     counts: Counter[str] = Counter()
     for _, fields in streams.read_range(client, keys.flight(strategy)):
         asked = orjson.loads(streams.field_of(keys.flight(strategy), fields, "flight"))["decisions"]
-        counts.update(one["refused"].partition(":")[0] for one in asked if one["refused"] and one["ask"] != "exit")
+        counts.update(refusal_kind(one["refused"]) for one in asked if one["refused"] and one["ask"] != "exit")
     return dict(counts)
