@@ -5,6 +5,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import backtrader as bt
@@ -31,6 +32,9 @@ from pine.strategies.judge import Judge, Standards, Verdict
 from pine.worker.broker import LedgerBroker
 
 logger = logging.getLogger(__name__)
+
+_OURS: Final = frozenset({"worker", "orders", "backtrader"})
+"""Folders of what runs a strategy, and is not where it went wrong."""
 
 _PLACE: Final = re.compile(r'File "([^"]+)", line (\d+)')
 
@@ -401,9 +405,9 @@ class Engine:
 
 def _brief(trace: str) -> str:
     """Return what was raised and where, of a traceback: ``ZeroDivisionError: division by zero (mine.py line 12)``."""
-    found = _PLACE.findall(trace)
     last = trace.strip().splitlines()[-1]
-    return f"{last} ({found[-1][0].replace(chr(92), '/').rpartition('/')[2]} line {found[-1][1]})" if found else last
+    own = [(Path(file), line) for file, line in _PLACE.findall(trace) if not _OURS & set(Path(file).parts[-3:-1])]
+    return f"{last} ({own[-1][0].name} line {own[-1][1]})" if own else last
 
 
 def _check_plain(facts: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Strategies written for Backtrader: their feeds, their orders, and what is refused."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import backtrader as bt
@@ -92,7 +93,9 @@ def test_the_first_feed_is_the_first_instruments_and_next_waits_for_the_indicato
 def test_an_order_that_would_be_done_otherwise_halts(run: Run, order: dict[str, Any], message: str) -> None:
     engine, source, _ = run(**order)
     assert intents(source) == []
-    assert engine.account.halted == f"strategy error: pine.core.errors.PineError: {message}"
+    said, _, where = str(engine.account.halted).rpartition(" (")
+    assert said == f"strategy error: pine.core.errors.PineError: {message}"
+    assert where.startswith(Path(__file__).name)
 
 
 def test_what_an_indicator_raises_halts_and_bars_are_read_on(run: Run) -> None:
@@ -108,7 +111,9 @@ def test_what_an_indicator_raises_halts_and_bars_are_read_on(run: Run) -> None:
             Faulty(self.data)
 
     engine, source, tape = run(Unlucky)
-    assert engine.account.halted == "strategy error: ZeroDivisionError: division by zero"
+    assert str(engine.account.halted).startswith(
+        f"strategy error: ZeroDivisionError: division by zero ({Path(__file__).name} line "
+    )
     assert [ts for ts, _ in source.outcomes] == [step.ts for step in tape]
 
 
