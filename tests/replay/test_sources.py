@@ -6,10 +6,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from files import configured, made_market, write
+from trained import put_model
 
 from pine.cli.reference import legacy_record
 from pine.core.errors import DataError, PineError, WarmUpMissing
+from pine.core.period import SessionRule, session_begin
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from pine.hub.imports import import_files
 from pine.replay.jobs import Done, Job, leads_of, run_jobs
@@ -17,6 +20,7 @@ from pine.replay.parity import compare
 from pine.replay.past import Past
 from pine.replay.plans import Wish
 from pine.replay.record import Record, read
+from pine.replay.statistics import statistics_of
 from pine.replay.tape import spool
 from pine.sandbox.market import write_market
 
@@ -69,6 +73,44 @@ def test_imported_bars_and_the_trades_they_were_made_of_are_the_same_run(config,
     assert rolls["symbol"].to_list() == ["ES"]
     assert history[0].table("intents").height > 20
     assert "roll" in history[0].table("intents")["reason"].to_list() or rolls.height
+
+
+def test_a_lead_of_long_ago_says_nothing_of_a_file(config, whole, tmp_path) -> None:
+    """Nobody has watched the market since, so it begins as if nothing were known."""
+    old = {"ES": {session_begin(BEGIN - 300 * NS_PER_DAY, SessionRule()): "ESM3"}}
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "old").mkdir()
+    plain = spool(config, [whole], ["ES", "GC"], {}, tmp_path / "plain")
+    known = spool(config, [whole], ["ES", "GC"], old, tmp_path / "old")
+    (one,), (other,) = at(config, ("one", plain)), at(evolve(config, data_dir=tmp_path / "b"), ("one", known))
+    assert one.table("bars").height > 1000
+    assert one.table("bars").equals(other.table("bars"))
+
+
+def test_a_replay_begins_where_its_warm_up_is_known(tmp_path, whole) -> None:
+    config = configured(tmp_path / "desk", TEXT.replace("warm_up: off", "warm_up: {daily: 2, hourly: 1, buy: false}"))
+    import_files(config, [whole])
+    (found,) = at(config, ("two", None))
+    first, last = Past.of(config, None, ["GC"]).edges()
+    assert first + NS_PER_DAY <= found.facts.begin < last
+    assert found.table("flights").height > 0
+
+
+def test_what_was_not_entered_and_what_the_figures_hide_is_told(tmp_path, whole) -> None:
+    text = TEXT.replace("{type: ibs,", "{type: ibs, model: optional, filters: [{feature: ibs, above: 0.1}],")
+    config = configured(tmp_path / "desk", text)
+    put_model(tmp_path / "desk" / "models", "one", "GC", ("ibs",), 0.5, trained_to="2030-01-01")
+    (tmp_path / "desk" / "models" / "one" / "ES.json").write_text("{}")
+    import_files(config, [whole])
+    (done,) = run_jobs([Job(config, "one", Wish(), config.data_dir / "run")])
+    refused = statistics_of(read(done.folder), config.desk_session).refused
+    assert {"filter ibs", "model: cannot be used"} <= set(refused)
+    assert all(refused.values())
+    assert [note.partition(":")[0] for note in done.notes] == [
+        "ES is not entered",
+        "the models of GC were trained on a part of this time",
+        "this market is generated",
+    ]
 
 
 def test_files_cut_anywhere_are_the_same_run_as_one(config, whole, tmp_path) -> None:

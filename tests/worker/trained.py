@@ -27,7 +27,7 @@ def put_model(
         features=tuple(names),
         threshold=threshold,
         trained_from="2023-01-02",
-        trained_to="2023-06-01",
+        trained_to=other.pop("trained_to", "2023-06-01"),
         label="none: made for a test",
         library=f"xgboost {xgboost.__version__}",
         data=other.pop("data", "generated"),
