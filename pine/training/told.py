@@ -16,8 +16,9 @@ METHOD: Final = (
     f"Rows in order of time are cut into {FOLDS + 1} equal parts; each but the first is tested by a model of the rows "
     "before it. A row trains only if its exit was known before the first entry tested, less an embargo of "
     f"{EMBARGO:.0%} of the time of all rows. The threshold earns most per candidate on all rows tested, of those that "
-    f"let at least {LEAST_SHARE:.0%} of them pass. 'With the veto' judges each fold by the threshold of the folds "
-    f"before it, so by nothing that has seen it. The model itself is trained on all rows, {ROUNDS} trees."
+    f"let at least {LEAST_SHARE:.0%} of them pass. 'With the veto' judges each fold by the threshold that rows of the "
+    "folds before it choose whose exit was known as early as that, so by nothing that has seen it. The model itself "
+    f"is trained on all rows, {ROUNDS} trees."
 )
 
 

@@ -1,6 +1,6 @@
 """What models trained on earlier rows make of later ones, fold by fold."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -32,7 +32,8 @@ class Tested:
     base
         Share of label 1 among the rows trained on: the score to beat.
     threshold
-        Least score as the folds before say; nothing if there are none.
+        Least score as those rows of the folds before say whose outcome was known, less the embargo, when this one
+        begins; nothing if there are none.
     """
 
     fold: Fold
@@ -94,12 +95,15 @@ def validate(sample: Sample, seed: int, on_fold: Callable[[], None] = lambda: No
     embargo = embargo_of(spans, EMBARGO)
     tested: list[Tested] = []
     for fold in make_folds(spans, FOLDS, embargo):
-        before = [(each.fold.test, each.scores) for each in tested if each.skipped is None]
-        threshold = _threshold(before, outcomes).score if before else None
+        begin = sample.rows[fold.test[0]].step
+        known = [n for n, row in enumerate(sample.rows) if row.known < begin - embargo]
+        chosen = _threshold(tested, outcomes, known)
+        threshold = None if chosen is None else chosen.score
         tested.append(_test(fold, rows, labels, sample.features, seed, threshold))
         on_fold()
     scored = [each for each in tested if each.skipped is None]
-    if not scored:
+    threshold_of_all = _threshold(scored, outcomes, range(len(sample.rows)))
+    if threshold_of_all is None:
         return None
     numbers = tuple(n for each in scored for n in each.fold.test)
     scores = np.concatenate([each.scores for each in scored])
@@ -114,7 +118,7 @@ def validate(sample: Sample, seed: int, on_fold: Callable[[], None] = lambda: No
         bases=np.concatenate([np.full(len(each.scores), each.base) for each in scored]),
         judged=judged,
         passed=passed,
-        threshold=_threshold([(each.fold.test, each.scores) for each in scored], outcomes),
+        threshold=threshold_of_all,
         embargo=embargo,
     )
 
@@ -123,7 +127,7 @@ def figures(found: Validation) -> dict[str, Any]:
     """Return the metrics of all rows that were scored.
 
     ``outcome_without`` and ``outcome_with`` are dollars per candidate after costs, without the veto and with that of
-    the threshold of earlier folds: a figure of rows that neither booster nor threshold has seen. ``outcome_chosen`` is
+    each fold's own threshold: a figure of rows that neither booster nor threshold has seen. ``outcome_chosen`` is
     that of the final threshold, on the rows that it was chosen on.
     """
     judged = found.judged.astype(bool)
@@ -199,9 +203,17 @@ def _test(
     return Tested(fold, None, score(fit(rows[train], known, features, seed), rows[test]), base, threshold)
 
 
-def _threshold(before: Sequence[tuple[tuple[int, ...], Vector]], outcomes: Vector) -> Threshold:
-    numbers = [n for test, _ in before for n in test]
-    return choose(np.concatenate([scores for _, scores in before]), outcomes[numbers])
+def _threshold(tested: Sequence[Tested], outcomes: Vector, known: Iterable[int]) -> Threshold | None:
+    """Return what those rows of tested folds choose whose outcome is known; nothing if there are none."""
+    known = frozenset(known)
+    scored = {
+        n: value
+        for each in tested
+        if each.skipped is None
+        for n, value in zip(each.fold.test, each.scores, strict=True)
+        if n in known
+    }
+    return choose(np.array(list(scored.values())), outcomes[list(scored)]) if scored else None
 
 
 def _labels(sample: Sample) -> Vector:

@@ -16,6 +16,7 @@ from pine.training.report import page
 from pine.training.rows import Sample
 from pine.training.told import markdown
 from pine.training.train import refuse_to_replace, save
+from pine.training.validation import figures, validate
 
 from .samples import FEATURES, TERMS, sample, trained, written
 
@@ -116,6 +117,33 @@ def test_a_threshold_of_a_fold_is_that_of_the_folds_before_it(tmp_path: Path) ->
     assert ours.folds[0].threshold is None
     assert np.array_equal(ours.scores, theirs.scores)
     assert ours.threshold != theirs.threshold
+
+
+def test_what_is_known_when_a_fold_begins_or_later_moves_neither_its_scores_nor_its_threshold() -> None:
+    """Trades of earlier folds that are still open then, or were closed less than the embargo before, choose nothing."""
+    whole = sample()
+    ours = validate(whole, 3)
+    assert ours is not None
+    for number, fold in enumerate(ours.folds):
+        begin = whole.rows[fold.fold.test[0]].step
+        rows = [
+            row if row.known < begin - ours.embargo else evolve(row, outcome=-1000 * row.outcome) for row in whole.rows
+        ]
+        theirs = validate(evolve(whole, rows=tuple(rows)), 3)
+        assert theirs is not None
+        assert theirs.folds[number].threshold == fold.threshold
+        assert np.array_equal(theirs.folds[number].scores, fold.scores)
+    assert all(fold.threshold is not None for fold in ours.folds[1:])
+
+
+def test_a_fold_before_which_no_tested_outcome_was_known_has_no_threshold() -> None:
+    whole = sample()
+    late = max(row.known for row in whole.rows)
+    rows = tuple(evolve(row, known=late) if n >= 40 else row for n, row in enumerate(whole.rows))
+    found = validate(evolve(whole, rows=rows), 3)
+    assert found is not None
+    assert {fold.threshold for fold in found.folds} == {None}
+    assert (figures(found)["judged"], figures(found)["outcome_with"]) == (0, None)
 
 
 def test_models_that_are_there_are_not_overwritten_unasked(tmp_path: Path) -> None:
