@@ -8,7 +8,7 @@ from attrs import define, field
 from pine.core.bar import Bar
 from pine.core.config import TradedInstrument
 from pine.core.contract import parse_contract
-from pine.core.errors import PineError
+from pine.core.errors import PineError, UnknownSymbol
 from pine.core.timeframe import NS_PER_MINUTE
 from pine.core.times import to_datetime
 from pine.orders.entries import Action, Control, Entry, Fill, Intent, Void
@@ -74,6 +74,19 @@ class Desk:
     def restore(self, entry: Entry) -> None:
         """Fold an entry that the ledger already holds."""
         self.portfolio.apply(entry)
+
+    def instrument(self, symbol: str, *, read: bool) -> TradedInstrument:
+        """Return what a symbol's signals trade; `read` tells whether the strategy reads its bars.
+
+        Raises
+        ------
+        UnknownSymbol
+            If it is not traded.
+        """
+        if symbol not in self.traded:
+            what = "a reference, which is read and not traded" if read else "nothing that it reads or trades"
+            raise UnknownSymbol(f"{symbol} is {what}; {self.strategy} trades {', '.join(self.traded)}")
+        return self.traded[symbol]
 
     def see(self, bar: Bar) -> None:
         """Take a minute: orders on its contract fill at its open."""

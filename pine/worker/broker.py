@@ -77,7 +77,7 @@ class LedgerBroker(bt.BrokerBase):  # type: ignore[misc]
         """Refuse what would be done otherwise than the strategy says."""
         if exectype not in (None, bt.Order.Market) or any(extra.get(name) is not None for name in _NOT_MARKET):
             raise PineError(f"order on {symbol}: only market orders are known")
-        configured = self._desk.traded[symbol].size
+        configured = self._desk.instrument(symbol, read=True).size
         position = self._desk.portfolio.positions.get(symbol)
         if size not in (1, configured, abs(position.quantity) if position else 1):  # 1 is Backtrader's "not said"
             raise PineError(f"order on {symbol}: found size {size}, expected none: the configuration says {configured}")

@@ -187,6 +187,7 @@ class Engine:
     def enter(self, symbol: str, reason: str, facts: Mapping[str, Any], *, short: bool = False) -> str | None:
         """Ask for a position."""
         _check_plain(facts)
+        self.desk.instrument(symbol, read=symbol in self.rules)
         verdict = self._judge.verdict(symbol) if self.desk.live else Verdict()
         intent = self.desk.enter(symbol, reason, {**facts, **verdict.facts}, short=short, refused=verdict.refused)
         if verdict.seen:
@@ -196,6 +197,7 @@ class Engine:
     def exit(self, symbol: str, reason: str, facts: Mapping[str, Any]) -> str | None:
         """Ask to close a position."""
         _check_plain(facts)
+        self.desk.instrument(symbol, read=symbol in self.rules)
         intent = self.desk.exit(symbol, reason, facts)
         return None if intent is None else intent.id
 

@@ -98,6 +98,33 @@ def test_an_order_that_would_be_done_otherwise_halts(run: Run, order: dict[str, 
     assert where.startswith(Path(__file__).name)
 
 
+@pytest.mark.parametrize(
+    ("ask", "found"),
+    [
+        (lambda self: self.surroundings.enter("GC", "x", {}), "GC is a reference, which is read and not traded"),
+        (lambda self: self.surroundings.exit("GC", "x", {}), "GC is a reference, which is read and not traded"),
+        (lambda self: self.buy(data=self.getdatabyname("GC_hour")), "GC is a reference, which is read and not traded"),
+        (lambda self: self.surroundings.enter("QQ", "x", {}), "QQ is nothing that it reads or trades"),
+    ],
+    ids=["enter", "exit", "buy", "unknown"],
+)
+def test_an_order_in_what_is_not_traded_halts_and_says_what_is(
+    monkeypatch: pytest.MonkeyPatch, ask: Callable[[BacktraderStrategy], Any], found: str
+) -> None:
+    class Astray(BacktraderStrategy):
+        next = ask
+
+    monkeypatch.setattr(engine_module, "strategy_class", lambda _: Astray)
+    minutes = week("2024-01-14")[:120]
+    tape = steps([bar for symbol in RULES for bar in walk(symbol, minutes, 1)], RULES)
+    engine, source = make_engine(tape, RULES)
+    engine.desk.traded = {"ES": engine.desk.traded["ES"]}
+    engine.run()
+    assert intents(source) == []
+    said = f"strategy error: pine.core.errors.UnknownSymbol: {found}; test trades ES"
+    assert engine.account.halted == said
+
+
 def test_what_an_indicator_raises_halts_and_bars_are_read_on(run: Run) -> None:
     class Faulty(bt.Indicator):  # type: ignore[misc]
         lines = ("x",)
