@@ -7,11 +7,13 @@ from typing import Final
 from attrs import frozen
 
 from pine.core.config import FilterConfig, StrategyConfig
+from pine.core.config.quoted import shortened
 from pine.core.errors import FeatureError, PineError
 from pine.strategies.features.address import parse_address
 from pine.strategies.features.needs import needs
 from pine.strategies.features.places import Places
 from pine.strategies.features.presets import PRESETS, AboveLimit, BelowLimit, Between, Condition, Equals
+from pine.strategies.features.sessions import too_many
 
 Where = tuple[str | int, ...]
 
@@ -52,7 +54,7 @@ def make_filter(setting: FilterConfig) -> Filter:
     feature = str(parse_address(setting.feature if preset is None else preset.address))
     if len(given) != 1:
         raise PineError(
-            f"filter {setting.feature}: found {' and '.join(given) or 'no condition'}, expected one of "
+            f"filter {shortened(setting.feature)}: found {' and '.join(given) or 'no condition'}, expected one of "
             f"{', '.join(CONDITIONS)}, or the name of a ready-made filter (pine features --filters lists them)"
         )
     return Filter(feature, _condition(setting))
@@ -108,13 +110,13 @@ def mistakes(
 def _unreadable(text: str, symbols: Iterable[str], reads: Collection[str], places: Places) -> Iterator[str]:
     """Yield what is wrong with a feature, or with what it reads for some traded symbols."""
     try:
-        feature = str(parse_address(text))
+        feature = shortened(str(parse_address(text)))
     except FeatureError as error:
         hint = "; put a feature with a comma in quotes" if text.count("(") > text.count(")") else ""
         yield f"{error}{hint}"
         return
-    asked = needs({symbol: [feature] for symbol in symbols}, places)
+    asked = needs({symbol: [text] for symbol in symbols}, places)
     missing = [symbol for symbol in asked.symbols if symbol not in reads]
     if missing:
         yield f"{feature} reads {', '.join(missing)}, which this strategy does not; add it to references"
-    yield from (f"{feature}: {reason}" for reason in asked.unavailable.values())
+    yield from (f"{feature}: {reason}" for reason in (*asked.unavailable.values(), *too_many(asked.bars)))

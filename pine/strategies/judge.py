@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field, frozen
 
@@ -13,6 +13,7 @@ from pine.core.errors import FeatureError, ModelError
 from pine.core.period import SessionRule
 from pine.core.timeframe import Timeframe
 from pine.strategies.features.places import Places
+from pine.strategies.features.sessions import sessions_of, too_many
 from pine.strategies.models.fleet import MISSING, Fleet, load_fleet
 from pine.strategies.models.store import Model
 from pine.strategies.plugins import reach
@@ -100,13 +101,9 @@ class Standards:
         """Return how many sessions to warm up: as many as asked for, or as give every feature a value at once."""
         if not asked.features or not self.asks:
             return asked
-        needed = {timeframe: -(-bars // BARS[timeframe]) for timeframe, bars in self.needs.bars.items()}
+        needed = sessions_of(self.needs.bars)
         most = {timeframe: max(asked.sessions(timeframe), needed.get(timeframe, 0)) for timeframe in Timeframe}
         return WarmUpConfig(most[Timeframe.DAY], most[Timeframe.HOUR], most[Timeframe.MINUTE], asked.buy)
-
-
-BARS: Final = {Timeframe.DAY: 1, Timeframe.HOUR: 16, Timeframe.MINUTE: 600}
-"""Bars that a session has at least: an early close, grains, minutes without trades."""
 
 
 def standards_of(config: Config, strategy: str, own: Sequence[str] = ()) -> Standards:
@@ -155,6 +152,9 @@ def _readable(fleet: Fleet, reads: Collection[str], places: Places) -> Fleet:
 
     problems = dict(fleet.problems)
     for symbol, model in fleet.models.items():
+        everything = needs({symbol: list(model.card.features)}, places, reads)
+        for said in too_many(everything.bars):
+            problems[symbol] = f"its features: {said}"
         asked = needs({symbol: [name for name in model.card.features if name not in model.card.fill]}, places, reads)
         if asked.unavailable:
             feature, reason = next(iter(asked.unavailable.items()))

@@ -202,6 +202,30 @@ MISTAKES = {
     "strategy of nothing": ("strategies: {a: null}\n", "1: strategies.a: found another kind of value"),
     "section as text": ("hub: fast\n", "1: hub: found another kind of value"),
     "sessions as text": ("sessions: late\n", "1: sessions: found another kind of value"),
+    "models of nobody": ("models: ~nosuchuser/x\n", "1: models: found '~nosuchuser/x', expected a folder: "),
+    "models in no path": ('models: "a\\0b"\n', "1: models: found a path with a NUL in it, expected a folder"),
+    "data_dir in no path": ('data_dir: "a\\0b"\n', "1: data_dir: found a path with a NUL in it, expected a folder"),
+    "archive of nobody": (
+        "archive: {location: ~nosuchuser/x}\n",
+        "1: archive.location: expected a folder, or a URL such as s3://bucket/pine",
+    ),
+    "feature of a number that nobody writes": (
+        f"{PAIR}    features: ['rsi({'1' * 5000})']\n",
+        "7: strategies.a.features.0: feature 'rsi(1111",
+    ),
+    "filter of a number that no float holds": (
+        f"{PAIR}    filters: [{{feature: 'bollinger_upper(20, {'1' * 99})', above: 1}}]\n",
+        "7: strategies.a.filters.0: feature 'bollinger_upper(20, 1111",
+    ),
+    "feature of more days than any history": (
+        PAIR + "    features: [ibs, 'sma(6000)@daily']\n",
+        "7: strategies.a.features.1: sma(length=6000, source=close)@daily: found 6000 daily bars until there is a "
+        "value, expected at most 5000",
+    ),
+    "feature of too many days and then some": (
+        PAIR + "    features: ['sma(3000, sma(3000))@daily']\n    warm_up: off\n",
+        "7: strategies.a.features.0: sma(length=3000, source=sma(length=3000, source=close))@daily: found 5999 daily",
+    ),
     "parameters as a list": (PAIR + "    params: [1]\n", "7: strategies.a.params: found another kind of value"),
 }
 
@@ -211,6 +235,37 @@ def test_mistake_is_told_alone_with_line_and_path(mistakes: Callable[..., list[s
     found = mistakes(text)
     assert len(found) == 1, found
     assert found[0].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hub:\n  clock: " + "x" * 5000,
+        "hub:\n  lateness_ms: " + "x" * 5000,
+        "hub:\n  lateness_ms: [" + "1, " * 5000 + "1]",
+        "hub:\n  lateness_ms: " + "9" * 5000,
+        "hub:\n  lateness_ms: 0x" + "f" * 5000,
+        "hub:\n  lateness_ms: [0x" + "f" * 5000 + "]",
+        "instruments:\n  ES: {commission: 0x" + "f" * 5000 + "}",
+        "hub:\n  " + "x" * 5000 + ": 1",
+        f"{PAIR}    features: ['{'x' * 5000}']",
+        f"{PAIR}    features: ['rsi({'x' * 5000}=1)']",
+        f"{PAIR}    features: ['sma(2, {'sma(2, ' * 20}close']",
+        f"{PAIR}    filters: ['{'x' * 5000}']",
+        f"{PAIR}    scorer: '{'x' * 5000}'",
+    ],
+    ids=lambda text: text.splitlines()[-1].strip()[:24],
+)
+def test_a_mistake_of_any_length_is_told_in_a_line_or_two(mistakes: Callable[..., list[str]], text: str) -> None:
+    found = mistakes(text + "\n")
+    assert max(map(len, found)) < 800
+
+
+def test_no_end_of_a_secret_is_shown_by_what_is_left_out(mistakes: Callable[..., list[str]]) -> None:
+    password, key = "p" * 200, "db-" + "k" * 32
+    found = mistakes(f"hub:\n  clock: redis://user:{password}@h\n  bar_clock: {'x' * 114}{key}\n")
+    assert len(found) == 2
+    assert not any("ppp" in line or "kkk" in line for line in found)
 
 
 EVERYTHING_WRONG = """\

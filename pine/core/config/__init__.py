@@ -3,6 +3,7 @@
 from pine.core.config.duration import Duration
 from pine.core.config.loader import load_config
 from pine.core.config.schema import (
+    MOST_SESSIONS,
     PAIRS,
     STAND_INS,
     Adjust,
@@ -24,6 +25,7 @@ from pine.core.config.schema import (
 from pine.core.config.secret import Secret
 
 __all__ = [
+    "MOST_SESSIONS",
     "PAIRS",
     "STAND_INS",
     "Adjust",

@@ -7,6 +7,8 @@ from typing import Any, Final
 import yaml
 from attrs import define, field
 
+from pine.core.config.quoted import quoted
+
 Path = tuple[str | int, ...]
 
 _VARIABLE: Final = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
@@ -101,7 +103,7 @@ class Document:
             try:
                 return _construct(node.tag, text)
             except (ValueError, KeyError, IndexError, AttributeError, yaml.YAMLError):
-                self.problems.append((path, f"found {text!r}, which is no {node.tag.rpartition(':')[2]}"))
+                self.problems.append((path, f"found {quoted(text)}, which is no {node.tag.rpartition(':')[2]}"))
                 return text
         expanded = self._expand(text, path)
         if isinstance(expanded, Unset):
@@ -128,7 +130,7 @@ class Document:
 
         rest = _VARIABLE.sub("", text)
         if broken := _BROKEN.search(rest):
-            self.problems.append((path, f"found {broken.group()!r}, expected ${{NAME}} or ${{NAME:-default}}"))
+            self.problems.append((path, f"found {quoted(broken.group())}, expected ${{NAME}} or ${{NAME:-default}}"))
             return ""
         expanded = _VARIABLE.sub(replace, text)
         return Unset(missing[0]) if missing else expanded

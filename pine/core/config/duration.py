@@ -5,6 +5,7 @@ from typing import Final
 
 from attrs import frozen
 
+from pine.core.config.quoted import quoted
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR
 
 _TEXT: Final = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[dh])")
@@ -28,7 +29,7 @@ class Duration:
         """
         match = _TEXT.fullmatch(text)
         if match is None:
-            raise ValueError(f"found {text!r}, expected whole days or hours such as 30d or 36h")
+            raise ValueError(f"found {quoted(text)}, expected whole days or hours such as 30d or 36h")
         return cls(int(match["number"]) * _UNITS[match["unit"]])
 
     def __repr__(self) -> str:

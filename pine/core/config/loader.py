@@ -31,6 +31,7 @@ from pine.core.config.schema import (
     StrategyInstrument,
     TradedInstrument,
     WarmUpConfig,
+    folder_mistake,
 )
 from pine.core.config.secret import Secret
 from pine.core.config.structure import Mistakes, make_converter, structure
@@ -108,6 +109,9 @@ def load_config(path: Path, types: ParamTypes, environ: Mapping[str, str] | None
         for place, message in types.mistakes(setting, *partners):
             problems.add(("strategies", name, *place), message)
     data_dir = _folder(path, "data_dir", "pine-data", sections, problems)
+    wrong = folder_mistake(sections.get("models", ""))
+    if wrong:
+        problems.add(("models",), wrong)
     problems.raise_if_any()
     traded = _merge_layers(sections, param_types, problems)
     problems.raise_if_any()
@@ -125,11 +129,11 @@ def _dotenv(path: Path) -> tuple[dict[str, str], list[tuple[Where, str]]]:
 def _folder(path: Path, name: str, default: str, sections: dict[str, Any], problems: Problems) -> Path:
     """Return a folder that is relative to the configuration file."""
     text = sections.pop(name, default)
-    try:
-        return (path.parent / Path(text).expanduser()).absolute()
-    except RuntimeError as error:
-        problems.add((name,), f"found {text!r}: {error}")
+    wrong = folder_mistake(text)
+    if wrong:
+        problems.add((name,), wrong)
         return path.parent
+    return (path.parent / Path(text).expanduser()).absolute()
 
 
 def _check_retention(raw: dict[str, Any], sections: dict[str, Any], problems: Problems) -> None:

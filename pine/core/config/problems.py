@@ -7,6 +7,7 @@ from typing import Any
 
 from pine.core.config.document import Document
 from pine.core.config.document import Path as Where
+from pine.core.config.quoted import shortened
 from pine.core.config.secret import masked
 from pine.core.errors import ConfigError
 
@@ -43,7 +44,7 @@ class Problems:
 
 def dotted(where: Where) -> str:
     """Return a path as people write it: ``strategies.ibs_a.webhook``."""
-    return ".".join(map(str, where)) or "(file)"
+    return ".".join(shortened(str(step)) for step in where) or "(file)"
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import attrs
 from pine.core.calendar import HOURS
 from pine.core.config.document import Path as Where
 from pine.core.config.problems import Problems, dig, names, unknown
+from pine.core.config.quoted import quoted
 from pine.core.config.schema import StrategyConfig, check_parent
 from pine.core.config.structure import Mistakes, make_converter, structure
 from pine.core.errors import BadType, ContractError
@@ -107,9 +108,9 @@ def _check_execution(where: Where, symbol: str, setting: Any, problems: Problems
 def _check_strategy(name: str, setting: Any, instruments: dict[str, Any], problems: Problems) -> None:
     where: Where = ("strategies", name)
     if not _NAME.fullmatch(name):
-        problems.add(where, f"found {name!r}, expected lower-case letters, digits and _ (at most 32)")
+        problems.add(where, f"found {quoted(name)}, expected lower-case letters, digits and _ (at most 32)")
     if name in RESERVED_NAMES:
-        problems.add(where, f"found {name!r}, which pine uses itself; expected another name")
+        problems.add(where, f"found {quoted(name)}, which pine uses itself; expected another name")
     if not isinstance(setting, dict):
         return
     references = setting.get("references")
@@ -120,7 +121,7 @@ def _check_strategy(name: str, setting: Any, instruments: dict[str, Any], proble
     for i, symbol in enumerate(symbols) if isinstance(symbols, list | dict) else ():
         place: Where = (*where, "instruments", i if isinstance(symbols, list) else symbol)
         if not isinstance(symbol, str):
-            problems.add(place, f"found {symbol!r}, expected the name of an instrument")
+            problems.add(place, f"found {quoted(symbol)}, expected the name of an instrument")
         elif isinstance(symbols, dict):
             _check_execution(place, symbol, symbols[symbol], problems)
         if isinstance(symbol, str) and symbol not in instruments:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from attrs import asdict, evolve, field, frozen, validators
 
 from pine.core.config.duration import Duration
+from pine.core.config.quoted import quoted
 from pine.core.config.secret import Secret
 from pine.core.contract import root_of_parent
 from pine.core.instruments import SPECS, spec
@@ -28,7 +29,7 @@ _OPTIONAL_POSITIVE: Any = validators.optional(validators.gt(0))
 
 def _known_root(_instance: object, _attribute: Any, value: str) -> None:
     if value not in SPECS:
-        raise ValueError(f"found {value!r}, expected a known root: {', '.join(sorted(SPECS))}")
+        raise ValueError(f"found {quoted(value)}, expected a known root: {', '.join(sorted(SPECS))}")
 
 
 def _session_close(_instance: object, _attribute: Any, value: str) -> None:
@@ -37,14 +38,14 @@ def _session_close(_instance: object, _attribute: Any, value: str) -> None:
 
 def _dataset(_instance: object, _attribute: Any, value: str) -> None:
     if not _DATASET.fullmatch(value):
-        raise ValueError(f"found {value!r}, expected the code of a dataset such as GLBX.MDP3")
+        raise ValueError(f"found {quoted(value)}, expected the code of a dataset such as GLBX.MDP3")
 
 
 def _gateway(_instance: object, _attribute: Any, value: str | None) -> None:
     if value is not None:
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError(f"found {value!r}, expected HOST:PORT such as 127.0.0.1:13000")
+            raise ValueError(f"found {quoted(value)}, expected HOST:PORT such as 127.0.0.1:13000")
 
 
 def _https_gateway(_instance: object, _attribute: Any, value: str | None) -> None:
@@ -52,7 +53,7 @@ def _https_gateway(_instance: object, _attribute: Any, value: str | None) -> Non
         scheme, _, address = value.partition("://")
         host, _, port = address.rpartition(":")
         if scheme != "https" or not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError(f"found {value!r}, expected https://HOST:PORT such as https://127.0.0.1:13443")
+            raise ValueError(f"found {quoted(value)}, expected https://HOST:PORT such as https://127.0.0.1:13443")
 
 
 def _bus_url(_instance: object, _attribute: Any, value: str) -> None:
@@ -233,7 +234,9 @@ class StrategyInstrument:
     filters: list[FilterConfig] = field(factory=list)
 
 
-_SESSIONS: Any = [validators.ge(0), validators.le(5_000)]
+MOST_SESSIONS: Final = 5_000
+"""Of history, for warm-up."""
+_SESSIONS: Any = [validators.ge(0), validators.le(MOST_SESSIONS)]
 
 
 @frozen
@@ -301,7 +304,7 @@ STAND_INS: Final[Mapping[str, str]] = {"TLT": "ZB"}
 
 def _scorer(_instance: object, _attribute: Any, value: str | None) -> None:
     if value is not None and not _CALLABLE.fullmatch(value):
-        raise ValueError(f"found {value!r}, expected module:callable such as my_models:score")
+        raise ValueError(f"found {quoted(value)}, expected module:callable such as my_models:score")
 
 
 @frozen
@@ -379,9 +382,20 @@ class OrdersConfig:
     per_hour: int | None = field(default=500, validator=_OPTIONAL_POSITIVE)
 
 
+def folder_mistake(text: str) -> str | None:
+    """Return what is wrong with the path of a folder, or nothing."""
+    if "\0" in text:
+        return "found a path with a NUL in it, expected a folder"
+    try:
+        Path(text).expanduser()
+    except RuntimeError as error:
+        return f"found {quoted(text)}, expected a folder: {error}"
+    return None
+
+
 def _location(_instance: object, _attribute: Any, value: str) -> None:
     protocol, separator, _ = value.partition("://")
-    if not value:
+    if not value or (not separator and folder_mistake(value)):  # not shown: it may hold a password
         raise ValueError("expected a folder, or a URL such as s3://bucket/pine")
     if separator:
         from fsspec import available_protocols
@@ -528,5 +542,5 @@ class Config:
 def check_parent(symbol: str, parent: str | None) -> str | None:
     """Return what is wrong with a parent symbol of a root, or nothing."""
     if parent is not None and root_of_parent(parent) != symbol:
-        return f"found {parent!r}, expected {symbol}.FUT"
+        return f"found {quoted(parent)}, expected {symbol}.FUT"
     return None

@@ -12,6 +12,7 @@ from pine.core.config.document import Path as Where
 from pine.core.config.document import Unset
 from pine.core.config.duration import Duration
 from pine.core.config.problems import unknown
+from pine.core.config.quoted import quoted
 from pine.core.config.schema import FilterConfig, StrategyConfig, StrategyWarmUp, TapeConfig, WarmUpConfig
 from pine.core.config.secret import Secret
 from pine.core.errors import PineError
@@ -62,7 +63,7 @@ def make_converter() -> cattrs.Converter:
                 return kind()  # complained about already
             if isinstance(value, bool) is not (kind is bool) or not isinstance(value, accepted):
                 hint = "; put it in quotes" if kind is str and isinstance(value, int | float) else ""
-                raise TypeError(f"found {value!r}, expected {_KIND_WORDS[kind]}{hint}")
+                raise TypeError(f"found {quoted(value)}, expected {_KIND_WORDS[kind]}{hint}")
             return kind(value)
 
         converter.register_structure_hook(kind, hook)
@@ -77,7 +78,7 @@ def make_converter() -> cattrs.Converter:
 
     def texts(value: Any, _type: Any) -> list[str]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise TypeError(f"found {value!r}, expected a list of texts, such as [one, another]")
+            raise TypeError(f"found {quoted(value)}, expected a list of texts, such as [one, another]")
         return list(value)
 
     converter.register_structure_hook_func(lambda kind: kind == list[str], texts)
@@ -88,7 +89,7 @@ def make_converter() -> cattrs.Converter:
         if isinstance(value, Unset):
             return get_args(kind)[0]
         if value not in get_args(kind):
-            raise ValueError(f"found {value!r}, expected one of {', '.join(map(str, get_args(kind)))}")
+            raise ValueError(f"found {quoted(value)}, expected one of {', '.join(map(str, get_args(kind)))}")
         return value
 
     converter.register_structure_hook_func(
@@ -117,7 +118,9 @@ def _hook_filter(converter: cattrs.Converter) -> None:
         if isinstance(value, str):
             return FilterConfig(value)
         if not isinstance(value, dict):
-            raise TypeError(f"found {value!r}, expected a filter such as {{feature: rsi(2)@daily, between: [0, 40]}}")
+            raise TypeError(
+                f"found {quoted(value)}, expected a filter such as {{feature: rsi(2)@daily, between: [0, 40]}}"
+            )
         if any(")" in str(key) for key in value):
             raise ValueError("found a feature cut at its comma, expected it in quotes, as in 'z_score(20, 252)'")
         return default_filter(value, kind)
@@ -126,7 +129,7 @@ def _hook_filter(converter: cattrs.Converter) -> None:
 
     def filters(value: Any, _kind: Any) -> Any:
         if not isinstance(value, list):
-            raise TypeError(f"found {value!r}, expected a list of filters, each after a dash or between [ and ]")
+            raise TypeError(f"found {quoted(value)}, expected a list of filters, each after a dash or between [ and ]")
         return default_filters(value, _kind)
 
     default_filters = converter.get_structure_hook(list[FilterConfig])
@@ -143,7 +146,7 @@ def _hook_off(converter: cattrs.Converter, settings: Any, example: str) -> None:
         if value is False or value == "off":  # without quotes, YAML reads off as false
             return None
         if not isinstance(value, dict):
-            raise TypeError(f"found {value!r}, expected off, or settings such as {example}")
+            raise TypeError(f"found {quoted(value)}, expected off, or settings such as {example}")
         return default(value, settings)
 
     converter.register_structure_hook(settings | None, hook)
@@ -154,7 +157,7 @@ def _bounds(value: Any, _type: Any) -> tuple[float, float] | None:
     if value is None or isinstance(value, Unset):
         return None  # complained about already, or nothing set
     if not isinstance(value, list) or not _all_numbers(value) or len(value) != 2 or not value[0] <= value[1]:
-        raise ValueError(f"found {value!r}, expected the lower and the upper bound, such as [0, 40]")
+        raise ValueError(f"found {quoted(value)}, expected the lower and the upper bound, such as [0, 40]")
     return float(value[0]), float(value[1])
 
 
@@ -164,7 +167,7 @@ def _numbers(value: Any, _type: Any) -> tuple[float, ...] | None:
         return None  # complained about already, or nothing set
     found = value if isinstance(value, list) else [value]
     if not found or not _all_numbers(found):
-        raise ValueError(f"found {value!r}, expected a number, or a list such as [1, 2]")
+        raise ValueError(f"found {quoted(value)}, expected a number, or a list such as [1, 2]")
     return tuple(map(float, found))
 
 
@@ -218,7 +221,7 @@ def _flatten(error: BaseException, where: Where) -> Iterable[tuple[Where, str]]:
         for key in sorted(error.extra_fields):
             yield (*where, key), unknown("setting", key, known)
     elif isinstance(error, KeyError):
-        yield where, f"{error.args[0]!r} is missing"
+        yield where, f"{quoted(error.args[0])} is missing"
     else:
         yield where, _reason(error)
 

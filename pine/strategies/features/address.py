@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 
 from attrs import frozen
 
+from pine.core.config.quoted import quoted
 from pine.core.errors import FeatureError
 from pine.core.timeframe import Timeframe
 from pine.strategies.features.aliases import ALIASES, alias
@@ -23,6 +24,7 @@ PAIR: Final = "pair"
 DEFAULT_TIMEFRAME: Final = Timeframe.HOUR
 _TIMEFRAMES: Final = {timeframe.value: timeframe for timeframe in Timeframe}
 _DEEPEST: Final = 16
+_LONGEST_NUMBER: Final = 100
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?!\w)")
 _WORD: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PLACE: Final = re.compile(r"(\w+)(?:\s*\.\s*(\w+))?", re.ASCII)
@@ -72,7 +74,7 @@ def parse_address(text: str) -> Address:
     old = None if _known(text) else alias(text)
     if old is None and not _known(text) and _PLAIN.fullmatch(text):
         raise FeatureError(
-            f"feature {text!r}: found neither a feature nor an old name; {near(text, (*FEATURES, *ALIASES))}"
+            f"feature {quoted(text)}: found neither a feature nor an old name; {near(text, (*FEATURES, *ALIASES))}"
         )
     return _bound(_Reader(old or text).whole(), text, None, DEFAULT_TIMEFRAME)
 
@@ -163,9 +165,13 @@ class _Reader:
             self._at = start
         number = self._match(_NUMBER)
         if number is not None:
-            digits = number[0]
-            return name, int(digits) if digits.lstrip("+-").isdigit() else float(digits)
+            return name, self._number(number[0])
         return name, self._feature(depth + 1)
+
+    def _number(self, digits: str) -> int | float:
+        if len(digits) > _LONGEST_NUMBER:
+            self._fail(f"a number of at most {_LONGEST_NUMBER} characters before this one")
+        return int(digits) if digits.lstrip("+-").isdigit() else float(digits)
 
     def _place(self) -> tuple[str | None, Timeframe | None]:
         found = self._match(_PLACE)
@@ -203,11 +209,13 @@ class _Reader:
 
     def _fail(self, expected: str) -> NoReturn:
         found = repr(self._text[self._at : self._at + 20]) if self._at < len(self._text) else "the end"
-        raise FeatureError(f"feature {self._text!r}, character {self._at + 1}: found {found}, expected {expected}")
+        raise FeatureError(
+            f"feature {quoted(self._text)}, character {self._at + 1}: found {found}, expected {expected}"
+        )
 
     def _fail_at(self, match: re.Match[str], found: str, expected: str) -> NoReturn:
         raise FeatureError(
-            f"feature {self._text!r}, character {match.start() + 1}: found {found!r}, expected {expected}"
+            f"feature {quoted(self._text)}, character {match.start() + 1}: found {quoted(found)}, expected {expected}"
         )
 
 
@@ -216,7 +224,8 @@ def _bound(raw: _Raw, text: str, symbol: str | None, timeframe: Timeframe | None
     definition = FEATURES.get(raw.name)
     if definition is None:
         raise FeatureError(
-            f"feature {text!r}: found {raw.name!r}, expected the name of a feature; {near(raw.name, FEATURES)}"
+            f"feature {quoted(text)}: found {quoted(raw.name)}, expected the name of a feature; "
+            f"{near(raw.name, FEATURES)}"
         )
     own_symbol = raw.symbol or symbol
     own_timeframe = raw.timeframe or timeframe
@@ -240,16 +249,18 @@ def _given(raw: _Raw, text: str) -> dict[str, Any]:
     for position, (name, value) in enumerate(raw.given):
         if name is None and position >= len(allowed):
             count = f"found {len(raw.given)} arguments, expected up to {len(allowed)}"
-            raise FeatureError(f"feature {text!r}: {count}; {signature(raw.name)}")
+            raise FeatureError(f"feature {quoted(text)}: {count}; {signature(raw.name)}")
         if name is None and any(earlier for earlier, _ in raw.given[:position]):
             raise FeatureError(
-                f"feature {text!r}: found an argument without a name after one with; {signature(raw.name)}"
+                f"feature {quoted(text)}: found an argument without a name after one with; {signature(raw.name)}"
             )
         word = name or allowed[position]
         if word not in allowed:
-            raise FeatureError(f"feature {text!r}: found parameter {word!r}, expected one of {signature(raw.name)}")
+            raise FeatureError(
+                f"feature {quoted(text)}: found parameter {quoted(word)}, expected one of {signature(raw.name)}"
+            )
         if word in found:
-            raise FeatureError(f"feature {text!r}: found parameter {word!r} twice, expected it once")
+            raise FeatureError(f"feature {quoted(text)}: found parameter {quoted(word)} twice, expected it once")
         found[word] = value
     return found
 
@@ -264,18 +275,19 @@ def _argument(
 ) -> Any:
     value = given.get(parameter.name, parameter.default)
     if value is None:
-        raise FeatureError(f"feature {text!r}: {name} lacks {parameter.name}, expected {signature(name)}")
+        raise FeatureError(f"feature {quoted(text)}: {name} lacks {parameter.name}, expected {signature(name)}")
     if isinstance(parameter.kind, Source):
         raw = _Reader(value).whole() if isinstance(value, str) else value
         if not isinstance(raw, _Raw):
             raise FeatureError(
-                f"feature {text!r}: {parameter.name}: found {raw!r}, expected a feature; {signature(name)}"
+                f"feature {quoted(text)}: {parameter.name}: found {quoted(raw)}, expected a feature; {signature(name)}"
             )
         return _bound(raw, text, symbol, timeframe)
     plain = value.name if isinstance(value, _Raw) and value.word else value
     if not parameter.kind.takes(plain):
         shown = text if isinstance(plain, _Raw) else plain
         raise FeatureError(
-            f"feature {text!r}: {parameter.name}: found {shown!r}, expected {parameter.kind}; {signature(name)}"
+            f"feature {quoted(text)}: {parameter.name}: found {quoted(shown)}, expected {parameter.kind}; "
+            f"{signature(name)}"
         )
     return float(plain) if isinstance(parameter.kind, Real) else plain

@@ -8,6 +8,7 @@ from typing import Final
 from attrs import define
 
 from pine.core.bar import Bar
+from pine.core.config.quoted import quoted
 from pine.core.errors import DataError, FeatureError
 from pine.core.period import SessionRule, period
 from pine.core.timeframe import Timeframe
@@ -142,7 +143,9 @@ class FeatureSet:
     def _check_wanted(self, symbol: str, address: Address) -> None:
         if address not in self._wanted.get(symbol, frozenset()):
             known = map(str, self._wanted.get(symbol, ()))
-            raise FeatureError(f"feature {str(address)!r} of {symbol} was not asked for; {near(str(address), known)}")
+            raise FeatureError(
+                f"feature {quoted(str(address))} of {symbol} was not asked for; {near(str(address), known)}"
+            )
 
 
 def _grouped(timed: list[tuple[int, Bar]]) -> Iterator[tuple[int, dict[Place, Bar]]]:

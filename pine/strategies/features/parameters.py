@@ -1,6 +1,5 @@
 """The kinds of parameters that a feature can have, and their bounds."""
 
-import math
 from typing import Any, Final
 
 from attrs import NOTHING, Attribute, fields, frozen
@@ -36,7 +35,7 @@ class Real:
 
     def takes(self, value: object) -> bool:
         """Tell whether a value read from an address fits."""
-        return isinstance(value, int | float) and math.isfinite(value) and self.low <= value <= self.high
+        return isinstance(value, int | float) and self.low <= value <= self.high
 
 
 @frozen
