@@ -226,6 +226,28 @@ MISTAKES = {
         PAIR + "    features: ['sma(3000, sma(3000))@daily']\n    warm_up: off\n",
         "7: strategies.a.features.0: sma(length=3000, source=sma(length=3000, source=close))@daily: found 5999 daily",
     ),
+    "stand-in for what has bars": (
+        "instruments: {ES: {}}\nstand_ins:\n  ES: NQ\n",
+        "3: stand_ins.ES: ES is among the configured instruments: it has bars, expected a symbol without",
+    ),
+    "stand-in of a stand-in": (
+        "stand_ins:\n  TLT: ZB\n  ZB: ES\n",
+        "2: stand_ins.TLT: found ZB, which is fed by another one's bars itself",
+    ),
+    **{
+        f"filter that is {condition}": (
+            f"{PAIR}    filters:\n      - {{feature: ibs, {condition}}}\n",
+            f"8: strategies.a.filters.0.{condition.partition(':')[0]}: found {found}, expected {expected}",
+        )
+        for condition, found, expected in (
+            ("above: .nan", "nan", "a finite number"),
+            ("below: .inf", "inf", "a finite number"),
+            ("equals: [.nan]", "[nan]", "a finite number, or a list"),
+            ("equals: [1, -.inf]", "[1, -inf]", "a finite number, or a list"),
+            ("between: [.nan, 1]", "[nan, 1]", "the lower and the upper bound, finite numbers"),
+            ("between: [0, .inf]", "[0, inf]", "the lower and the upper bound, finite numbers"),
+        )
+    },
     "parameters as a list": (PAIR + "    params: [1]\n", "7: strategies.a.params: found another kind of value"),
 }
 

@@ -105,9 +105,11 @@ def load_config(path: Path, types: ParamTypes, environ: Mapping[str, str] | None
     check_params(raw, param_types, problems)
     _check_retention(raw, sections, problems)
     partners = sections.get("pairs", PAIRS), sections.get("stand_ins", STAND_INS)
+    told = problems.holders()
     for name, setting in sections.get("strategies", {}).items():
         for place, message in types.mistakes(setting, *partners):
-            problems.add(("strategies", name, *place), message)
+            if ("strategies", name, *place) not in told:  # else it may only follow from what is told there
+                problems.add(("strategies", name, *place), message)
     data_dir = _folder(path, "data_dir", "pine-data", sections, problems)
     wrong = folder_mistake(sections.get("models", ""))
     if wrong:

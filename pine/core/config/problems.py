@@ -26,6 +26,10 @@ class Problems:
         if not any(where[: len(unset)] == unset for unset in self._unset):
             self._found[(where, message)] = self._document.line(where)
 
+    def holders(self) -> set[Where]:
+        """Return every place inside which a mistake was noted so far."""
+        return {where[:n] for where, _ in self._found for n in range(len(where))}
+
     def unset(self, where: Where, variable: str) -> None:
         """Note a variable that is not set."""
         text = f"environment variable {variable} is not set; set it or write ${{{variable}:-default}}"

@@ -86,6 +86,7 @@ def check_references(raw: dict[str, Any], problems: Problems) -> None:
             problems.add(("sessions", group), unknown("group", group, ["default", *HOURS]))
     for section in ("pairs", "stand_ins"):
         _check_partners(section, raw.get(section), problems)
+    _check_stand_ins(raw.get("stand_ins"), instruments, problems)
     strategies = raw.get("strategies")
     for name, setting in strategies.items() if isinstance(strategies, dict) else ():
         _check_strategy(name, setting, instruments, problems)
@@ -97,6 +98,16 @@ def _check_partners(section: str, setting: Any, problems: Problems) -> None:
             problems.add((section, symbol), unknown("instrument", partner, sorted(SPECS)))
         elif partner == symbol:
             problems.add((section, symbol), f"found {symbol} itself, expected another instrument")
+
+
+def _check_stand_ins(setting: Any, instruments: Mapping[str, Any], problems: Problems) -> None:
+    """Check that only symbols without bars of their own are read by another one's."""
+    for symbol, partner in setting.items() if isinstance(setting, dict) else ():
+        where: Where = ("stand_ins", symbol)
+        if symbol in instruments:
+            problems.add(where, f"{symbol} is among the configured instruments: it has bars, expected a symbol without")
+        elif isinstance(partner, str) and partner != symbol and partner in setting:
+            problems.add(where, f"found {partner}, which is fed by another one's bars itself")
 
 
 def _check_execution(where: Where, symbol: str, setting: Any, problems: Problems) -> None:

@@ -199,6 +199,11 @@ class InstrumentConfig:
     params: dict[str, Any] = field(factory=dict)
 
 
+def _finite(_instance: object, _attribute: Any, value: float | None) -> None:
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"found {value}, expected a finite number")
+
+
 @frozen
 class FilterConfig:
     """A condition that a feature must meet before the strategy may enter.
@@ -208,13 +213,13 @@ class FilterConfig:
     feature
         Address such as ``rsi(2)@daily``; without a condition, the name of a ready-made filter.
     between, above, below, equals
-        The condition, one of them: within both bounds (included), beyond a number, or one of some numbers.
+        The condition, one of them: within both bounds (included), beyond a number, or one of some numbers. All finite.
     """
 
     feature: str
     between: tuple[float, float] | None = None
-    above: float | None = None
-    below: float | None = None
+    above: float | None = field(default=None, validator=_finite)
+    below: float | None = field(default=None, validator=_finite)
     equals: tuple[float, ...] | None = None
 
 

@@ -1,6 +1,7 @@
 """Plain values to typed settings, with everything that is wrong in them."""
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, get_args, get_origin
 
@@ -156,8 +157,10 @@ def _bounds(value: Any, _type: Any) -> tuple[float, float] | None:
     """Read two numbers, the lower one first."""
     if value is None or isinstance(value, Unset):
         return None  # complained about already, or nothing set
-    if not isinstance(value, list) or not _all_numbers(value) or len(value) != 2 or not value[0] <= value[1]:
-        raise ValueError(f"found {quoted(value)}, expected the lower and the upper bound, such as [0, 40]")
+    if not isinstance(value, list) or not _all_finite(value) or len(value) != 2 or not value[0] <= value[1]:
+        raise ValueError(
+            f"found {quoted(value)}, expected the lower and the upper bound, finite numbers such as [0, 40]"
+        )
     return float(value[0]), float(value[1])
 
 
@@ -166,13 +169,14 @@ def _numbers(value: Any, _type: Any) -> tuple[float, ...] | None:
     if value is None or isinstance(value, Unset):
         return None  # complained about already, or nothing set
     found = value if isinstance(value, list) else [value]
-    if not found or not _all_numbers(found):
-        raise ValueError(f"found {quoted(value)}, expected a number, or a list such as [1, 2]")
+    if not found or not _all_finite(found):
+        raise ValueError(f"found {quoted(value)}, expected a finite number, or a list such as [1, 2]")
     return tuple(map(float, found))
 
 
-def _all_numbers(values: list[Any]) -> bool:
-    return all(isinstance(n, int | float) and not isinstance(n, bool) for n in values)
+def _all_finite(values: list[Any]) -> bool:
+    largest = sys.float_info.max  # a comparison takes whole numbers of any size
+    return all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) <= largest for n in values)
 
 
 def _duration(value: Any, _type: Any) -> Duration:
@@ -199,6 +203,9 @@ def _out_of_bounds(built: Any, where: Where) -> Iterator[tuple[Where, str]]:
     if isinstance(built, dict):
         for key, inner in built.items():
             yield from _out_of_bounds(inner, (*where, key))
+    elif isinstance(built, list):
+        for n, inner in enumerate(built):
+            yield from _out_of_bounds(inner, (*where, n))
     elif attrs.has(type(built)) and not isinstance(built, Secret):
         for attribute in attrs.fields(type(built)):
             value = getattr(built, attribute.name)
