@@ -1,6 +1,6 @@
 """The strategy types that a configuration can name. Cheap to import: classes come with their engine on demand."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -44,18 +44,28 @@ class Catalog:
         self, setting: StrategyConfig, pairs: Mapping[str, str], stand_ins: Mapping[str, str]
     ) -> Iterable[tuple[Where, str]]:
         """Yield place and message of every filter and feature that means nothing, or nothing that is read."""
+        own = _features_of(setting.type)
         if (
-            not setting.features
+            not own
+            and not setting.features
             and not setting.filters
-            and not any(own.filters for own in setting.instruments.values())
+            and not any(symbol.filters for symbol in setting.instruments.values())
         ):
             return ()
         from pine.strategies.filters import mistakes
 
-        return mistakes(setting, pairs, stand_ins)
+        return mistakes(setting, pairs, stand_ins, own)
 
 
 PARAMS: Final = Catalog()
+
+
+def _features_of(kind: str) -> Sequence[str]:
+    """Return what the class of a user's own type asks for; nothing of a type that cannot be used: that is told."""
+    try:
+        return plugins.load_class(kind).features if plugins.is_plug_in(kind) else ()
+    except BadType:
+        return ()
 
 
 def strategy_class(kind: str) -> "type[BacktraderStrategy]":

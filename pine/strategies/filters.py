@@ -1,7 +1,7 @@
 """Filters: conditions on features that must hold before a strategy may enter. What is missing does not hold."""
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from attrs import frozen
@@ -79,7 +79,7 @@ def _condition(setting: FilterConfig) -> Condition:
 
 
 def mistakes(
-    setting: StrategyConfig, pairs: Mapping[str, str], stand_ins: Mapping[str, str]
+    setting: StrategyConfig, pairs: Mapping[str, str], stand_ins: Mapping[str, str], own: Sequence[str] = ()
 ) -> Iterator[tuple[Where, str]]:
     """Yield place and message of every filter and feature of a strategy that means nothing, or nothing that it reads.
 
@@ -89,9 +89,16 @@ def mistakes(
         The strategy's settings.
     pairs, stand_ins
         Whose partner is whose, and whose bars are read for a symbol that is not there.
+    own
+        Features that the type's class asks for; what is wrong with them stands at its `type`.
     """
     places = Places(pairs, stand_ins)
     reads = {*setting.instruments, *setting.references}
+    for text in own:
+        yield from (
+            (("type",), f"features of {setting.type}: {said}")
+            for said in _unreadable(text, setting.instruments, reads, places)
+        )
     for n, text in enumerate(setting.features):
         yield from ((("features", n), said) for said in _unreadable(text, setting.instruments, reads, places))
     groups: list[tuple[Where, Iterable[FilterConfig], Iterable[str]]]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from pine.core.config.quoted import quoted
 from pine.core.errors import BadType, PineError
 
 if TYPE_CHECKING:
@@ -66,6 +67,15 @@ def load_class(kind: str) -> "type[BacktraderStrategy]":
     BadType
         If it is not there, or is no strategy.
     """
+    try:
+        return _class(kind)
+    except BadType:
+        raise
+    except Exception as error:  # whatever somebody else's module or class does when it is looked at
+        raise BadType(f"{kind} cannot be looked at: {_where(error)}") from error
+
+
+def _class(kind: str) -> "type[BacktraderStrategy]":
     from pine.strategies.base import BacktraderStrategy
 
     module_name, name = _split(kind)
@@ -90,7 +100,7 @@ def check_class(found: "type[BacktraderStrategy]", kind: str) -> None:
     Raises
     ------
     BadType
-        If it does not implement what it must, or declares something else than timeframes.
+        If it does not implement what it must, or declares something else than timeframes, or than features.
     """
     from pine.core.timeframe import Timeframe
 
@@ -100,6 +110,9 @@ def check_class(found: "type[BacktraderStrategy]", kind: str) -> None:
     declared: Any = found.timeframes
     if not isinstance(declared, tuple) or not declared or not all(isinstance(item, Timeframe) for item in declared):
         raise BadType(f"{kind}: timeframes: found {declared!r}, expected a tuple such as (Timeframe.HOUR,)")
+    asked: Any = found.features
+    if not isinstance(asked, tuple | list) or not all(isinstance(item, str) for item in asked):
+        raise BadType(f"{kind}: features: found {quoted(asked)}, expected a tuple of texts such as ('rsi(2)',)")
 
 
 def source_files(kind: str) -> tuple[Path, list[Path]]:
@@ -170,6 +183,11 @@ def _imported(name: str) -> ModuleType:
 
 def _raised(module: str, error: BaseException) -> str:
     """Return what went wrong while a module was imported, and where in it."""
+    return f"module {module} cannot be imported: {_where(error)}"
+
+
+def _where(error: BaseException) -> str:
+    """Return the line that raised, and what."""
     if isinstance(error, SyntaxError):
         where = f"{error.filename}:{error.lineno}"
     else:
@@ -177,7 +195,7 @@ def _raised(module: str, error: BaseException) -> str:
             frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")
         ]
         where = f"{frames[-1].filename}:{frames[-1].lineno}"
-    return f"module {module} cannot be imported: {where}: {type(error).__name__}: {error}"
+    return f"{where}: {type(error).__name__}: {error}"
 
 
 def _is_own_strategy(value: Any, module: ModuleType) -> bool:
@@ -212,4 +230,6 @@ def _params(found: "type[BacktraderStrategy]", kind: str) -> type:
         ) from None
     except (ValueError, PineError) as error:
         raise BadType(f"{kind}: Params: its defaults are refused: {error}") from None
+    except Exception as error:
+        raise BadType(f"{kind}: Params: its defaults are refused: {_where(error)}") from error
     return params

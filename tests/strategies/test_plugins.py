@@ -128,6 +128,49 @@ def test_a_module_that_raises_is_told_with_its_own_line(desk: Path, source: str,
     assert found.startswith("type: module desk_broken cannot be imported: " + expected.format(file=file))
 
 
+BODY = "from attrs import field, frozen\nfrom pine.strategies.base import BaseStrategy\n"
+CLASS = "class Mine(BaseStrategy):\n    def on_bar(self, bar):\n        pass\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("features = 5", "desk_odd:Mine: features: found 5, expected a tuple of texts such as ('rsi(2)',)"),
+        ("features = None", "desk_odd:Mine: features: found None, expected a tuple of texts"),
+        ("features = (3,)", "desk_odd:Mine: features: found (3,), expected a tuple of texts"),
+        ("features = 'atr(14)'", "desk_odd:Mine: features: found 'atr(14)', expected a tuple of texts"),
+        ("features = ('nope',)", "features of desk_odd:Mine: feature 'nope': found neither a feature nor an old name"),
+        ("features = ('close@NQ',)", "features of desk_odd:Mine: close@NQ reads NQ, which this strategy does not"),
+        ("features = ('sma(6000)@daily',)", "features of desk_odd:Mine: sma(length=6000, source=close)@daily: found"),
+        (
+            "@frozen\n    class Params:\n        x: int = field(factory=lambda: {}['z'])",
+            "desk_odd:Mine: Params: its defaults are refused: {file}:8: KeyError: 'z'",
+        ),
+    ],
+)
+def test_a_class_that_declares_what_cannot_be_is_a_mistake_with_its_line(desk: Path, more: str, expected: str) -> None:
+    file = desk / "desk_odd.py"
+    file.write_text(f"{BODY}{CLASS}    {more}\n")
+    (found,) = problems(desk, "desk_odd:Mine")
+    assert found.startswith("type: " + expected.replace("{file}", str(file)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def __getattr__(name):\n    raise RuntimeError('looked at')\n",
+        f"{BODY}class Meta(type(BaseStrategy)):\n    @property\n    def timeframes(cls):\n"
+        "        raise RuntimeError('looked at')\n" + CLASS.replace("(BaseStrategy)", "(BaseStrategy, metaclass=Meta)"),
+    ],
+    ids=["module", "metaclass"],
+)
+def test_what_raises_when_it_is_looked_at_is_a_mistake_with_its_line(desk: Path, source: str) -> None:
+    (desk / "desk_odd.py").write_text(source)
+    (found,) = problems(desk, "desk_odd:Mine")
+    assert found.startswith(f"type: desk_odd:Mine cannot be looked at: {desk / 'desk_odd.py'}:")
+    assert found.endswith("RuntimeError: looked at")
+
+
 def test_a_module_that_another_hides_is_told_and_not_taken(desk: Path) -> None:
     (desk / "queue.py").write_text(MODULE)
     (found,) = problems(desk, "queue:Mine")
