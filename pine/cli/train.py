@@ -87,7 +87,8 @@ def train(
     models are validated on later rows than they were trained on, and written with a card and a report. Workers take
     them up at their next start, if their strategy says model: optional or required.
 
-    Exit code 1 if no model could be made, or the replay found something wrong on the way.
+    Exit code 1 if no model could be made, if one that is there could not be replaced and stays as it was, or if the
+    replay found something wrong on the way.
     """
     from pine.bus.ending import interrupt_on_end
     from pine.replay.plans import Wish
@@ -115,7 +116,8 @@ def train(
     found = [_trained(config, terms, sample, folder) for sample in samples]
     _tell(terms, found, folder, report or done.folder / "report.html", done, as_json=as_json)
     made = any(each.card is not None for each in found)
-    sys.exit(FINE if made and not done.alerts else WRONG)
+    stays = any(each.kept for each in found)
+    sys.exit(FINE if made and not stays and not done.alerts else WRONG)
 
 
 def _symbols(config: "Config", name: str, text: str | None) -> list[str]:
@@ -155,7 +157,7 @@ def _samples(
 
 
 def _trained(config: "Config", terms: "Terms", sample: "Sample", folder: Path) -> "Trained":
-    from pine.training.train import save, train
+    from pine.training.train import kept, save, train
     from pine.training.validation import FOLDS
 
     with progress() as bars:
@@ -163,7 +165,7 @@ def _trained(config: "Config", terms: "Terms", sample: "Sample", folder: Path) -
         made = train(
             config, terms, sample, (lambda: None) if bars is None or task is None else lambda: bars.advance(task)
         )
-    return made if made.card is None else save(folder, made)
+    return kept(folder, terms.strategy, made) if made.card is None else save(folder, made)
 
 
 def _tell(terms: "Terms", found: "list[Trained]", folder: Path, page: Path, done: "Done", *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from pine.core.errors import ModelError, PineError
 from pine.core.times import isoformat
-from pine.strategies.models.card import Card, card_path, model_path
+from pine.strategies.models.card import Card, card_path, model_path, read_card
 from pine.strategies.models.store import save_model
 from pine.training.boosting import fit, gains, params_of
 from pine.training.rows import Data, Sample
@@ -50,6 +50,8 @@ class Trained:
     ----------
     problem
         Why there is no model; nothing if there is one.
+    kept
+        Whether a model that was there before stays as it was.
     gains
         Mean gain by feature, the largest first.
     """
@@ -60,6 +62,7 @@ class Trained:
     booster: "xgboost.Booster | None" = None
     card: Card | None = None
     gains: dict[str, float] = field(factory=dict)
+    kept: bool = False
 
 
 def train(config: "Config", terms: Terms, sample: Sample, on_fold: Callable[[], None] = lambda: None) -> Trained:
@@ -97,6 +100,20 @@ def save(folder: Path, trained: Trained) -> Trained:
     if trained.booster is None or trained.card is None:
         raise ModelError(f"{trained.sample.symbol}: found no model to write: {trained.problem}")
     return evolve(trained, card=save_model(folder, trained.booster, trained.card))
+
+
+def kept(folder: Path, strategy: str, trained: Trained) -> Trained:
+    """Say of a symbol without a new model whether an old one is there, which stays as it was, and from when it is."""
+    from attrs import evolve
+
+    symbol = trained.sample.symbol
+    if not any(place(folder, strategy, symbol).exists() for place in (card_path, model_path)):
+        return trained
+    try:
+        age = f"trained to {read_card(card_path(folder, strategy, symbol)).trained_to}"
+    except (OSError, PineError):
+        age = "of a card that cannot be read"
+    return evolve(trained, problem=f"{trained.problem}; the model that is there ({age}) stays as it was", kept=True)
 
 
 def refuse_to_replace(folder: Path, strategy: str, symbols: list[str]) -> None:

@@ -100,6 +100,17 @@ def test_trained_again_the_files_are_the_same_and_only_replaced_when_asked(folde
     assert {path.name: path.read_bytes() for path in (folder / "models" / "one").glob("ES*")} == before
 
 
+def test_an_old_model_that_cannot_be_replaced_stays_and_is_told(folder: Path, made: dict[str, Any]) -> None:
+    place = folder / "models" / "one" / "ES.card.json"
+    before = place.read_bytes()
+    until = json.loads(before)["trained_to"]
+    asked = ("--symbols", "ES", "--source", str(folder / "trades.dbn.zst"), "--to", "2024-04-09", "--replace")
+    code, out, _ = run(folder, "train", "one", *asked)
+    assert code == 1
+    assert f"expected at least 50; the model that is there (trained to {until}) stays as it was" in out
+    assert place.read_bytes() == before
+
+
 def test_without_any_model_the_exit_code_is_1(folder: Path, tmp_path: Path) -> None:
     asked = ("--symbols", "GC", "--source", str(folder / "trades.dbn.zst"), "--to", "2024-04-10", "--features", "ibs")
     code, out, err = run(folder, "train", "one", *asked, "--out", str(tmp_path / "elsewhere"))
