@@ -46,19 +46,19 @@ class Resolved:
         return make(self.address)
 
     def all(self) -> Iterator["Resolved"]:
-        """Iterate over it and everything it reads, inputs first; what is read twice comes twice."""
-        for read in self.inputs:
-            yield from read.all()
-        yield self
+        """Iterate over it and everything it reads, inputs first, each once."""
+        return iter(_walked(self, {}))
 
     def bars(self) -> dict[Timeframe, int]:
         """Return how many bars of each timeframe it takes until there is a value, at least."""
-        needed = {self.timeframe: 1}
-        for read in self.inputs:
-            for timeframe, count in read.bars().items():
-                needed[timeframe] = max(count, needed.get(timeframe, 1))
-        needed[self.timeframe] += _read(self.address)[1] - 1
-        return needed
+        needs: dict[Resolved, dict[Timeframe, int]] = {}
+        for each in self.all():
+            needed = needs[each] = {each.timeframe: 1}
+            for read in each.inputs:
+                for timeframe, count in needs[read].items():
+                    needed[timeframe] = max(count, needed.get(timeframe, 1))
+            needed[each.timeframe] += _read(each.address)[1] - 1
+        return needs[self]
 
     @property
     def recursive(self) -> bool:
@@ -85,7 +85,15 @@ def resolve(address: Address, symbol: str, places: Places, known: Container[str]
     Unavailable
         If it can never have a value.
     """
-    return _resolve(address, symbol, DEFAULT_TIMEFRAME, places, known)
+    return _resolve(address, symbol, DEFAULT_TIMEFRAME, places, known, {})
+
+
+def _walked(top: Resolved, found: dict[Resolved, None]) -> dict[Resolved, None]:
+    if top not in found:
+        for read in top.inputs:
+            _walked(read, found)
+        found[top] = None
+    return found
 
 
 def resolve_all(
@@ -121,21 +129,31 @@ def _read(address: Address) -> tuple[tuple[Address, ...], int]:
 
 
 def _resolve(
-    address: Address, symbol: str, timeframe: Timeframe, places: Places, known: Container[str] | None
+    address: Address,
+    symbol: str,
+    timeframe: Timeframe,
+    places: Places,
+    known: Container[str] | None,
+    met: dict[tuple[Address, str, Timeframe], Resolved],
 ) -> Resolved:
+    """Return what an address means inside one of a symbol and timeframe; what stands there twice is met once."""
+    place = (address, symbol, timeframe)
+    if place in met:
+        return met[place]
     spoken = _symbol(address, symbol, places)
     fed = places.stand_ins.get(spoken, spoken)
     if known is not None and fed not in known:
         raise Unavailable(f"{spoken} is not configured" + (f" (it is fed by {fed})" if fed != spoken else ""))
     own = address.timeframe or timeframe
-    return Resolved(
+    met[place] = Resolved(
         address.name,
         tuple(value for _, value in address.arguments if not isinstance(value, Address)),
         fed,
         own,
-        tuple(_resolve(read, spoken, own, places, known) for read in _read(address)[0]),
+        tuple(_resolve(read, spoken, own, places, known, met) for read in _read(address)[0]),
         address,
     )
+    return met[place]
 
 
 def _symbol(address: Address, symbol: str, places: Places) -> str:

@@ -7,9 +7,11 @@ from attrs import evolve
 
 from pine.core.errors import FeatureError
 from pine.core.timeframe import NS_PER_HOUR, Timeframe
+from pine.strategies.features.address import parse_address
 from pine.strategies.features.graph import FeatureSet
 from pine.strategies.features.needs import Needs, needs
 from pine.strategies.features.places import Places
+from pine.strategies.features.resolve import resolve
 
 from .oracle import examples
 from .world import RULE, hours, walk
@@ -136,3 +138,12 @@ def test_a_close_above_the_last_pivot_high_and_below_the_last_pivot_low_is_above
     for bar, (high, low) in zip(bars, lows.items(), strict=True):
         found.update([evolve(bar, open=low, high=high, low=low, close=low)])
     assert found.value("ES", "fractal(1, 1)") == 1.0
+
+
+def test_what_is_read_twice_at_every_depth_is_met_once() -> None:
+    text = "close"
+    for _ in range(8):
+        text = f"product({text}, {text})"
+    found = resolve(parse_address(f"sma(5, {text})"), "ES", Places())
+    assert [each.name for each in found.all()] == ["close", *["product"] * 8, "sma"]
+    assert found.bars() == {Timeframe.HOUR: 5}
