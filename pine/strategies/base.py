@@ -1,8 +1,9 @@
 """The bases of all strategies: Backtrader underneath; on top either its own `next`, or one call per completed bar."""
 
+import contextlib
 import traceback
 from abc import ABCMeta, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Protocol
 
 import backtrader as bt
@@ -13,6 +14,7 @@ from pine.core.errors import PineError
 from pine.core.timeframe import Timeframe
 from pine.feeds.backtrader import ClockFeed, symbol_of
 from pine.strategies.account import Account
+from pine.strategies.foreign import describe
 from pine.strategies.params import NoParams
 
 
@@ -71,12 +73,15 @@ class StrategyMeta(type(bt.Strategy), ABCMeta):  # type: ignore[misc]
         """
         try:
             return super().doinit(_obj, *args, **kwargs)
-        except PineError:
+        except (PineError, KeyboardInterrupt):
             raise
-        except Exception as error:
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            what = f"{type(error).__name__}: {error}"
-            raise PineError(f"{cls.__name__}: __init__ raised at {frame.filename}:{frame.lineno}: {what}") from error
+        except BaseException as error:  # sys.exit too: a strategy does not end its process without a word
+            raise _cannot_begin(cls.__name__, "__init__", error) from error
+
+
+def _cannot_begin(name: str, method: str, error: BaseException) -> PineError:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return PineError(f"{name}: {method} raised at {frame.filename}:{frame.lineno}: {describe(error)}")
 
 
 class BacktraderStrategy(bt.Strategy, metaclass=StrategyMeta):  # type: ignore[misc]
@@ -128,9 +133,29 @@ class BacktraderStrategy(bt.Strategy, metaclass=StrategyMeta):  # type: ignore[m
 
     def _next(self) -> None:
         """Make Backtrader's pass; what an indicator or a rule raises stops the strategy, not the reading of bars."""
-        try:
+        with self._halting():
             super()._next()
-        except Exception:  # noqa: BLE001  # a faulty rule halts its own strategy and nothing else
+
+    def _start(self) -> None:
+        try:
+            super()._start()
+        except (PineError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise _cannot_begin(type(self).__name__, "start", error) from error
+
+    def _stop(self) -> None:
+        with self._halting():
+            super()._stop()
+
+    @contextlib.contextmanager
+    def _halting(self) -> Iterator[None]:
+        """Report what is raised; only Ctrl-C goes on, which is the process's."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001  # a faulty rule halts its own strategy and nothing else, also by sys.exit
             self.surroundings.failed(traceback.format_exc())
 
     def _clk_update(self) -> int:

@@ -1,6 +1,5 @@
 """Strategy types of a user's own, named by import path: ``my_strategies:MyStrategy``."""
 
-import contextlib
 import difflib
 import importlib
 import importlib.util
@@ -15,6 +14,7 @@ import attrs
 
 from pine.core.config.quoted import quoted
 from pine.core.errors import BadType, PineError
+from pine.strategies.foreign import describe, hearing, off_stdout
 
 if TYPE_CHECKING:
     from pine.strategies.base import BacktraderStrategy
@@ -45,7 +45,12 @@ def find_params(kind: str, folder: Path) -> type:
         If it cannot be used; the message says why.
     """
     reach(kind, folder)
-    return _params(load_class(kind), kind)
+    try:
+        return _params(load_class(kind), kind)
+    except (PineError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a class, its defaults or its module may run anything when they are looked at
+        raise BadType(f"{kind} cannot be used: {describe(error)}") from error
 
 
 def reach(kind: str, folder: Path) -> None:
@@ -170,15 +175,17 @@ def _origin(top: str) -> Path | None:
 
 
 def _imported(name: str) -> ModuleType:
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # standard output is a command's own
+    with off_stdout(), hearing() as asked_to_end:
+        try:
             return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            raise BadType(f"found no module {error.name}") from None
-        raise BadType(_raised(name, error)) from error
-    except (Exception, SystemExit) as error:
-        raise BadType(_raised(name, error)) from error
+        except ModuleNotFoundError as error:
+            if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+                raise BadType(f"found no module {error.name}") from None
+            raise BadType(_raised(name, error)) from error
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and asked_to_end():
+                raise
+            raise BadType(_raised(name, error)) from error
 
 
 def _raised(module: str, error: BaseException) -> str:
@@ -195,7 +202,7 @@ def _where(error: BaseException) -> str:
             frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")
         ]
         where = f"{frames[-1].filename}:{frames[-1].lineno}"
-    return f"{where}: {type(error).__name__}: {error}"
+    return f"{where}: {describe(error)}"
 
 
 def _is_own_strategy(value: Any, module: ModuleType) -> bool:

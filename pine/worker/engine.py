@@ -212,6 +212,7 @@ class Engine:
 
     def failed(self, text: str) -> None:
         """Halt the strategy; bars are read on."""
+        text = text.encode(errors="backslashreplace").decode()  # what it raised may hold what no record can
         last = _brief(text)
         self._alert(f"the strategy raised and is halted: {last}", trace=text)
         if self.desk.live and self._current is not None and self.account.halted is None:

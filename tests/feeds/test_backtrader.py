@@ -316,12 +316,13 @@ class Faulty(BaseStrategy):
     timeframes = (Timeframe.HOUR,)
     handed: ClassVar[list[int]] = []
     breaks_at: ClassVar[int] = 0
+    raised: ClassVar[BaseException] = ZeroDivisionError("a rule divided by nothing")
 
     def on_bar(self, bar: Bar) -> None:
         """Break at the agreed hour, else buy or sell."""
         self.handed.append(bar.start)
         if bar.start + HOUR_NS == self.breaks_at:
-            raise ZeroDivisionError("a rule divided by nothing")
+            raise self.raised
         if not self.surroundings.exit(bar.symbol, "again", {}):
             self.surroundings.enter(bar.symbol, "again", {})
 
@@ -354,6 +355,47 @@ def test_a_strategy_that_raises_is_halted_and_later_steps_are_still_read(faulty:
     assert [entry for entry in later if isinstance(entry, Intent) and entry.is_entry] == []
     refused = [d for ts, o in source.outcomes if ts > faulty.breaks_at and o.flight for d in o.flight["decisions"]]
     assert {d["refused"] for d in refused if d["ask"] == "buy"} == {f"halted: {engine.account.halted}"}
+
+
+class Unheard(BaseException):
+    """Is none of Python's own, and cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (SystemExit(0), "SystemExit: 0"),
+        (GeneratorExit(), "GeneratorExit"),
+        (Unheard(), "Unheard: <exception str() failed>"),
+        (ValueError("half a letter: \ud800"), "half a letter: "),
+    ],
+    ids=["exit", "generator", "own", "text"],
+)
+def test_a_strategy_that_would_end_its_process_is_halted_like_any_that_raises(
+    faulty: type[Faulty], monkeypatch: pytest.MonkeyPatch, raised: BaseException, told: str
+) -> None:
+    rules = {"ES": UTC_RULE}
+    monkeypatch.setattr(faulty, "breaks_at", at("2024-01-15T01:00"))
+    monkeypatch.setattr(faulty, "raised", raised)
+    tape = steps(walk("ES", week("2024-01-14")[:300], seed=1), rules)
+    engine, source = make_engine(tape, rules)
+    engine.run()
+    assert [ts for ts, _ in source.outcomes] == [step.ts for step in tape]
+    assert told in str(engine.account.halted)
+    assert [told in alert for alert in engine.alerts] == [True]
+    (halt,) = (e for _, o in source.outcomes for e in o.entries if isinstance(e, Control))
+    assert told in orjson.loads(encode(halt))["reason"]
+
+
+def test_ctrl_c_while_a_rule_runs_ends_the_process(faulty: type[Faulty], monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = {"ES": UTC_RULE}
+    monkeypatch.setattr(faulty, "raised", KeyboardInterrupt())
+    engine, _ = make_engine(steps(walk("ES", week("2024-01-14")[:900], seed=1), rules), rules)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run()
 
 
 def test_a_halted_strategy_may_still_close_what_is_open(faulty: type[Faulty], monkeypatch: pytest.MonkeyPatch) -> None:

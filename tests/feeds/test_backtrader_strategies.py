@@ -151,3 +151,24 @@ def test_what_its_making_raises_ends_the_run_with_the_line(run: Run) -> None:
 
     with pytest.raises(PineError, match=r"Unmade: __init__ raised at .*test_backtrader_strategies\.py:\d+: KeyError"):
         run(Unmade)
+
+
+@pytest.mark.parametrize("method", ["__init__", "start"])
+def test_what_would_end_the_process_before_the_first_bar_is_told_with_the_line(run: Run, method: str) -> None:
+    def leave(_self: Plain) -> None:
+        raise SystemExit(0)
+
+    leaving = type("Leaving", (Plain,), {method: leave})
+    told = rf"Leaving: {method} raised at .*test_backtrader_strategies\.py:\d+: SystemExit: 0"
+    with pytest.raises(PineError, match=told):
+        run(leaving)
+
+
+def test_what_would_end_the_process_after_the_last_bar_is_an_alert(run: Run) -> None:
+    class Leaving(Plain):
+        def stop(self) -> None:
+            raise SystemExit(0)
+
+    engine, source, tape = run(Leaving)
+    assert [ts for ts, _ in source.outcomes] == [step.ts for step in tape]
+    assert engine.alerts == ["the strategy raised and is halted: SystemExit: 0"]

@@ -1,5 +1,6 @@
 """Strategies of a user's own: found beside the configuration, checked like pine's, covered by the hash of the code."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from pine.bus.ending import ENDING, interrupt_on_end
 from pine.core.config import Config, load_config
 from pine.core.errors import ConfigError
 from pine.strategies.catalog import PARAMS, strategy_class
@@ -119,6 +121,8 @@ def test_a_type_that_cannot_be_used_is_a_mistake_with_its_line(desk: Path, kind:
         ("import no_such_library\n", "{file}:1: ModuleNotFoundError: No module named 'no_such_library'"),
         ("x = 1\ndef (\n", "{file}:2: SyntaxError"),
         ("raise SystemExit(3)\n", "{file}:1: SystemExit: 3"),
+        ("raise GeneratorExit\n", "{file}:1: GeneratorExit"),
+        ("raise KeyboardInterrupt\n", "{file}:1: KeyboardInterrupt"),
     ],
 )
 def test_a_module_that_raises_is_told_with_its_own_line(desk: Path, source: str, expected: str) -> None:
@@ -169,6 +173,35 @@ def test_what_raises_when_it_is_looked_at_is_a_mistake_with_its_line(desk: Path,
     (found,) = problems(desk, "desk_odd:Mine")
     assert found.startswith(f"type: desk_odd:Mine cannot be looked at: {desk / 'desk_odd.py'}:")
     assert found.endswith("RuntimeError: looked at")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def __getattr__(name): raise SystemExit(0)\n",
+        MODULE.replace('word: str = "a"', "word: str = field(factory=exit)"),
+    ],
+    ids=["module", "default"],
+)
+def test_what_is_raised_while_a_type_is_looked_at_is_a_mistake_too(desk: Path, source: str) -> None:
+    (desk / "desk_broken.py").write_text(source)
+    (found,) = problems(desk, "desk_broken:Mine")
+    assert found == "type: desk_broken:Mine cannot be used: SystemExit: " + ("0" if "getattr" in source else "None")
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_request_to_end_while_a_module_is_imported_ends_the_process(desk: Path, number: signal.Signals) -> None:
+    (desk / "desk_slow.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\nfor _ in range(9): pass\n")
+    before = {number: signal.getsignal(number) for number in ENDING}
+    interrupt_on_end()
+    ours = signal.getsignal(number)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            load(desk, "desk_slow:Mine")
+        assert signal.getsignal(number) is ours
+    finally:
+        for other, handler in before.items():
+            signal.signal(other, handler)
 
 
 def test_a_module_that_another_hides_is_told_and_not_taken(desk: Path) -> None:
