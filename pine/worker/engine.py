@@ -1,5 +1,6 @@
 """The engine of one strategy: steps in, ledger entries and flight records out. The same live, again, and in replay."""
 
+import contextlib
 import hashlib
 import logging
 import re
@@ -28,7 +29,9 @@ from pine.orders.desk import Desk
 from pine.orders.entries import Control, Entry, Intent, encode
 from pine.orders.portfolio import Portfolio
 from pine.strategies.catalog import strategy_class
+from pine.strategies.foreign import off_stdout
 from pine.strategies.judge import Judge, Standards, Verdict
+from pine.strategies.plugins import is_plug_in
 from pine.worker.broker import LedgerBroker
 
 logger = logging.getLogger(__name__)
@@ -162,9 +165,10 @@ class Engine:
         if warm_up is not None:
             self._begin(warm_up)
         self._again = True
-        while self._again:
-            self._again = False
-            self._make_cerebro().run()
+        with off_stdout() if is_plug_in(self.kind) else contextlib.nullcontext():
+            while self._again:
+                self._again = False
+                self._make_cerebro().run()
 
     def _make_cerebro(self) -> Any:
         cerebro = bt.Cerebro(stdstats=False, preload=False, runonce=False, maxcpus=1)

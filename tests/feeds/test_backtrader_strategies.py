@@ -1,5 +1,6 @@
 """Strategies written for Backtrader: their feeds, their orders, and what is refused."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -50,13 +51,16 @@ Run = Callable[..., tuple[Engine, Tape, list[Step]]]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    def run(kind: type[BacktraderStrategy] = Plain, **order: Any) -> tuple[Engine, Tape, list[Step]]:
+    def run(
+        kind: type[BacktraderStrategy] = Plain, named: str = "ibs", **order: Any
+    ) -> tuple[Engine, Tape, list[Step]]:
         monkeypatch.setattr(engine_module, "strategy_class", lambda _: kind)
         monkeypatch.setattr(Plain, "seen", [])
         monkeypatch.setattr(Plain, "order", order)
         minutes = week("2024-01-14")[: HOURS * 60]
         tape = steps([bar for n, symbol in enumerate(RULES) for bar in walk(symbol, minutes, n + 1)], RULES)
         engine, source = make_engine(tape, RULES)
+        engine.kind = named
         engine.run()
         return engine, source, tape
 
@@ -172,3 +176,15 @@ def test_what_would_end_the_process_after_the_last_bar_is_an_alert(run: Run) -> 
     engine, source, tape = run(Leaving)
     assert [ts for ts, _ in source.outcomes] == [step.ts for step in tape]
     assert engine.alerts == ["the strategy raised and is halted: SystemExit: 0"]
+
+
+@pytest.mark.parametrize("kind", ["loud:Loud", "ibs"])
+def test_what_a_strategy_of_a_users_own_prints_stays_off_standard_output(
+    run: Run, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    class Loud(Plain):
+        def next(self) -> None:
+            sys.stdout.write("a bar\n")
+
+    run(Loud, kind)
+    assert ["a bar" in text for text in capsys.readouterr()] == ([False, True] if ":" in kind else [True, False])
