@@ -151,7 +151,15 @@ class WarmUpMissing(PineError):
 
 
 class ModelError(PineError):
-    """A model that cannot be used: its files do not fit together or their place, or a row cannot be scored."""
+    """A model that cannot be used: its files do not fit together or their place, or a row cannot be scored.
+
+    Attributes
+    ----------
+    kind
+        What does not fit, in one word; nothing for a row.
+    """
+
+    kind: str = ""
 
 
 class SandboxError(PineError):

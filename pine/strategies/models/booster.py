@@ -9,6 +9,7 @@ from attrs import define
 
 from pine.core.errors import ModelError
 from pine.strategies.models.card import Card
+from pine.strategies.models.trees import check_trees
 
 if TYPE_CHECKING:
     import xgboost
@@ -51,6 +52,7 @@ class BoosterScore:
         raw = _document(path, content)
         _check_version(card, place, path, raw)
         _check_kind(path, raw)
+        check_trees(path, raw)
         booster = _booster(path, content)
         _check_features(card, path, booster)
         return cls(booster, path)
@@ -139,6 +141,7 @@ def _booster(path: Path, content: bytes) -> "xgboost.Booster":
     try:
         booster.load_model(bytearray(content))
         booster.set_param({"nthread": 1})
+        booster.num_features()  # what it has put off until it is asked
     except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: xgboost cannot read it ({_first_line(error)}), {_EXPECTED}") from None
     return booster
@@ -156,8 +159,10 @@ def _check_features(card: Card, path: Path, booster: "xgboost.Booster") -> None:
             f"says: {', '.join(card.features)}"
         )
     found = booster.feature_names
-    if found is None:
+    if not found:
         raise ModelError(f"{path}: found a model without names of features, expected {', '.join(card.features)}")
+    if len(found) != len(card.features):
+        raise ModelError(f"{path}: found {len(found)} names of features, expected {len(card.features)}, one for each")
     if tuple(found) != card.features:
         n = next(n for n, (one, other) in enumerate(zip(found, card.features, strict=True)) if one != other)
         raise ModelError(

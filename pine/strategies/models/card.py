@@ -21,6 +21,12 @@ CARD: Final = ".card.json"
 MODEL: Final = ".json"
 """What the names of the two files of a symbol end with."""
 
+LARGEST: Final = 3.4028234e38
+"""xgboost reads 32-bit floats; what is larger would be infinite there."""
+
+DEEPEST: Final = 32
+"""How many lists and settings may be inside each other in a card."""
+
 HASH_LENGTH: Final = 64
 _HASH_DIGITS: Final = frozenset("0123456789abcdef")
 _PLACE: Final = re.compile(r"[\w.]+:\w+")
@@ -54,12 +60,12 @@ def _fill(card: "Card", _attribute: Any, value: dict[str, float]) -> None:
     for name, number in value.items():
         if name not in card.features:
             raise ValueError(f"found {name!r}, expected features of this model only: {', '.join(card.features)}")
-        if not math.isfinite(number):
-            raise ValueError(f"found {number!r} for {name}, expected a finite number")
+        if not math.isfinite(number) or abs(number) > LARGEST:
+            raise ValueError(f"found {number!r} for {name}, expected a finite number within 32-bit floats")
 
 
 def _file(_card: object, _attribute: Any, value: str | None) -> None:
-    if value is not None and (value in {"", ".", ".."} or Path(value).name != value):
+    if value is not None and (value in {"", ".", ".."} or "\0" in value or Path(value).name != value):
         raise ValueError(f"found {value!r}, expected the name of a file beside the card")
 
 
@@ -189,7 +195,7 @@ def encode_card(path: Path, card: Card) -> bytes:
     """
     try:
         return orjson.dumps(asdict(card), option=_OPTIONS)
-    except TypeError as error:
+    except (TypeError, RecursionError) as error:
         raise ModelError(f"{path}: the card cannot be written as JSON: {error}") from None
 
 
@@ -209,6 +215,8 @@ def decode_card(path: Path, content: bytes) -> Card:
         raise ModelError(f"{path}: found {len(content)} bytes that are no JSON ({error}), expected a card") from None
     if not isinstance(raw, dict):
         raise ModelError(f"{path}: found {type(raw).__name__}, expected a card: settings by name")
+    if _is_deep(raw):
+        raise ModelError(f"{path}: found values that are more than {DEEPEST} deep in each other, expected a card")
     try:
         card: Card = structure(_converter(), raw, Card)
     except Mistakes as error:
@@ -217,6 +225,14 @@ def decode_card(path: Path, content: bytes) -> Card:
             told.setdefault(".".join(map(str, where)) or "card", text)
         raise ModelError(f"{path}: {'; '.join(f'{name}: {text}' for name, text in told.items())}") from None
     return card
+
+
+def _is_deep(raw: Any) -> bool:
+    layer = [raw]
+    for _ in range(DEEPEST + 1):
+        lists = [one.values() if isinstance(one, dict) else one for one in layer if isinstance(one, dict | list)]
+        layer = [inner for one in lists for inner in one]
+    return bool(layer)
 
 
 @cache

@@ -64,11 +64,13 @@ def test_what_has_a_default_may_be_left_out(saved: Saved, name: str) -> None:
         ("model_hash", "abc", "model_hash: found 'abc', expected the sha256 of the model file"),
         ("fill", {"volume": 0.0}, "fill: found 'volume', expected features of this model only: ibs, atr(14)"),
         ("fill", {"ibs": "0"}, "fill.ibs: found '0', expected a number"),
+        ("fill", {"ibs": 1e39}, "fill: found 1e+39 for ibs, expected a finite number within 32-bit floats"),
         ("fill", [], "fill: found another kind of value"),
         ("metrics", 3, "metrics: found another kind of value"),
         ("scorer", "forest", "scorer: found 'forest', expected module:callable"),
         ("scorer", 3, "scorer: found 3, expected text"),
         ("model_file", "../ES.pkl", "model_file: found '../ES.pkl', expected the name of a file beside the card"),
+        ("model_file", "a\0b", "model_file: found 'a\\x00b', expected the name of a file beside the card"),
     ],
 )
 def test_what_a_card_may_not_hold_is_told_with_its_place(saved: Saved, name: str, value: Any, told: str) -> None:
@@ -94,6 +96,27 @@ def test_what_is_no_card_at_all_is_told(saved: Saved, content: bytes) -> None:
     saved.card_file.write_bytes(content)
     with pytest.raises(ModelError, match=r"ES\.card\.json: found .* expected a card"):
         read_card(saved.card_file)
+
+
+@pytest.mark.parametrize("name", ["params", "metrics", "more"])
+@pytest.mark.parametrize("opening", ['{"a":', "["], ids=["settings", "list"])
+def test_a_card_is_so_and_so_deep(saved: Saved, name: str, opening: str) -> None:
+    closing = "}" if opening[0] == "{" else "]"
+
+    def nested(levels: int) -> bytes:
+        inner = f'{{"in": {opening * levels}1{closing * levels}}}'
+        return saved.card_file.read_bytes().replace(b'"fill"', f'"{name}": {inner}, "fill"'.encode(), 1)
+
+    shallow, deep = nested(30), nested(900)
+    saved.card_file.write_bytes(deep)
+    with pytest.raises(ModelError, match=r"ES\.card\.json: found values that are more than 32 deep in each other"):
+        read_card(saved.card_file)
+    saved.card_file.write_bytes(shallow)
+    if name == "more":
+        with pytest.raises(ModelError, match="more: unknown setting"):
+            read_card(saved.card_file)
+    else:
+        assert read_card(saved.card_file).symbol == "ES"
 
 
 def test_a_card_that_is_not_there_is_told(tmp_path: Path) -> None:

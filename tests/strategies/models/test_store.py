@@ -111,11 +111,21 @@ MODELS: list[tuple[Callable[[Any], Any], str]] = [
     (lambda raw: raw.update(learner=[]), "found JSON without version and learner"),
     (lambda raw: raw["learner"].pop("gradient_booster"), "booster: found None, expected gbtree"),
     (lambda raw: raw["learner"]["gradient_booster"].update(name="dart"), "booster: found 'dart', expected gbtree"),
-    (lambda raw: raw["learner"]["gradient_booster"].pop("model"), "xgboost cannot read it"),
+    (lambda raw: raw["learner"]["gradient_booster"].pop("model"), "found a booster without trees"),
     (lambda raw: raw["learner"]["learner_model_param"].update(base_score="x"), "xgboost cannot read it (Unknown"),
+    *(
+        (lambda raw, score=score: raw["learner"]["learner_model_param"].update(base_score=score), "xgboost cannot read")
+        for score in ("5", "NaN", "-1")
+    ),
+    (lambda raw: raw["learner"]["learner_model_param"].update(num_feature="x"), "num_feature: found 'x', expected"),
     (lambda raw: raw["learner"]["learner_model_param"].update(num_class="3"), "expected one probability"),
+    (
+        lambda raw: raw["learner"]["learner_model_param"].update(num_target="1000000000"),
+        "num_target: found '1000000000', expected one probability",
+    ),
     (lambda raw: raw["learner"].pop("objective"), "objective: found None, expected binary:logistic"),
     (lambda raw: raw["learner"]["feature_names"].reverse(), "feature 1: found 'percent_change@daily', expected 'ibs'"),
+    (lambda raw: raw["learner"]["feature_names"].pop(), "found 2 names of features, expected 3, one for each"),
     (lambda raw: raw["learner"]["feature_names"].clear(), "found a model without names of features, expected ibs"),
 ]
 
@@ -128,6 +138,68 @@ def test_a_model_that_does_not_fit_is_told_even_where_its_hash_does(
     rehash(saved.card_file, saved.model_file)
     assert refused(saved).startswith(f"{saved.model_file}: ")
     assert told in refused(saved)
+
+
+def to_tree(**changes: Any) -> Callable[[Any], Any]:
+    """Return what puts some numbers in place of the first ones in lists of the second tree."""
+
+    def change(raw: Any) -> None:
+        tree = raw["learner"]["gradient_booster"]["model"]["trees"][1]
+        for name, values in changes.items():
+            tree[name][: len(values)] = values
+
+    return change
+
+
+TREES: list[tuple[Callable[[Any], Any], str]] = [
+    (to_tree(left_children=[0], right_children=[0]), "tree 1: node 0: found child 0, expected a node that no other"),
+    (to_tree(left_children=[10**6], right_children=[10**6]), "tree 1: node 0: found child 1000000, expected"),
+    (to_tree(left_children=[-2]), "tree 1: node 0: found child -2, expected"),
+    (to_tree(left_children=[-1]), "tree 1: node 0: found child -1, expected"),
+    (to_tree(right_children=[1]), "tree 1: node 0: found child 1, expected a node that no other leads to"),
+    (to_tree(left_children=[True]), "tree 1: node 0: found child True, expected"),
+    (to_tree(parents=[0, 2]), "tree 1: parents: node 1: found 2, expected 0"),
+    (to_tree(split_indices=[-5]), "tree 1: node 0: found feature -5, expected 0 to 2"),
+    (to_tree(split_indices=[10**6]), "tree 1: node 0: found feature 1000000, expected 0 to 2"),
+    (to_tree(split_conditions=[1e39]), "tree 1: node 0: found the number 1e+39, expected a 32-bit float"),
+    (to_tree(split_conditions=["1"]), "tree 1: node 0: found the number '1', expected a 32-bit float"),
+    (to_tree(split_type=[1]), "tree 1: found a split by category"),
+    (to_tree(categories_nodes=[0]), "tree 1: found a split by category"),
+    (to_tree(default_left=[0] * 99), "tree 1: default_left: found 99 numbers, expected one for each of"),
+    (lambda raw: raw["learner"]["gradient_booster"]["model"]["trees"].pop(), "num_trees: found 2, expected 1"),
+    (lambda raw: raw["learner"]["gradient_booster"]["model"].update(trees=[1, 2]), "tree 0: found 1, expected a tree"),
+    (lambda raw: raw["learner"]["gradient_booster"]["model"].update(tree_info=[0, 9]), "tree_info: found [0, 9]"),
+    (lambda raw: raw["learner"]["gradient_booster"]["model"].update(iteration_indptr=[0, 9]), "that rise to 2"),
+    (lambda raw: raw["learner"]["gradient_booster"]["model"].update(cats={"enc": [1]}), "expected no categories"),
+    (
+        lambda raw: raw["learner"]["gradient_booster"]["model"]["gbtree_model_param"].update(num_parallel_tree="0"),
+        "num_parallel_tree: found 0, expected 1 or more",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "told"), TREES, ids=range(len(TREES)))
+def test_trees_that_lead_nowhere_are_told_before_they_are_followed(
+    saved: Saved, change: Callable[[Any], Any], told: str
+) -> None:
+    edit(saved.model_file, change)
+    rehash(saved.card_file, saved.model_file)
+    assert refused(saved).startswith(f"{saved.model_file}: ")
+    assert told in refused(saved)
+
+
+@pytest.mark.parametrize("method", ["exact", "hist", "approx"])
+def test_trees_of_every_method_are_read_also_where_they_were_pruned(saved: Saved, method: str) -> None:
+    import numpy as np
+    import xgboost
+
+    rows = np.random.default_rng(3).normal(size=(400, 3)).astype(np.float32)
+    rows[::7, 1] = np.nan
+    matrix = xgboost.DMatrix(rows, (rows[:, 0] > 0.1 * rows[:, 2]).astype(np.float32), feature_names=list(FEATURES))
+    params = {"objective": "binary:logistic", "tree_method": method, "gamma": 2.0, "max_depth": 6, "nthread": 1}
+    booster = xgboost.train({**params, "num_parallel_tree": 2, "subsample": 0.7, "seed": 1}, matrix, 4)
+    save_model(saved.folder, booster, make_card())
+    assert load(saved).score([1.0, 0.0, 0.0]) > 0.5
 
 
 @pytest.mark.parametrize(
