@@ -17,6 +17,9 @@ Policy = Literal["none", "optional", "required"]
 
 MISSING: Final = "missing"
 
+UNREADABLE: Final = "unreadable"
+"""Kind of the problem of a model that fits its place, and asks for what the strategy does not read."""
+
 
 @frozen
 class Fleet:
@@ -28,12 +31,15 @@ class Fleet:
         By symbol; a symbol in neither mapping trades unscored.
     problems
         Why a symbol is not entered: ``missing``, or what is wrong with its files.
+    kinds
+        Of problems, in a word each that does not depend on where the files are.
     folder, strategy
         Where they are, for messages.
     """
 
     models: Mapping[str, Model] = field(factory=dict)
     problems: Mapping[str, str] = field(factory=dict)
+    kinds: Mapping[str, str] = field(factory=dict)
     folder: Path = Path("models")
     strategy: str = ""
 
@@ -57,10 +63,11 @@ class Fleet:
         return sorted(symbol for symbol, model in self.models.items() if model.card.data == "generated")
 
     def digest(self) -> str | None:
-        """Return a short hash of all models, and of which symbols were refused; nothing if there is neither."""
+        """Return a short hash of all models, and of what kind of problem others have; nothing if there is neither."""
         if not self.models and not self.problems:
             return None
-        known = {symbol: model.digest for symbol, model in self.models.items()} | dict.fromkeys(self.problems, "")
+        models = {symbol: model.digest for symbol, model in self.models.items()}
+        known = [models, {symbol: self.kinds.get(symbol, UNREADABLE) for symbol in self.problems}]
         return hashlib.blake2b(orjson.dumps(known, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
 
 
@@ -89,14 +96,15 @@ def load_fleet(
     """
     models: dict[str, Model] = {}
     problems: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for symbol in () if policy == "none" else symbols:
         try:
             model = load_model(folder, strategy, symbol, scorer, known=known)
         except ModelError as error:
-            problems[symbol] = str(error)
+            problems[symbol], kinds[symbol] = str(error), error.kind
             continue
         if model is not None:
             models[symbol] = model
         elif policy == "required":
-            problems[symbol] = MISSING
-    return Fleet(models, problems, folder, strategy)
+            problems[symbol] = kinds[symbol] = MISSING
+    return Fleet(models, problems, kinds, folder, strategy)

@@ -1,7 +1,7 @@
 """A model of another kind: a factory of the user's own that is asked once for what scores."""
 
-import sys
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from importlib import import_module
 from numbers import Real
 from pathlib import Path
@@ -10,7 +10,9 @@ from typing import Any
 from attrs import frozen
 
 from pine.core.errors import ModelError
+from pine.strategies.foreign import describe, hearing, off_stdout
 from pine.strategies.models.card import Card
+from pine.strategies.models.sources import source_digest
 
 Score = Callable[[Mapping[str, float]], float]
 """Takes one row, its features by address in the order of the card; returns a probability."""
@@ -28,7 +30,7 @@ class Scorer:
     name
         ``module:callable``.
     source
-        Content of the module's file; empty if it has none.
+        Hash over its Python files, as they were before it was imported; empty if it has none.
     """
 
     name: str
@@ -39,17 +41,30 @@ class Scorer:
 
     def __call__(self, row: list[float]) -> float:
         """Return the probability."""
-        try:
-            found: Any = self.function(dict(zip(self.features, row, strict=True)))
-        except Exception as error:  # whatever somebody's own model raises, there is no score
-            raise ModelError(f"{self.place}: scorer {self.name}: raised {error!r}, expected a probability") from error
-        if isinstance(found, bool) or not isinstance(found, Real) or not 0 <= (score := float(found)) <= 1:
-            raise ModelError(f"{self.place}: scorer {self.name}: returned {found!r}, expected a probability, 0 to 1")
+        with off_stdout():
+            try:
+                found: Any = self.function(dict(zip(self.features, row, strict=True)))
+                score = _probability(found)
+                shown = repr(found) if score is None else ""
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # whatever somebody's own model raises, there is no score
+                told = describe(error)
+                raise ModelError(f"{self.place}: scorer {self.name}: raised {told}, expected a probability") from error
+        if score is None:
+            raise ModelError(f"{self.place}: scorer {self.name}: returned {shown}, expected a probability, 0 to 1")
         return score
 
 
+def _probability(found: Any) -> float | None:
+    if isinstance(found, bool) or not isinstance(found, Real):
+        return None
+    score = float(found)
+    return score if 0 <= score <= 1 else None
+
+
 def load_scorer(name: str, card: Card, path: Path | None, place: Path) -> Scorer:
-    """Import a factory and let it build what scores.
+    """Import a factory and let it build what scores; it gets a card of its own.
 
     Raises
     ------
@@ -57,16 +72,15 @@ def load_scorer(name: str, card: Card, path: Path | None, place: Path) -> Scorer
         If there is no such factory, or it raises, or returns nothing that can be called.
     """
     module, _, attribute = name.partition(":")
-    try:
-        factory = getattr(import_module(module), attribute)
-        function = factory(card, path)
-    except Exception as error:  # somebody's own code may raise anything
-        raise ModelError(f"{place}: scorer {name}: cannot be had: {error!r}") from error
-    if not callable(function):
-        raise ModelError(f"{place}: scorer {name}: returned {function!r}, expected a function of a row")
-    return Scorer(name, _source(module), card.features, place, function)
-
-
-def _source(module: str) -> bytes:
-    file = getattr(sys.modules[module], "__file__", None)
-    return Path(file).read_bytes() if file else b""
+    with off_stdout(), hearing() as asked_to_end:
+        try:
+            source = source_digest(module)
+            function = getattr(import_module(module), attribute)(deepcopy(card), path)
+            shown = None if callable(function) else repr(function)
+        except BaseException as error:  # somebody's own code may raise anything
+            if isinstance(error, KeyboardInterrupt) and asked_to_end():
+                raise
+            raise ModelError(f"{place}: scorer {name}: cannot be had: {describe(error)}") from error
+    if shown is not None:
+        raise ModelError(f"{place}: scorer {name}: returned {shown}, expected a function of a row")
+    return Scorer(name, source, card.features, place, function)

@@ -4,15 +4,16 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from attrs import evolve, field, frozen
 
 from pine.core.errors import ModelError, PineError
-from pine.strategies.models.card import Card, card_path, decode_card, encode_card, model_path
+from pine.strategies.models.card import LARGEST, Card, card_path, decode_card, encode_card, model_path
 from pine.strategies.models.files import read_file, replace_file
 from pine.strategies.models.scorer import load_scorer
+from pine.strategies.models.stages import stage
 
 if TYPE_CHECKING:
     import xgboost
@@ -22,9 +23,6 @@ Known = Callable[[str], object]
 
 Predict = Callable[[list[float]], float]
 """Scores complete rows of finite numbers, in the order of the card."""
-
-LARGEST: Final = 3.4028234e38
-"""xgboost reads 32-bit floats; what is larger would be infinite there."""
 
 
 @frozen(eq=False)
@@ -36,7 +34,7 @@ class Model:
     card
         What is known of it.
     digest
-        Short hash of the card's content, the model file and a scorer's source file, for provenance.
+        Short hash of the card's content, the model file and a scorer's source files, for provenance.
     place
         Path of the card, for messages.
     """
@@ -102,20 +100,21 @@ def load_model(
     ModelError
         If anything does not fit: its message names file, what was found and what was expected.
     """
-    _check_folders(folder, strategy)
     place, path = card_path(folder, strategy, symbol), model_path(folder, strategy, symbol)
-    content = read_file(place)
-    if content is None:
-        if read_file(path) is not None:
-            raise ModelError(f"{path}: found a model without its card, expected {place.name} beside it")
-        return None
-    card = decode_card(place, content)
-    _check_place(card, place, strategy, symbol)
-    _check_scorer(card, place, scorer)
-    _check_known(card, place, known)
-    if card.scorer is not None:
-        return _with_scorer(card, card.scorer, place)
-    return _with_booster(card, place, path)
+    with stage("files", place):
+        _check_folders(folder, strategy)
+        content = read_file(place)
+        if content is None:
+            if read_file(path) is not None:
+                raise ModelError(f"{path}: found a model without its card, expected {place.name} beside it")
+            return None
+    with stage("card", place):
+        card = decode_card(place, content)
+        _check_place(card, place, strategy, symbol)
+        _check_scorer(card, place, scorer)
+    with stage("features", place):
+        _check_known(card, place, known)
+    return _with_booster(card, place, path) if card.scorer is None else _with_scorer(card, card.scorer, place)
 
 
 def save_model(folder: Path, booster: "xgboost.Booster", card: Card) -> Card:
@@ -171,22 +170,30 @@ def _check_known(card: Card, place: Path, known: Known | None) -> None:
     for address in card.features:
         try:
             known(address)
-        except (PineError, ValueError, KeyError, TypeError) as error:
+        except PineError as error:
             raise ModelError(f"{place}: features: found {address!r}, which is none: {error}") from None
 
 
 def _with_scorer(card: Card, name: str, place: Path) -> Model:
     path = None if card.model_file is None else place.with_name(card.model_file)
-    content = b"" if path is None else _content(card, place, path)
-    scorer = load_scorer(name, card, path, place)
+    with stage("files", place):
+        content = b"" if path is None else _content(card, place, path)
+    with stage("scorer", place):
+        scorer = load_scorer(name, card, path, place)
+    with stage("files", place):  # what the factory opened is what was checked
+        if path is not None:
+            _content(card, place, path)
     return Model(card, _digest(card, place, content, scorer.source), place, scorer)
 
 
 def _with_booster(card: Card, place: Path, path: Path) -> Model:
-    if card.model_file is not None:
-        raise ModelError(f"{place}: model_file: found {card.model_file!r}, expected none without a scorer")
-    content = _content(card, place, path)
-    return Model(card, _digest(card, place, content), place, _checked(card, place, path, content))
+    with stage("card", place):
+        if card.model_file is not None:
+            raise ModelError(f"{place}: model_file: found {card.model_file!r}, expected none without a scorer")
+    with stage("files", place):
+        content = _content(card, place, path)
+    with stage("model", place):
+        return Model(card, _digest(card, place, content), place, _checked(card, place, path, content))
 
 
 def _content(card: Card, place: Path, path: Path) -> bytes:

@@ -1,5 +1,6 @@
 """Which instruments trade by a model, which without one, and which are not entered at all."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,11 @@ import pytest
 
 from pine.core.errors import PineError
 from pine.strategies.models.fleet import Fleet, Policy, load_fleet
+from pine.strategies.models.listing import list_models
 from pine.strategies.models.store import save_model
 
-from .conftest import FEATURES, Saved, make_card
+from .conftest import FEATURES, Saved, make_card, train
+from .damage import edit, rehash
 
 SYMBOLS = ["ES", "GC", "NQ"]
 
@@ -77,3 +80,39 @@ def test_the_digest_tells_fleets_apart_that_decide_differently(fleets: Saved, bo
 def test_a_fleet_without_anything_refuses_nobody(tmp_path: Path) -> None:
     for fleet in (Fleet(), load_fleet(tmp_path / "nowhere", "ibs_a", SYMBOLS, "optional")):
         assert (fleet.refusal("ES"), fleet.features("ES"), fleet.generated(), fleet.digest()) == (None, (), [], None)
+
+
+def test_whatever_one_symbols_check_raises_is_its_problem_alone(fleets: Saved) -> None:
+    def known(_address: str) -> object:
+        raise OverflowError("int too large to convert to float")
+
+    def odd(address: str) -> object:
+        return known(address) if asked.pop() == "GC" else address
+
+    save_model(fleets.folder, train(), make_card(symbol="GC"))
+    asked = ["GC"] * len(FEATURES) + ["ES"] * len(FEATURES)
+    fleet = load_fleet(fleets.folder, "ibs_a", ["ES", "GC"], "optional", known=odd)
+    assert sorted(fleet.models) == ["ES"]
+    place = fleets.folder / "ibs_a" / "GC.card.json"
+    assert fleet.problems == {"GC": f"{place}: cannot be used: OverflowError: int too large to convert to float"}
+    (listed,) = list_models(fleets.folder, "ibs_a", ["ES"], known=known)
+    assert (listed["state"], "OverflowError: int too large" in listed["problem"]) == ("refused", True)
+
+
+def test_the_digest_tells_kinds_of_problems_apart_and_not_places(fleets: Saved, tmp_path: Path, booster: Any) -> None:
+    def digest(folder: Path = fleets.folder) -> str | None:
+        return load_fleet(folder, "ibs_a", ["NQ"], "required").digest()
+
+    files, elsewhere = digest(), tmp_path / "elsewhere"
+    shutil.copytree(fleets.folder, elsewhere)
+    assert digest(elsewhere) == files
+    card = fleets.folder / "ibs_a" / "NQ.card.json"
+    save_model(fleets.folder, booster, make_card(symbol="NQ"))
+    edit(fleets.folder / "ibs_a" / "NQ.json", lambda raw: raw.update(learner={}))
+    rehash(card, fleets.folder / "ibs_a" / "NQ.json")
+    model = digest()
+    edit(card, lambda raw: raw.update(threshold=2))
+    bad_card = digest()
+    card.unlink()
+    (fleets.folder / "ibs_a" / "NQ.json").unlink()
+    assert len({files, model, bad_card, digest()}) == 4
