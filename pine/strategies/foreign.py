@@ -6,19 +6,27 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from pine.bus.ending import ENDING
 
+LONGEST: Final = 300
+"""Characters that are told of what somebody else's code says."""
+
 
 def describe(error: BaseException) -> str:
-    """Return type and text of an exception, also of one that cannot say what it is."""
+    """Return type and text of an exception in one line, also of one that cannot say what it is."""
     try:
-        return f"{type(error).__name__}: {error}".removesuffix(": ")
+        return one_line(f"{type(error).__name__}: {error}".removesuffix(": "))
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001  # its own text may raise anything, as the code did that raised it
         return type(error).__name__
+
+
+def one_line(text: str) -> str:
+    """Return the beginning of a text that may be anything, as one line that every record and screen can hold."""
+    return " ".join(text.encode(errors="backslashreplace").decode().split())[:LONGEST]
 
 
 @contextlib.contextmanager

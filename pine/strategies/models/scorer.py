@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from pine.core.errors import ModelError
-from pine.strategies.foreign import describe, hearing, off_stdout
+from pine.strategies.foreign import describe, hearing, off_stdout, one_line
 from pine.strategies.models.card import Card
 from pine.strategies.models.sources import source_digest
 
@@ -45,7 +45,7 @@ class Scorer:
             try:
                 found: Any = self.function(dict(zip(self.features, row, strict=True)))
                 score = _probability(found)
-                shown = repr(found) if score is None else ""
+                shown = one_line(repr(found)) if score is None else ""
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # whatever somebody's own model raises, there is no score
@@ -76,7 +76,7 @@ def load_scorer(name: str, card: Card, path: Path | None, place: Path) -> Scorer
         try:
             source = source_digest(module)
             function = getattr(import_module(module), attribute)(deepcopy(card), path)
-            shown = None if callable(function) else repr(function)
+            shown = None if callable(function) else one_line(repr(function))
         except BaseException as error:  # somebody's own code may raise anything
             if isinstance(error, KeyboardInterrupt) and asked_to_end():
                 raise

@@ -218,6 +218,14 @@ def test_an_answer_that_cannot_be_shown_is_no_score(desk: Path) -> None:
         fresh(desk, "desk_mute:make", {"desk_mute.py": source}).score([0.0, 0.0, 0.0])
 
 
+def test_what_a_scorer_says_is_told_in_one_line_that_can_be_written(desk: Path) -> None:
+    source = "def make(card, path):\n    raise ValueError('half a letter: \\ud800\\n' + 'and more ' * 999)\n"
+    with pytest.raises(ModelError, match=r"ValueError: half a letter: \\ud800 and more") as caught:
+        fresh(desk, "desk_long:make", {"desk_long.py": source})
+    told = str(caught.value)
+    assert (told.count("\n"), len(told) < 600, told.encode().decode()) == (0, True, told)
+
+
 def test_what_a_scorer_prints_stays_off_standard_output(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = "print(1)\ndef make(card, path):\n    print(2)\n    return lambda row: print(3) or 0.5\n"
     assert fresh(desk, "desk_loud:make", {"desk_loud.py": source}).score([0.0, 0.0, 0.0]) == 0.5
