@@ -45,11 +45,12 @@ def find_params(kind: str, folder: Path) -> type:
         If it cannot be used; the message says why.
     """
     reach(kind, folder)
+    found = load_class(kind)
     try:
-        return _params(load_class(kind), kind)
+        return _params(found, kind)
     except (PineError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # a class, its defaults or its module may run anything when they are looked at
+    except BaseException as error:  # parameters may run anything when they are made
         raise BadType(f"{kind} cannot be used: {describe(error)}") from error
 
 
@@ -74,9 +75,9 @@ def load_class(kind: str) -> "type[BacktraderStrategy]":
     """
     try:
         return _class(kind)
-    except BadType:
+    except (BadType, KeyboardInterrupt):
         raise
-    except Exception as error:  # whatever somebody else's module or class does when it is looked at
+    except BaseException as error:  # whatever somebody else's module or class does when it is looked at
         raise BadType(f"{kind} cannot be looked at: {_where(error)}") from error
 
 

@@ -43,7 +43,7 @@ def test_types_and_configured_strategies_are_listed(desk) -> None:
 
 def test_one_is_shown_with_its_merged_parameters(desk) -> None:
     shown = desk.quick("strategies", "crossing")
-    assert shown.out.splitlines()[2:5] == ["ES: trades 1 ES, commission 1.25", "  fast: 4", "  slow: 20"]
+    assert shown.out.splitlines()[3:6] == ["ES: trades 1 ES, commission 1.25", "  fast: 4", "  slow: 20"]
     facts = json.loads(desk.quick("strategies", "crossing", "--json").out)
     assert facts["instruments"]["GC"]["params"] == {"fast": 4, "slow": 12}
     unknown = desk.quick("strategies", "crosing")

@@ -126,7 +126,7 @@ def test_an_order_in_what_is_not_traded_halts_and_says_what_is(
     engine.run()
     assert intents(source) == []
     said = f"strategy error: pine.core.errors.UnknownSymbol: {found}; test trades ES"
-    assert engine.account.halted == said
+    assert str(engine.account.halted).startswith(f"{said} ({Path(__file__).name} line ")
 
 
 def test_what_an_indicator_raises_halts_and_bars_are_read_on(run: Run) -> None:
@@ -175,7 +175,8 @@ def test_what_would_end_the_process_after_the_last_bar_is_an_alert(run: Run) -> 
 
     engine, source, tape = run(Leaving)
     assert [ts for ts, _ in source.outcomes] == [step.ts for step in tape]
-    assert engine.alerts == ["the strategy raised and is halted: SystemExit: 0"]
+    (alert,) = engine.alerts
+    assert alert.startswith(f"the strategy raised and is halted: SystemExit: 0 ({Path(__file__).name} line ")
 
 
 @pytest.mark.parametrize("kind", ["loud:Loud", "ibs"])

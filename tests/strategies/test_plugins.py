@@ -186,7 +186,8 @@ def test_what_raises_when_it_is_looked_at_is_a_mistake_with_its_line(desk: Path,
 def test_what_is_raised_while_a_type_is_looked_at_is_a_mistake_too(desk: Path, source: str) -> None:
     (desk / "desk_broken.py").write_text(source)
     (found,) = problems(desk, "desk_broken:Mine")
-    assert found == "type: desk_broken:Mine cannot be used: SystemExit: " + ("0" if "getattr" in source else "None")
+    told = f"looked at: {desk / 'desk_broken.py'}:1: SystemExit: 0" if "getattr" in source else "used: SystemExit: None"
+    assert found == f"type: desk_broken:Mine cannot be {told}"
 
 
 @pytest.mark.parametrize("number", ENDING)
