@@ -99,7 +99,7 @@ def test_a_feature_has_one_value_live_after_restarts_in_a_replay_and_in_training
     fill_archive(config, EARLY)
     run = begin(client, config)
     chance = random.Random(3)
-    for _ in range(5):
+    for _ in range(3):
         run.until_step(chance.randrange(50, 600))
         run = start(client, config)
     run.until_caught_up()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from market import begin, closed_bars, configure, publish
 
 from pine.bus.client import Client
@@ -38,6 +39,7 @@ def rows_of(config: Config, client: Client) -> tuple[tuple[str, ...], dict[str, 
     return features, samples_of(replay(loose, plan, steps).record, ["ES", "GC"], features)
 
 
+@pytest.mark.long  # every feature of one strategy in tests/replay/test_features_everywhere.py; here two that differ
 def test_training_rows_are_what_a_worker_and_a_restarted_one_wrote_down(client: Client, tmp_path: Path) -> None:
     config = configure(tmp_path, CONFIG)
     run, other = begin(client, config, "one"), begin(client, config, "two")

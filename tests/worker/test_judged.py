@@ -88,6 +88,7 @@ def test_score_and_threshold_are_in_every_entry(client: Client, tmp_path: Path, 
     assert flight == 0
 
 
+@pytest.mark.long
 def test_an_optional_model_that_is_damaged_lets_nothing_through_its_instrument(tmp_path: Path, traded) -> None:
     put_model(tmp_path / "models", "one", "ES", ("ibs",), 0.0)
     file = tmp_path / "models" / "one" / "ES.json"
