@@ -15,14 +15,15 @@ from pine.sandbox.demo.chaos import make_plan
 from pine.sandbox.demo.contest import delivery_problems
 from pine.sandbox.faults import EARLY, LATE
 
-KILLS, DAYS = 8, 2
+KILLS, DAYS = 5, 2
+"""Each kind of process once."""
 
 
 def test_a_run_with_kills_at_random_points_comes_to_what_an_undisturbed_one_comes_to(tmp_path: Path) -> None:
     seed = random.randrange(1 << 30)
     print(f"chaos seed {seed}")  # noqa: T201  # pytest shows it when the test fails
     facts = chaos(tmp_path / "run", KILLS, seed, DAYS)
-    assert facts["chaos"]["by_victim"] == {"server": 2, "hub": 2, "archive": 2, "worker": 1, "courier": 1}
+    assert facts["chaos"]["by_victim"] == {"server": 1, "hub": 1, "archive": 1, "worker": 1, "courier": 1}
     assert facts["compared"]["1min"] > 5000
     assert facts["compared"]["archive"] > 10_000
     assert sum(strategy["entries"] for strategy in facts["strategies"].values()) >= 15

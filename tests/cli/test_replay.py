@@ -87,6 +87,7 @@ def test_trades_from_files_are_the_same_run_as_their_import(desk) -> None:
     assert (again["code"], again["runs"][0]["parity"]["verdict"]) == (0, "same")
 
 
+@pytest.mark.long  # tests/replay/test_bus.py shows it without the command
 def test_a_worker_on_a_bus_is_the_same_run_as_the_engine(desk) -> None:
     folder = one(desk)["runs"][0]["record"]
     before = {path: path.stat().st_mtime_ns for path in (desk.folder / "data" / "archive").rglob("*")}
@@ -234,6 +235,7 @@ def test_a_backtest_deducts_its_costs_and_writes_a_page_that_needs_no_network(de
     assert (settings["commission"], settings["slippage ticks"]) == (10.0, 1.0)
 
 
+@pytest.mark.long  # tests/replay/test_sources.py shows it without the command
 def test_the_single_process_reference_thinks_the_same(desk) -> None:
     # In a process of its own: Databento's reader leaves its files to the collector.
     ran = desk("replay", "--strategy", "one", "--source", "trades.dbn.zst", "--against", "legacy", "--json")

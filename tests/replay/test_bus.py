@@ -132,6 +132,7 @@ def test_workers_think_as_the_engine_over_trades_with_a_hole(config: Config, tmp
     assert_same(engine, bus)
 
 
+@pytest.mark.long
 def test_workers_begin_and_end_where_their_own_plans_do(config: Config, tmp_path: Path) -> None:
     """One begins and ends, in the middle of hours, before the other; both read ES."""
     import_files(config, [file(tmp_path)])

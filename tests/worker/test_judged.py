@@ -98,6 +98,7 @@ def test_an_optional_model_that_is_damaged_lets_nothing_through_its_instrument(t
     assert any(one["refused"] is None for one in found if one["symbol"] == "GC")
 
 
+@pytest.mark.long
 def test_a_model_that_reads_what_the_strategy_does_not_is_never_scored(tmp_path: Path, traded) -> None:
     put_model(tmp_path / "models", "one", "ES", ("ibs@6E",), 0.0)
     (problem,) = make_standards(made(tmp_path, "model: optional"), "one").fleet.problems.values()

@@ -209,6 +209,7 @@ def test_the_account_is_not_touched(client: Client, tmp_path: Path) -> None:
     assert seen[at - NS_PER_MINUTE][1].keys() == seen[at][1].keys()
 
 
+@pytest.mark.long
 def test_a_strategy_that_began_without_warm_up_is_fed_the_default_sessions(client: Client, tmp_path: Path) -> None:
     hole = parse_time("2024-03-13T16:20"), parse_time("2024-03-13T18:09"), parse_time("2024-03-13T19:05")
     config = config_of(tmp_path, "off")

@@ -51,7 +51,10 @@ def destroying(client: Client, stream: str, step: int) -> Callable[[int], None]:
     return look
 
 
-@pytest.mark.parametrize(("torn", "after"), [pytest.param(0, 1, marks=pytest.mark.long), (7, 40), (0, 400)])
+@pytest.mark.parametrize(
+    ("torn", "after"),
+    [pytest.param(0, 1, marks=pytest.mark.long), (7, 40), pytest.param(0, 400, marks=pytest.mark.long)],
+)
 def test_a_running_hub_and_worker_give_a_server_that_lost_its_newest_entries_all_of_them_again(
     torn: int, after: int, unbroken: dict[str, list], server: EmbeddedServer, client: Client, tmp_path: Path
 ) -> None:
