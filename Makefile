@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# The tests start some hundred processes: none of them need compile pine again, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo models test long parity test-redis has-redis chaos check format lock clean help
 
 help:
