@@ -65,7 +65,10 @@ class PaperAccount:
     def _opened(self, intent: Intent, price: float, time: int, cost: float) -> Fill:
         side = 1 if intent.action == "buy" else -1
         quantity = side * intent.quantity
-        self.positions[intent.symbol] = Position(intent.symbol, intent.contract, quantity, price, time, intent.id, cost)
+        judged = intent.facts.get("model")
+        self.positions[intent.symbol] = Position(
+            intent.symbol, intent.contract, quantity, price, time, intent.id, cost, judged
+        )
         return Fill(intent.id, intent.symbol, intent.contract, side, intent.quantity, price, time, cost)
 
     def _closed(self, intent: Intent, price: float, time: int, cost: float) -> Fill:

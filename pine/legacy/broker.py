@@ -157,6 +157,8 @@ class PaperBroker(bt.BrokerBase):  # type: ignore[misc]
 
     def _close(self, position: Position, reason: str, facts: Facts) -> Intent:
         quantity = abs(position.quantity)
+        if position.model is not None:
+            facts = {**facts, "model": position.model}
         return self._order(
             position.symbol, "exit", position.contract, quantity, reason, facts, opened_by=position.entry
         )

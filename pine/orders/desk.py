@@ -188,6 +188,8 @@ class Desk:
     def _book_exit(
         self, position: Position, reason: str, price: float, facts: Mapping[str, Any], name: str | None = None
     ) -> Intent:
+        if position.model is not None:
+            facts = {**facts, "model": position.model}
         return self._book(
             position.symbol,
             "exit",

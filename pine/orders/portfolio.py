@@ -83,6 +83,7 @@ class Portfolio:
                 fill.time,
                 intent.id,
                 fill.commission,
+                intent.facts.get("model"),
             )
             return
         position = self.positions.pop(fill.symbol)

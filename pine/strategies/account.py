@@ -1,7 +1,7 @@
 """What a strategy may know of its account."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import frozen
 
@@ -22,6 +22,8 @@ class Position:
         Id of the intent that opened it.
     commission
         Dollars that the entry cost.
+    model
+        What the entry's intent says of the model that let it pass; nothing without one. Its exit says it again.
     """
 
     symbol: str
@@ -31,6 +33,7 @@ class Position:
     entered: int
     entry: str
     commission: float = 0.0
+    model: Mapping[str, Any] | None = None
 
 
 class Account(Protocol):

@@ -77,13 +77,17 @@ def test_what_has_no_value_yet_lets_nothing_through(traded) -> None:
     }
 
 
-def test_score_and_threshold_are_in_every_entry(client: Client, tmp_path: Path, traded) -> None:
+def test_score_and_threshold_are_in_every_intent(client: Client, tmp_path: Path, traded) -> None:
     models(tmp_path)
     found = traded("model: optional")
     assert any(str(one["refused"]).startswith("model: score 0.") for one in found)
     entries = [e for _, e in read_ledger(client, "one") if isinstance(e, Intent) and e.is_entry]
     assert entries
     assert all(0.5 == entry.facts["model"]["threshold"] <= entry.facts["model"]["score"] for entry in entries)
+    judged = {entry.id: entry.facts["model"] for entry in entries}
+    exits = [e for _, e in read_ledger(client, "one") if isinstance(e, Intent) and not e.is_entry]
+    assert exits
+    assert all(left.facts["model"] == judged[left.entry or ""] for left in exits)
     (flight,) = {orjson.loads(f[b"flight"])["origin"] for _, f in streams.read_range(client, keys.flight("one"))}
     assert flight == 0
 
