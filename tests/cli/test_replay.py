@@ -72,6 +72,7 @@ def test_a_run_is_the_same_as_itself_and_different_with_another_parameter(desk) 
     assert desk.quick("parity", folder, folder).code == 0
 
 
+@pytest.mark.long
 def test_several_strategies_are_told_in_one_table(desk) -> None:
     shown = desk.quick("replay")
     assert shown.code == 0

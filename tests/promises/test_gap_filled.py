@@ -209,6 +209,7 @@ def events(desk: House, kind: str) -> list[dict[str, Any]]:
     return [event for event in found if event["kind"] == kind]
 
 
+@pytest.mark.long
 def test_a_root_that_no_hub_had_for_a_while_has_a_gap_with_no_hour_over_it_and_is_refilled(
     tape: Tape, tmp_path: Path, serve: Serve, unbroken: Record
 ) -> None:
