@@ -121,6 +121,7 @@ def test_two_workers_think_as_the_engine_over_bars_with_a_roll(config: Config, t
     assert left_behind(config) == ["one", "one-2", "two", "two-2"]
 
 
+@pytest.mark.long
 def test_workers_think_as_the_engine_over_trades_with_a_hole(config: Config, tmp_path: Path) -> None:
     """One of them begins, with its instrument, a day after the other."""
     hole = BEGIN + 40 * NS_PER_HOUR + 10 * NS_PER_MINUTE, BEGIN + 40 * NS_PER_HOUR + 25 * NS_PER_MINUTE

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from stagecraft import Performance
 
 from pine.sandbox.demo.perform import perform, problems
@@ -10,6 +11,7 @@ from pine.sandbox.demo.record import Record, read_record
 SPEED = 30_000
 
 
+@pytest.mark.long
 def test_two_speeds_give_the_same_streams(performance: Performance, tape: Path, tmp_path: Path) -> None:
     paced: Record = {}
     facts = perform(

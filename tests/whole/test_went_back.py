@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from setback import go_back, size_of
 from stagecraft import Performance
 
@@ -17,6 +18,7 @@ FIRST, LAST = 1709510400000, 1709683200000
 HOUR: int = 3_600_000
 
 
+@pytest.mark.long  # tests/worker/test_went_back.py shows it without the demonstration
 def test_a_server_that_lost_its_newest_entries_is_given_them_again(
     performance: Performance, tape: Path, tmp_path: Path
 ) -> None:
