@@ -77,7 +77,7 @@ def table(found: list[dict[str, Any]]) -> str:
     found
         What `pine.strategies.models.listing.list_models` returns.
     """
-    rows = [("strategy", "symbol", "state", "threshold", "features", "trained", "data", "library", "metrics")]
+    rows = [("strategy", "symbol", "state", "threshold", "features", "trained", "data", "built with", "metrics")]
     for model in found:
         left = (model["strategy"], model["symbol"], model["state"])
         rows.append((*left, *(_facts(model) if model["state"] == "ok" else [""] * 6)))
@@ -90,4 +90,4 @@ def _facts(model: dict[str, Any]) -> tuple[str, ...]:
     numbers = [(name, value) for name, value in model["metrics"].items() if isinstance(value, int | float)]
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in numbers[:MOST_METRICS])
     counts = (f"{model['threshold']:.10g}", str(len(model["features"])))
-    return (*counts, trained, model["data"], model["library"], metrics)
+    return (*counts, trained, model["data"], model["built_with"], metrics)

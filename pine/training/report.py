@@ -70,4 +70,4 @@ def _symbol(each: Trained) -> list[str]:
 
 def _params(trained: Trained) -> list[tuple[str, object]]:
     assert trained.card is not None
-    return [*trained.card.params.items(), ("library", trained.card.library), ("rows", trained.card.data_hash)]
+    return [*trained.card.params.items(), ("built with", trained.card.built_with), ("rows", trained.card.data_hash)]

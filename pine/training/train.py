@@ -149,7 +149,7 @@ def _card(config: "Config", terms: Terms, sample: Sample, validation: Validation
         trained_from=isoformat(sample.rows[0].step),
         trained_to=isoformat(max(row.known for row in sample.rows)),
         label=label_words(config, terms, sample.symbol),
-        library=f"xgboost {xgboost.__version__}",
+        built_with=f"xgboost {xgboost.__version__}",
         data=terms.data,
         data_hash=sample.digest(),
         model_hash="",

@@ -167,7 +167,7 @@ def in_another_order(card: dict) -> None:
 
 
 def of_another_version(card: dict) -> None:
-    card["library"] = "xgboost 1.7.6"
+    card["built_with"] = "xgboost 1.7.6"
 
 
 def of_an_unknown_feature(card: dict) -> None:

@@ -29,7 +29,7 @@ def put_model(
         trained_from="2023-01-02",
         trained_to=other.pop("trained_to", "2023-06-01"),
         label="none: made for a test",
-        library=f"xgboost {xgboost.__version__}",
+        built_with=f"xgboost {xgboost.__version__}",
         data=other.pop("data", "generated"),
         data_hash="d" * 16,
         model_hash="",

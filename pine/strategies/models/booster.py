@@ -105,19 +105,21 @@ def _installed(place: Path) -> str:
 
 
 def _check_version(card: Card, place: Path, path: Path, raw: dict[str, Any]) -> None:
-    name, _, version = card.library.partition(" ")
+    name, _, version = card.built_with.partition(" ")
     stated = version.partition(".")[0]
     if name != LIBRARY or not stated.isdecimal():
-        raise ModelError(f"{place}: library: found {card.library!r}, expected {LIBRARY} and a version, or a scorer")
+        raise ModelError(
+            f"{place}: built_with: found {card.built_with!r}, expected {LIBRARY} and a version, or a scorer"
+        )
     installed = _installed(place)
     if stated != installed.partition(".")[0]:
         raise ModelError(
-            f"{place}: library: found {card.library!r}, expected version {installed.partition('.')[0]}, as {installed} "
-            f"is installed; train it anew, or install what made it"
+            f"{place}: built_with: found {card.built_with!r}, expected version {installed.partition('.')[0]}, as "
+            f"{installed} is installed; train it anew, or install what made it"
         )
     if str(raw["version"][0]) != stated:
         found = ".".join(map(str, raw["version"]))
-        raise ModelError(f"{path}: found a model of xgboost {found}, expected {card.library}, as its card says")
+        raise ModelError(f"{path}: found a model of xgboost {found}, expected {card.built_with}, as its card says")
 
 
 def _check_kind(path: Path, raw: dict[str, Any]) -> None:

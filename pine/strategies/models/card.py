@@ -95,7 +95,7 @@ class Card:
         First and last instant of the data it was trained on, ISO 8601, UTC.
     label
         What the score is the probability of, in words.
-    library
+    built_with
         What made it, with the version: ``xgboost 3.2.0``.
     data
         Whether it was trained on a generated market, which is worth nothing on a real one, or on a recorded one.
@@ -124,7 +124,7 @@ class Card:
     trained_from: str = field(validator=_time)
     trained_to: str = field(validator=[_time, _end])
     label: str = field(validator=_text)
-    library: str = field(validator=_text)
+    built_with: str = field(validator=_text)
     data: Literal["generated", "recorded"] = field(validator=validators.in_(("generated", "recorded")))
     data_hash: str
     model_hash: str = field(validator=_hash)

@@ -51,7 +51,7 @@ def _look(folder: Path, strategy: str, symbol: str, scorer: str | None, known: K
         "trained_from": card and card.trained_from,
         "trained_to": card and card.trained_to,
         "data": card and card.data,
-        "library": card and card.library,
+        "built_with": card and card.built_with,
         "scorer": card and card.scorer,
         "metrics": card and card.metrics,
     }

@@ -21,7 +21,7 @@ def make_card(**other: Any) -> Card:
         trained_from="2023-01-02",
         trained_to="2024-03-01T22:00:00+00:00",
         label="the trade gains more than its costs",
-        library=library(),
+        built_with=library(),
         data="generated",
         data_hash="d" * 16,
         model_hash="",

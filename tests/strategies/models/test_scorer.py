@@ -21,7 +21,7 @@ FOREST, RULE, FAULTY = (f"{MODULE}:{name}" for name in ("forest", "rule", "fault
 
 def place(folder: Path, **other: Any) -> Path:
     """Put a card into its place and return the folder of models."""
-    write_card(card_path(folder, "ibs_a", "ES"), make_card(library="scikit-learn 1.7.1", **other))
+    write_card(card_path(folder, "ibs_a", "ES"), make_card(built_with="scikit-learn 1.7.1", **other))
     return folder
 
 

@@ -90,10 +90,16 @@ CARDS: list[tuple[Callable[[Any], Any], str]] = [
         lambda raw: raw["features"].reverse(),
         "feature 1: found 'ibs', expected 'percent_change@daily'",
     ),
-    (lambda raw: raw.update(library="xgboost 1.7.6"), "library: found 'xgboost 1.7.6', expected version 3, as 3."),
-    (lambda raw: raw.update(library="xgboost 99.0.0"), "library: found 'xgboost 99.0.0', expected version 3"),
-    (lambda raw: raw.update(library="xgboost"), "library: found 'xgboost', expected xgboost and a version"),
-    (lambda raw: raw.update(library="scikit-learn 1.7.1"), "library: found 'scikit-learn 1.7.1', expected xgboost"),
+    (
+        lambda raw: raw.update(built_with="xgboost 1.7.6"),
+        "built_with: found 'xgboost 1.7.6', expected version 3, as 3.",
+    ),
+    (lambda raw: raw.update(built_with="xgboost 99.0.0"), "built_with: found 'xgboost 99.0.0', expected version 3"),
+    (lambda raw: raw.update(built_with="xgboost"), "built_with: found 'xgboost', expected xgboost and a version"),
+    (
+        lambda raw: raw.update(built_with="scikit-learn 1.7.1"),
+        "built_with: found 'scikit-learn 1.7.1', expected xgboost",
+    ),
     (lambda raw: raw.update(scorer="mine:forest"), "scorer: found mine:forest, expected none"),
     (lambda raw: raw.update(model_file="ES.ubj"), "model_file: found 'ES.ubj', expected none without a scorer"),
 ]
