@@ -21,7 +21,7 @@ def show(terms: "Terms", found: "Sequence[Trained]", folder: Path, page: Path, d
     from rich.console import Console
     from rich.table import Table
 
-    from pine.training.rows import GENERATED
+    from pine.strategies.models.card import GENERATED
     from pine.training.told import TRAINED_ON_GENERATED, figures_table, left_out
 
     made = [each for each in found if each.card is not None]

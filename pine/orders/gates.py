@@ -16,6 +16,7 @@ from pine.core.config.webhook import leads_here
 from pine.core.timeframe import NS_PER_SECOND
 from pine.core.times import Clock
 from pine.orders.entries import Intent
+from pine.strategies.models.card import GENERATED
 
 VARIABLE: Final = "POLICY_KILLSWITCH"
 _SETTING: Final = re.compile(
@@ -23,9 +24,6 @@ _SETTING: Final = re.compile(
     r"(?:(?P<quote>[\"'])(?P<quoted>[^\"']*)(?P=quote)|(?P<bare>[^\"'#]*?))\s*(?:#.*)?"
 )
 OFF: Final = frozenset({"", "0", "false", "no", "off"})
-GENERATED: Final = "generated"
-"""What a model's card says of its data where no exchange has traded it."""
-
 ON: Final = frozenset({"1", "true", "yes", "on"})
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pine.core.config import StrategyConfig
+from pine.core.config.document import Path as Where
 from pine.core.errors import BadType
 from pine.strategies import plugins
 from pine.strategies.breakout_rules import BreakoutParams
@@ -13,8 +14,6 @@ from pine.strategies.ibs_rules import IbsParams
 
 if TYPE_CHECKING:
     from pine.strategies.base import BacktraderStrategy
-
-Where = tuple[str | int, ...]
 
 STRATEGIES: Final[dict[str, tuple[type, str]]] = {
     "ibs": (IbsParams, "pine.strategies.ibs:IbsStrategy"),

@@ -7,6 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from pine.core.config import FilterConfig, StrategyConfig
+from pine.core.config.document import Path as Where
 from pine.core.config.quoted import shortened
 from pine.core.errors import FeatureError, PineError
 from pine.strategies.features.address import parse_address
@@ -14,8 +15,6 @@ from pine.strategies.features.needs import needs
 from pine.strategies.features.places import Places
 from pine.strategies.features.presets import PRESETS, AboveLimit, BelowLimit, Between, Condition, Equals
 from pine.strategies.features.sessions import too_many
-
-Where = tuple[str | int, ...]
 
 CONDITIONS: Final = ("between", "above", "below", "equals")
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pine.replay.page import chart, table, whole_page, write_page
+from pine.strategies.models.card import GENERATED
 from pine.training.charts import calibration_curve, curves, importance, timeline
-from pine.training.rows import GENERATED
 from pine.training.told import METHOD, TRAINED_ON_GENERATED, figures_table, folds_table, formulas_table, left_out
 from pine.training.train import Terms, Trained
 

@@ -10,12 +10,12 @@ from attrs import asdict, field, frozen
 
 from pine.core.instruments import is_generated
 from pine.replay.record import Record
+from pine.strategies.models.card import GENERATED
 
 Values = tuple[float | None, ...]
 
 Data = Literal["generated", "recorded"]
 
-GENERATED: Final = "generated"
 RECORDED: Final = "recorded"
 
 

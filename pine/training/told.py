@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from pine.strategies.features.address import parse_address
 from pine.strategies.features.registry import FEATURES
+from pine.strategies.models.card import GENERATED
 from pine.training.boosting import ROUNDS
-from pine.training.rows import GENERATED
 from pine.training.threshold import LEAST_SHARE
 from pine.training.train import Terms, Trained
 from pine.training.validation import EMBARGO, FOLDS

@@ -17,6 +17,9 @@ from pine.strategies.models.files import read_file, replace_file
 if TYPE_CHECKING:
     import cattrs
 
+GENERATED: Final = "generated"
+"""What a card says of its data where no exchange has traded it."""
+
 CARD: Final = ".card.json"
 MODEL: Final = ".json"
 """What the names of the two files of a symbol end with."""

@@ -3,17 +3,15 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import orjson
 from attrs import field, frozen
 
+from pine.core.config import Policy
 from pine.core.errors import ModelError
-from pine.strategies.models.card import card_path
+from pine.strategies.models.card import GENERATED, card_path
 from pine.strategies.models.store import Known, Model, load_model
-
-Policy = Literal["none", "optional", "required"]
-"""Whether a strategy trades by models: never, where there is one, or only with one."""
 
 MISSING: Final = "missing"
 
@@ -60,7 +58,7 @@ class Fleet:
 
     def generated(self) -> list[str]:
         """Return the symbols whose model was trained on a generated market."""
-        return sorted(symbol for symbol, model in self.models.items() if model.card.data == "generated")
+        return sorted(symbol for symbol, model in self.models.items() if model.card.data == GENERATED)
 
     def digest(self) -> str | None:
         """Return a short hash of all models, and of what kind of problem others have; nothing if there is neither."""
