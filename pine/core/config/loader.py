@@ -9,31 +9,25 @@ import attrs
 import cattrs
 from dotenv import dotenv_values
 
+from pine.core.config.bounds import folder_mistake
+from pine.core.config.desk import AlertsConfig, ArchiveConfig, DashboardConfig, MetricsConfig, OrdersConfig
 from pine.core.config.document import Document, Unset
 from pine.core.config.document import Path as Where
 from pine.core.config.duration import Duration
-from pine.core.config.problems import Problems, dig, dotted, unknown
-from pine.core.config.references import ParamTypes, check_params, check_references, find_types
-from pine.core.config.schema import (
-    PAIRS,
+from pine.core.config.market import (
     RETENTION,
     RETENTION_MAX,
-    STAND_INS,
-    ArchiveConfig,
     BusConfig,
-    Config,
     DatabentoConfig,
     HubConfig,
     InstrumentConfig,
-    OrdersConfig,
     SessionConfig,
-    StrategyConfig,
-    StrategyInstrument,
-    TradedInstrument,
-    WarmUpConfig,
-    folder_mistake,
 )
+from pine.core.config.problems import Problems, dig, dotted, unknown
+from pine.core.config.references import ParamTypes, check_params, check_references, find_types
+from pine.core.config.schema import PAIRS, STAND_INS, Config
 from pine.core.config.secret import Secret
+from pine.core.config.strategy import StrategyConfig, StrategyInstrument, TradedInstrument, WarmUpConfig
 from pine.core.config.structure import Mistakes, make_converter, structure
 from pine.core.config.webhook import is_webhook
 from pine.core.errors import ConfigError
@@ -56,8 +50,12 @@ _SECTIONS: Final[Mapping[str, Any]] = {
     "models": str,
     "pairs": dict[str, str],
     "stand_ins": dict[str, str],
+    "alerts": AlertsConfig,
+    "metrics": MetricsConfig,
+    "dashboard": DashboardConfig,
+    "heartbeats": str,
 }
-_SECRET_PLACES: Final = (("databento", "api_key"), ("bus", "url"), ("archive", "location"))
+_SECRET_PLACES: Final = (("databento", "api_key"), ("bus", "url"), ("archive", "location"), ("dashboard", "token"))
 SHORTEST_RETENTION: Final = Duration.parse("1d")
 
 
@@ -153,7 +151,7 @@ def _check_retention(raw: dict[str, Any], sections: dict[str, Any], problems: Pr
 def _is_secret_place(where: Where) -> bool:
     """Tell whether a path holds a secret, or may: its value is text, and is never shown."""
     by_strategy = len(where) == 3 and where[0] == "strategies" and where[2] == "webhook"
-    return by_strategy or where in _SECRET_PLACES
+    return by_strategy or where[:2] == ("alerts", "urls") or where in _SECRET_PLACES
 
 
 def _with_empty_entries(raw: dict[str, Any]) -> dict[str, Any]:
@@ -173,10 +171,11 @@ def _secrets_in_place(raw: dict[str, Any], document: Document, problems: Problem
     """Wrap the secret settings, also those left out, and complain about every other variable that is not set."""
     if raw.get("databento") is None:
         raw["databento"] = {}
-    secret_places: list[Where] = [("databento", "api_key")]
+    secret_places: list[Where] = [("databento", "api_key"), ("dashboard", "token")]
     strategies = raw.get("strategies")
     if isinstance(strategies, dict):
         secret_places += [("strategies", name, "webhook") for name in strategies]
+    secret_places += _alert_places(raw, problems)
     for where, variable in list(document.unset()):
         if where not in secret_places:
             problems.unset(where, variable)
@@ -184,7 +183,23 @@ def _secrets_in_place(raw: dict[str, Any], document: Document, problems: Problem
         holder = dig(raw, where[:-1])
         if isinstance(holder, dict):
             holder[where[-1]] = _as_secret(holder.get(where[-1]), where, problems)
+        elif isinstance(holder, list) and isinstance(where[-1], int):
+            holder[where[-1]] = _as_secret(holder[where[-1]], where, problems)
+    if isinstance(urls := dig(raw, ("alerts", "urls")), list):
+        urls[:] = [url for url in urls if url]  # one whose variable is empty on purpose is not there
     return raw
+
+
+def _alert_places(raw: dict[str, Any], problems: Problems) -> list[Where]:
+    """Return the places of alert addresses, each a secret; complain, and show nothing, if they are no list."""
+    alerts = raw.get("alerts")
+    urls = alerts.get("urls") if isinstance(alerts, dict) else None
+    if isinstance(urls, list):
+        return [("alerts", "urls", n) for n in range(len(urls))]
+    if isinstance(alerts, dict) and urls is not None and not isinstance(urls, Unset):
+        problems.add(("alerts", "urls"), "found something else (not shown), expected a list such as [${DISCORD}]")
+        alerts["urls"] = []
+    return []
 
 
 def _as_secret(value: Any, where: Where, problems: Problems) -> Secret:

@@ -11,7 +11,8 @@ from pine.core.calendar import HOURS
 from pine.core.config.document import Path as Where
 from pine.core.config.problems import Problems, dig, names, unknown
 from pine.core.config.quoted import quoted
-from pine.core.config.schema import StrategyConfig, check_parent
+from pine.core.config.schema import check_parent
+from pine.core.config.strategy import StrategyConfig
 from pine.core.config.structure import Mistakes, make_converter, structure
 from pine.core.errors import BadType, ContractError
 from pine.core.instruments import SPECS, same_price

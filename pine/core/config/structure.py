@@ -9,13 +9,15 @@ import attrs
 import cattrs
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
+from pine.core.config.desk import Alerting
 from pine.core.config.document import Path as Where
 from pine.core.config.document import Unset
 from pine.core.config.duration import Duration
+from pine.core.config.market import TapeConfig
 from pine.core.config.problems import unknown
 from pine.core.config.quoted import quoted
-from pine.core.config.schema import FilterConfig, StrategyConfig, StrategyWarmUp, TapeConfig, WarmUpConfig
 from pine.core.config.secret import Secret
+from pine.core.config.strategy import FilterConfig, StrategyConfig, StrategyWarmUp, WarmUpConfig
 from pine.core.errors import PineError
 
 
@@ -77,24 +79,12 @@ def make_converter() -> cattrs.Converter:
 
     converter.register_structure_hook(Duration, _duration)
 
-    def texts(value: Any, _type: Any) -> list[str]:
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise TypeError(f"found {quoted(value)}, expected a list of texts, such as [one, another]")
-        return list(value)
-
-    converter.register_structure_hook_func(lambda kind: kind == list[str], texts)
+    _hook_lists(converter)
     converter.register_structure_hook_func(lambda kind: kind == tuple[float, float] | None, _bounds)
     converter.register_structure_hook_func(lambda kind: kind == tuple[float, ...] | None, _numbers)
 
-    def literal(value: Any, kind: Any) -> Any:
-        if isinstance(value, Unset):
-            return get_args(kind)[0]
-        if value not in get_args(kind):
-            raise ValueError(f"found {quoted(value)}, expected one of {', '.join(map(str, get_args(kind)))}")
-        return value
-
     converter.register_structure_hook_func(
-        lambda kind: get_origin(kind) is not None and "Literal" in str(kind)[:15], literal
+        lambda kind: get_origin(kind) is not None and "Literal" in str(kind)[:15], _literal
     )
     _hook_off(converter, TapeConfig, "{keep: 30d}")
     _hook_off(converter, WarmUpConfig, "{daily: 252}")
@@ -109,6 +99,35 @@ def make_converter() -> cattrs.Converter:
 
     converter.register_structure_hook(StrategyConfig, strategy)
     return converter
+
+
+def _literal(value: Any, kind: Any) -> Any:
+    if isinstance(value, Unset):
+        return get_args(kind)[0]
+    if value not in get_args(kind):
+        raise ValueError(f"found {quoted(value)}, expected one of {', '.join(map(str, get_args(kind)))}")
+    return value
+
+
+def _hook_lists(converter: cattrs.Converter) -> None:
+    """Take lists as lists: a text is no list of characters."""
+
+    def texts(value: Any, _type: Any) -> list[str]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise TypeError(f"found {quoted(value)}, expected a list of texts, such as [one, another]")
+        return list(value)
+
+    converter.register_structure_hook_func(lambda kind: kind == list[str], texts)
+
+    def words(value: Any, kind: Any) -> list[Any]:
+        allowed = get_args(get_args(kind)[0])
+        if isinstance(value, Unset):
+            return []  # complained about already
+        if not isinstance(value, list):
+            raise TypeError(f"found {quoted(value)}, expected a list, such as [{allowed[0]}, {allowed[1]}]")
+        return [_literal(word, get_args(kind)[0]) for word in value]
+
+    converter.register_structure_hook_func(lambda kind: kind == list[Alerting], words)
 
 
 def _hook_filter(converter: cattrs.Converter) -> None:
