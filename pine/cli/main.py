@@ -9,6 +9,7 @@ from pine.cli.archive import archive
 from pine.cli.audit import audit
 from pine.cli.backfill import backfill
 from pine.cli.bars import bars
+from pine.cli.dashboard import dashboard
 from pine.cli.demo import demo
 from pine.cli.features import features
 from pine.cli.importing import import_
@@ -50,6 +51,7 @@ for command in (
     courier,
     legacy,
     status,
+    dashboard,
     strategies,
     bars,
     orders,

@@ -11,7 +11,7 @@ from pine.bus.client import Client
 from pine.core.errors import PineError
 from pine.core.times import isoformat
 from pine.orders.entries import Fill, Intent, Void
-from pine.orders.ledger import Deliveries, read_ledger
+from pine.orders.ledger import Deliveries, Delivery, read_ledger
 
 
 def list_orders(client: Client, strategies: Iterable[str]) -> list[dict[str, Any]]:
@@ -25,10 +25,12 @@ def list_orders(client: Client, strategies: Iterable[str]) -> list[dict[str, Any
         for intent in entries:
             if isinstance(intent, Intent):
                 fill, void = fills.get(intent.id), voids.get(intent.id)
+                delivery = deliveries.by_intent.get(intent.id, Delivery())
                 found.append(
                     {
                         "intent": intent.id,
                         "strategy": strategy,
+                        "symbol": intent.symbol,
                         "time": isoformat(intent.step),
                         "action": intent.action,
                         "quantity": intent.quantity,
@@ -36,8 +38,11 @@ def list_orders(client: Client, strategies: Iterable[str]) -> list[dict[str, Any
                         "ticker": intent.ticker,
                         "price": intent.price,
                         "reason": intent.reason,
-                        "state": deliveries.state(intent.id) or "owed",
-                        "attempts": deliveries.attempts(intent.id),
+                        "state": delivery.state or "owed",
+                        "attempts": delivery.attempts,
+                        "status": delivery.status,
+                        "entry": intent.entry,
+                        "filled": None if fill is None else isoformat(fill.time),
                         "fill": None if fill is None else fill.price,
                         "pnl": None if fill is None else fill.pnl,
                         "void": None if void is None else void.reason,

@@ -85,6 +85,7 @@ OPTIONS = {
     ],
     "features": ["ADDRESS", "--filters", "--json"],
     "status": ["--json", "--watch", "--config"],
+    "dashboard": ["--host", "--port", "--config"],
     "trim": ["--dry-run", "--json", "--config"],
     "server": ["start", "stop", "status"],
     "server start": ["--config"],
