@@ -200,7 +200,7 @@ def foreign(headers: Mapping[str, str], *, any_host: bool) -> str:
     if not any_host and not is_loopback(_host_of(host)):
         return "Host: not a name of this machine's loopback; ask for http://localhost or http://127.0.0.1"
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and (not host or origin.partition("://")[2].lower() != host.lower()):
         return "Origin: another page"
     if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
         return "Sec-Fetch-Site: another page"

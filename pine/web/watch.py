@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import redis
@@ -142,7 +142,7 @@ class Watcher:
         """Take a picture; whatever goes wrong is in it."""
         now = self.clock()
         try:
-            picture = self._look(now)
+            picture = self._look_again(now)
             self._told = ""
         except (redis.RedisError, PineError) as error:
             picture = self._without(now, f"{error}{self.option}" if isinstance(error, NoServer) else str(error))
@@ -150,6 +150,14 @@ class Watcher:
             logger.exception("look failed")
             picture = self._without(now, f"this dashboard cannot look: {type(error).__name__}: {error}")
         self.picture = evolve(picture, taken=time.monotonic())
+
+    def _look_again(self, now: int) -> Picture:
+        if self._sight is not None:
+            try:
+                return self._look(now)
+            except redis.RedisError:  # connecting anew says in words what is wrong, if anything still is
+                self._forget()
+        return self._look(now)
 
     def _look(self, now: int) -> Picture:
         sight = self._sight or self._connected()
@@ -192,15 +200,10 @@ class Watcher:
         if problem != self._told:
             logger.warning("nothing to see", extra={"fields": {"reason": problem}})
             self._told = problem
+        self._forget()
+        return evolve(self.picture, facts=without_server(self.config, now, problem))
+
+    def _forget(self) -> None:
         if self._sight is not None:
             self._sight.client.close()
             self._sight = None
-        return evolve(self.picture, facts=without_server(self.config, now, problem))
-
-
-def watch(config: Config, clock: Clock, option: str, begin: Callable[[Watcher], None] = Watcher.start) -> Watcher:
-    """Return a watcher that has taken its first look, and goes on."""
-    watcher = Watcher(config, clock, option)
-    watcher.look()
-    begin(watcher)
-    return watcher
