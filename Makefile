@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # The tests start some hundred processes: none of them need compile pine again, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo models test long parity test-redis has-redis chaos check format lock clean help
+.PHONY: demo models test long parity test-redis has-redis browser has-chromium chaos check format lock clean help
 
 help:
 	@echo "make demo    run the whole system once on a generated market"
@@ -17,6 +17,7 @@ help:
 	@echo "make parity  thirty sessions through the reference, the tape and the archive, some minutes"
 	@echo "make chaos   the long campaign of kills, some twenty minutes"
 	@echo "make test-redis  run those that need a server on redis-server instead (7.0 or newer; REDIS=program)"
+	@echo "make browser  the dashboard in a headless browser (Debian's chromium; CHROMIUM=program)"
 	@echo "make check   formatting, lint, types"
 	@echo "make format  mend formatting and simple lint"
 	@echo "make lock    pin dependencies anew from pyproject.toml, on Linux"
@@ -50,6 +51,15 @@ has-redis:
 
 test-redis: has-redis $(READY)
 	PINE_SERVER_BINARY="$$(command -v "$(REDIS)")" $(BIN)/pytest -n 3 --dist worksteal $(ON_A_SERVER)
+
+CHROMIUM ?= chromium
+
+has-chromium:
+	@command -v "$(CHROMIUM)" || { echo "$(CHROMIUM) not found: apt-get install chromium, or CHROMIUM=/path/to/it" >&2; exit 2; }
+	@"$(CHROMIUM)" --version --no-sandbox
+
+browser: has-chromium $(READY)
+	CHROMIUM="$$(command -v "$(CHROMIUM)")" $(BIN)/pytest tests/web/browser.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

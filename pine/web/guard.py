@@ -37,7 +37,7 @@ MOST_ADDRESSES: Final = 10_000
 HEADERS: Final = (
     (b"x-frame-options", b"DENY"),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with none at all a browser's form says that it comes from nowhere
     (
         b"content-security-policy",
         b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -274,7 +274,7 @@ def _form(wrong: str = "") -> str:
     told = f'<p role="alert">{escape(wrong)}</p>' if wrong else ""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>pine</title><style>
+<title>pine</title><link rel="icon" href="data:,"><style>
 :root {{ color-scheme: light dark; font: 16px system-ui, sans-serif }}
 body {{ display: grid; place-items: center; min-height: 90vh; margin: 0 }}
 form {{ display: grid; gap: 12px; width: min(300px, 86vw) }}
