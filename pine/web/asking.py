@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, MutableMapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import redis
@@ -12,10 +13,11 @@ from nicegui import ui
 from pine.bus.connection import connect
 from pine.core.config import Config
 from pine.core.errors import PineError
-from pine.core.times import isoformat
+from pine.core.times import to_datetime
 from pine.hub.off_loop import off_loop
 from pine.ops.control import PATIENCE, Booked, ask
 from pine.orders.entries import Order
+from pine.web.view import price
 
 NOBODY: Final = "dashboard"
 LONGEST: Final = 200
@@ -24,8 +26,11 @@ LONGEST: Final = 200
 MEANS: Final[dict[Order, str]] = {
     "halt": "No new entries from the next step on. Open positions, their stops and exits stay as they are.",
     "resume": "Entries are allowed again from the next step on.",
-    "flatten": "An exit is booked for every open position, and posted.",
+    "flatten": "Every open position is closed at the market, through ledger and webhook.",
 }
+
+NOT_CLOSED: Final = frozenset({"rejected", "unknown", "skipped"})
+"""States of an exit after which the broker may still hold the position."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,33 +60,44 @@ class Answer:
     tone: str
 
 
-async def ask_all(asking: Asker, strategies: Sequence[str], order: Order, who: str, reason: str) -> list[Answer]:
+async def ask_all(
+    asking: Asker, strategies: Sequence[str], orders: Sequence[Order], who: str, reason: str
+) -> list[Answer]:
     """Ask the same of some strategies at once, off the event loop; one that fails keeps no other from it."""
-    return list(await asyncio.gather(*(_ask(asking, strategy, order, who, reason) for strategy in strategies)))
+    answers = await asyncio.gather(*(_ask(asking, strategy, orders, who, reason) for strategy in strategies))
+    return [answer for of_one in answers for answer in of_one]
 
 
-async def _ask(asking: Asker, strategy: str, order: Order, who: str, reason: str) -> Answer:
-    fields = {"strategy": strategy, "order": order, "who": who, "reason": reason}
-    logger.info("asked", extra={"fields": fields})
-    try:
-        booked = await off_loop(lambda: asking(strategy, order, who, reason))
-    except (redis.RedisError, PineError) as error:
-        logger.warning("not asked", extra={"fields": {**fields, "error": str(error)}})
-        return Answer(strategy, f"{order} failed: {error}", "bad")
-    except Exception as error:  # whoever pressed the button must learn that it did nothing
-        logger.exception("not asked", extra={"fields": fields})
-        return Answer(strategy, f"{order} failed: {type(error).__name__}: {error}", "bad")
-    return Answer(strategy, told(booked), "warn" if booked.step is None else "good")
+async def _ask(asking: Asker, strategy: str, orders: Sequence[Order], who: str, reason: str) -> list[Answer]:
+    """Ask one after the other, to the first that fails."""
+    answers: list[Answer] = []
+    for order in orders:
+        fields = {"strategy": strategy, "order": order, "who": who, "reason": reason}
+        logger.info("asked", extra={"fields": fields})
+        try:
+            answers.append(told(await off_loop(partial(asking, strategy, order, who, reason))))
+        except (redis.RedisError, PineError) as error:
+            logger.warning("not asked", extra={"fields": {**fields, "error": str(error)}})
+            return [*answers, Answer(strategy, f"{order} failed: {error}", "bad")]
+        except Exception as error:  # whoever pressed the button must learn that it did nothing
+            logger.exception("not asked", extra={"fields": fields})
+            return [*answers, Answer(strategy, f"{order} failed: {type(error).__name__}: {error}", "bad")]
+    return answers
 
 
-def told(booked: Booked) -> str:
+def told(booked: Booked) -> Answer:
     """Return what became of a request in words."""
     if booked.step is None:
-        return f"{booked.order} is asked for and not booked yet; it will be when the worker takes its next look"
-    text = f"{booked.order} booked after the step of {isoformat(booked.step)[:16].replace('T', ' ')} UTC"
+        text = f"{booked.order} is asked for and not booked yet: {booked.waits_for}"
+        return Answer(booked.strategy, text, "warn")
+    text = f"{booked.order} booked" + (
+        f" after step {to_datetime(booked.step):%Y-%m-%d %H:%M} UTC" if booked.step else ""
+    )
+    exits = [f"exit {i.quantity} {i.contract} near {price(i.price)} ({state})" for i, state in booked.intents]
     if booked.order == "flatten":
-        text += f"; exits: {', '.join(booked.intents) or 'none, it is flat'}"
-    return text
+        text += f": {', '.join(exits) or 'nothing to close'}"
+    wrong = any(state in NOT_CLOSED for _, state in booked.intents)
+    return Answer(booked.strategy, text, "bad" if wrong else "good")
 
 
 class AskDialog:
@@ -108,6 +124,7 @@ class AskDialog:
             )
             self._reason.mark("reason").without_auto_validation().on("keydown.enter", self._confirm)
             self._who = ui.input("Who", value=NOBODY).props(f"outlined dense maxlength={LONGEST}").mark("who")
+            self._halt = ui.checkbox("Halt it first, so that it does not enter again").props("dense").mark("halt-first")
             self._answers = ui.element("div").classes("p-answers")
             with ui.element("div").classes("p-buttons p-right"):
                 self._cancel = (
@@ -129,6 +146,8 @@ class AskDialog:
         self._cancel.text = "Cancel"
         for part in (self._reason, self._who, self._button):
             part.set_visibility(True)
+        self._halt.value = True
+        self._halt.set_visibility(order == "flatten")
         self._button.enable()
         self._dialog.open()
 
@@ -140,11 +159,12 @@ class AskDialog:
         if not self._reason.validate() or not self._button.enabled:
             return
         self._button.disable()
-        who, reason = (self._who.value or "").strip() or NOBODY, self._reason.value.strip()
+        who, reason = _line(self._who.value or "") or NOBODY, _line(self._reason.value)
+        orders: list[Order] = ["halt", "flatten"] if self._order == "flatten" and self._halt.value else [self._order]
         self._remembered["who"] = who
         with self._answers:
             ui.label(f"asking, for at most {PATIENCE:.0f} s …").classes("p-dim")
-        answers = await ask_all(self._asking, self._strategies, self._order, who[:LONGEST], reason[:LONGEST])
+        answers = await ask_all(self._asking, self._strategies, orders, who, reason)
         if not self._dialog.is_deleted:
             self._show(answers)
 
@@ -153,6 +173,11 @@ class AskDialog:
         with self._answers:
             for answer in answers:
                 ui.label(f"{answer.strategy}: {answer.text}").classes(f"p-{answer.tone}").mark("answer")
-        for part in (self._reason, self._who, self._button):
+        for part in (self._reason, self._who, self._halt, self._button):
             part.set_visibility(False)
         self._cancel.text = "Close"
+
+
+def _line(text: str) -> str:
+    """Return a text on one line, no longer than what is kept."""
+    return " ".join(text.split())[:LONGEST]

@@ -115,7 +115,11 @@ def _volumes() -> dict[str, Any]:
 
 def _candles(bars: Sequence[Bar], rule: SessionRule) -> dict[str, Any]:
     lines: list[dict[str, Any]] = [
-        {"xAxis": n, "lineStyle": {"color": TEXT, "type": "dashed", "opacity": 0.6}, "label": _day(day)}
+        {
+            "xAxis": n,
+            "lineStyle": {"color": TEXT, "type": "dashed", "opacity": 0.6},
+            "label": _day(day if n < len(bars) - 3 else ""),
+        }
         for n, day in boundaries(bars, rule)
     ]
     if bars:

@@ -12,7 +12,7 @@ from pine.core.bar import Bar
 from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND, Timeframe
 from pine.core.times import to_datetime
 from pine.ops.orders import list_orders
-from pine.orders.entries import Control
+from pine.orders.entries import Control, Correction
 from pine.orders.ledger import read_ledger
 
 BARS: Final = 300
@@ -29,7 +29,7 @@ class Happened:
     time
         Ns of the step at which it holds.
     kind
-        ``roll``, ``reset``, ``gap``, ``refill``, ``halt``, ``resume`` or ``flatten``.
+        ``roll``, ``reset``, ``gap``, ``refill``, ``halt``, ``resume``, ``flatten`` or ``correction``.
     where
         Root or strategy.
     text
@@ -89,7 +89,9 @@ class Strategy:
             return
         self.orders = tuple(self._told(order) for order in list_orders(client, [self.name])[-ORDERS:])
         new = list(read_ledger(client, self.name, self._read))
-        controls = [_control(self.name, identifier, entry) for identifier, entry in new if isinstance(entry, Control)]
+        controls = [
+            _said(self.name, identifier, entry) for identifier, entry in new if isinstance(entry, Control | Correction)
+        ]
         self.controls = (*self.controls, *controls)[-EVENTS:]
         if new:
             self._read = f"({new[-1][0]}"
@@ -145,5 +147,10 @@ def _minute(ts: int) -> str:
     return f"{to_datetime(ts):%m-%d %H:%M}"
 
 
-def _control(strategy: str, identifier: str, entry: Control) -> Happened:
-    return Happened(streams.ms_of(identifier) * NS_PER_MS, entry.order, strategy, f"{entry.who}: {entry.reason}")
+def _said(strategy: str, identifier: str, entry: Control | Correction) -> Happened:
+    text = f"{entry.who}: {entry.reason}"
+    if isinstance(entry, Correction):
+        held = f"{entry.quantity:+d} {entry.contract}" if entry.quantity else "nothing"
+        text = f"{entry.symbol} is {held}; {text}"
+    kind = "correction" if isinstance(entry, Correction) else entry.order
+    return Happened(streams.ms_of(identifier) * NS_PER_MS, kind, strategy, text)

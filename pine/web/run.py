@@ -69,6 +69,8 @@ def run_dashboard(config: Config, host: str | None = None, port: int | None = No
         application = Guard(make_app(watcher, folder, secret), sessions)
         told = {"url": f"http://{_netloc(host, port)}", "token": "asked for" if token else "none"}
         logger.info("dashboard", extra={"fields": told})
+        if not is_loopback(host):
+            logger.warning("not encrypted: whoever is between can read the token; see docs/dashboard.md")
         serve(application, listening)
         watcher.stop()
 

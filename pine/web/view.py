@@ -1,6 +1,6 @@
 """What the page says of each fact: words and tones, no elements."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -94,7 +94,7 @@ def _row(name: str, facts: Mapping[str, Any] | None, picture: Picture, config: C
         name,
         Said("not known", "dim") if picture.away else running(facts),
         facts["halted"] or "",
-        _positions(facts["positions"]),
+        _positions(facts),
         Said(money(pnl), "good" if pnl > 0 else "bad" if pnl < 0 else "dim"),
         money(-stop),
         used,
@@ -114,8 +114,10 @@ def running(facts: Mapping[str, Any]) -> Said:
     return Said("running", "good") if word is None else Said(word, "warn")
 
 
-def _positions(positions: Sequence[Mapping[str, Any]]) -> Said:
-    told = ", ".join(f"{p['quantity']:+d} {p['contract']}" for p in positions)
+def _positions(facts: Mapping[str, Any]) -> Said:
+    told = ", ".join(f"{p['quantity']:+d} {p['contract']}" for p in facts["positions"])
+    if facts["differs"]:
+        return Said(f"{told or 'flat'}, sent differs", "bad")
     return Said(told) if told else Said("flat", "dim")
 
 

@@ -201,7 +201,7 @@ class Watcher:
             logger.warning("nothing to see", extra={"fields": {"reason": problem}})
             self._told = problem
         self._forget()
-        return evolve(self.picture, facts=without_server(self.config, now, problem))
+        return evolve(self.picture, facts=without_server(self.config, now, problem, self.option))
 
     def _forget(self) -> None:
         if self._sight is not None:

@@ -5,13 +5,13 @@ import signal
 from pathlib import Path
 
 import orjson
-from house import END, House, at, house, kill, log
+from house import END, House, at, house, kill, log, while_open
 from test_courier_retries import intent, owe, states
 from waiting import until
 
 from pine.bus import keys, streams
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_SECOND
-from pine.orders.entries import Control, Intent, decode
+from pine.orders.entries import Control
 from pine.sandbox.demo.record import Record
 from pine.sandbox.tape import Tape
 
@@ -68,15 +68,6 @@ def test_the_kill_switch_blocks_entries_at_once_and_lets_exits_go(tape: Tape, tm
         assert desk.posted() == [first.id, exit_.id, again.id]
 
 
-def while_open(record: Record) -> int:
-    """Return a moment, in ns, at which strategy one holds a position: some minutes after an entry, before its exit."""
-    ledger = [decode(fields[b"entry"]) for _, fields in record[keys.ledger("one")]]
-    intents = [entry for entry in ledger if isinstance(entry, Intent)]
-    exits = {intent.entry: intent.step for intent in intents}
-    wait = 5 * NS_PER_MINUTE
-    return next(i.step + wait for i in intents if i.is_entry and exits.get(i.id, END) > i.step + 2 * wait)
-
-
 def test_flatten_closes_through_the_ledger_and_the_webhook_with_the_hub_down(
     tape: Tape, unbroken: Record, tmp_path: Path
 ) -> None:
@@ -98,6 +89,37 @@ def test_flatten_closes_through_the_ledger_and_the_webhook_with_the_hub_down(
         exits = [entry for entry in desk.intents("one") if entry.reason == "flatten"]
         assert {exit_.entry for exit_ in exits} == still_open
         assert {exit_.id for exit_ in exits} == set(desk.posted()[-len(exits) :])
+
+
+def test_flatten_from_the_command_line_is_booked_and_posted_with_neither_hub_nor_worker(
+    tape: Tape, unbroken: Record, tmp_path: Path
+) -> None:
+    moment = while_open(unbroken)
+    with house(tmp_path, tape) as desk:
+        worker, hub = desk.worker("one"), desk.hub()
+        desk.play(moment)
+        desk.decided("one", moment)
+        kill(hub)
+        desk.bury(worker, "worker:one")
+        os.kill(desk.courier_pid("one"), signal.SIGKILL)
+        desk.client.delete(keys.lease("courier:one"))
+        held = orjson.loads(desk.run("positions", "--json").stdout)["positions"]
+        done = desk.run("flatten", "one", "--halt", "--yes", "--reason", "enough", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        halted, closed = orjson.loads(done.stdout)["answers"]
+        assert {exit_["contract"] for exit_ in closed["exits"]} == {row["contract"] for row in held}
+        assert {exit_["state"] for exit_ in closed["exits"]} == {"posted"}
+        assert {exit_["intent"] for exit_ in closed["exits"]} == set(desk.posted()[-len(held) :])
+        assert halted["step"] is not None
+        desk.worker("one")
+        desk.hub()
+        desk.play(END)
+        desk.decided("one", END)
+        after = [i for i in desk.intents("one") if i.step > moment]
+        assert after == []
+        assert desk.run("status").stdout.count("one is halted by") == 1
+        again = desk.run("replay", "--against", "flight", "--strategy", "one", "--json")
+        assert again.returncode == 0, again.stdout + again.stderr
 
 
 def test_a_hub_with_nothing_to_publish_starts_a_server_that_was_killed(tape: Tape, tmp_path: Path) -> None:

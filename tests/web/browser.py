@@ -147,7 +147,7 @@ def test_what_there_is_appears_and_halt_works(
         expect(page.locator(".p-answers")).to_contain_text("one: halt")
         assert controls(server) == [("halt", "anna", "news at two")]
         page.get_by_role("button", name="Close", exact=True).click()
-        expect(page.get_by_text("one is halted: news at two")).to_be_visible()
+        expect(page.get_by_text("one is halted by anna: news at two")).to_be_visible()
         expect(row.get_by_role("button", name="Resume")).to_be_visible()
         page.get_by_role("tab", name="Events").click()
         expect(page.get_by_text("anna: news at two")).to_be_visible()

@@ -65,6 +65,15 @@ def controls(client: Client, strategy: str) -> list[tuple[str, str, str]]:
     return [(entry.order, entry.who, entry.reason) for _, entry in ledger if isinstance(entry, Control)]
 
 
+def test_a_server_that_hangs_is_told(watcher: Watcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Watcher, "age", lambda self: 61.0)
+
+    async def look(user) -> None:
+        await user.should_see("the server has not answered for 61 s")
+
+    use(watcher, tmp_path / "kept", look)
+
+
 def test_strategies_orders_and_problems_are_shown(watcher: Watcher, tmp_path: Path) -> None:
     async def look(user) -> None:
         await user.should_see("the hub is not running: pine hub")
@@ -92,7 +101,7 @@ def test_a_halt_is_booked_with_who_and_why_and_shown_and_a_resume_too(
         user.find(marker="confirm").click()
         await user.should_see(marker="answer", retries=PATIENCE)
         assert controls(client, "one") == [("halt", "anna", "news at two")]
-        await user.should_see("one is halted: news at two", retries=PATIENCE)
+        await user.should_see("one is halted by anna: news at two", retries=PATIENCE)
         user.find(marker="cancel").click()
         user.find(marker="resume-one").click()
         user.find(marker="reason").type("over")
@@ -104,17 +113,37 @@ def test_a_halt_is_booked_with_who_and_why_and_shown_and_a_resume_too(
         use(watcher, tmp_path / "kept", halt)
 
 
-def test_halting_all_asks_each_strategy(client: Client, watcher: Watcher, tmp_path: Path) -> None:
+def test_halting_all_is_booked_where_a_worker_lives_and_where_none_does(
+    client: Client, watcher: Watcher, tmp_path: Path
+) -> None:
     async def halt(user) -> None:
         user.find(marker="halt-all").click()
         await user.should_see("Halt all 2 strategies")
         user.find(marker="reason").type("enough").trigger("keydown.enter")
         await user.should_see(marker="answer", retries=PATIENCE)
-        assert len(user.find(marker="answer").elements) == 2
+        answers = [element.text for element in user.find(marker="answer").elements]
+        assert sum("one: halt booked after step" in answer for answer in answers) == 1
+        assert sum("idle: halt is asked for and not booked yet: its worker has never run" in a for a in answers) == 1
 
-    with working(watcher.config, "one"), working(watcher.config, "idle"):
-        use(watcher, tmp_path / "kept", halt)
-    assert controls(client, "one") == controls(client, "idle") == [("halt", "dashboard", "enough")]
+    use(watcher, tmp_path / "kept", halt)
+    with working(watcher.config, "idle"):
+        assert controls(client, "one") == [("halt", "dashboard", "enough")]
+
+
+def test_flattening_halts_first_and_tells_what_is_closed(client: Client, watcher: Watcher, tmp_path: Path) -> None:
+    (held,) = watcher.picture.facts["strategies"]["one"]["positions"]
+
+    async def flatten(user) -> None:
+        user.find(marker="flatten-one").click()
+        user.find(marker="reason").type("home")
+        user.find(marker="confirm").click()
+        await user.should_see(marker="answer", retries=PATIENCE)
+        await user.should_see(f"flatten booked after step 2024-03-05 00:59 UTC: exit 1 {held['contract']} near")
+        await user.should_see("(paper only)")
+
+    with working(watcher.config, "one"):
+        use(watcher, tmp_path / "kept", flatten)
+    assert [order for order, _, _ in controls(client, "one")] == ["halt", "flatten"]
 
 
 def test_a_button_that_did_nothing_says_so(server: EmbeddedServer, watcher: Watcher, tmp_path: Path) -> None:
