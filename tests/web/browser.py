@@ -150,7 +150,7 @@ def test_what_there_is_appears_and_halt_works(
         expect(page.get_by_text("one is halted by anna: news at two")).to_be_visible()
         expect(row.get_by_role("button", name="Resume")).to_be_visible()
         page.get_by_role("tab", name="Events").click()
-        expect(page.get_by_text("anna: news at two")).to_be_visible()
+        expect(page.get_by_text("anna: news at two", exact=True)).to_be_visible()
         row.locator(".p-who").click()
         expect(page.get_by_text("its newest orders")).to_be_visible()
         seen.fits()
