@@ -23,7 +23,7 @@ SHOTS: Final = {
     "wide": {"viewport": {"width": 1600, "height": 1000}, "color_scheme": "light"},
     "narrow": {"viewport": {"width": 390, "height": 1240}, "color_scheme": "dark"},
 }
-TRADES: Final = 25
+TRADES: Final = 42
 """Filled entries and exits that a chart must show before it is worth a picture."""
 
 SECONDS: Final = 240_000
@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = folder / "run"
-        demo = subprocess.Popen([*PINE, "demo", "--keep", str(run), "--days", "6", "--speed", "4000"], cwd=folder)
+        demo = subprocess.Popen([*PINE, "demo", "--keep", str(run), "--days", "5", "--speed", "2000"], cwd=folder)
         while not (run / "pine.yaml").exists():
             time.sleep(0.1)  # a file that comes tells nobody
         with listen("127.0.0.1", 0) as probe:

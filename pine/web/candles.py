@@ -57,7 +57,10 @@ class CandleCard:
 
     async def _measure(self) -> None:
         """Show fewer bars where there is no room for more."""
-        width = await ui.run_javascript("window.innerWidth", timeout=5)
+        try:
+            width = await ui.run_javascript("window.innerWidth", timeout=5)
+        except TimeoutError:  # gone again, or too busy to say
+            return
         if width < NARROW_PIXELS:
             self._show, self._view = SHOWN_NARROW, ()
             self.show(self._watcher.picture)

@@ -18,6 +18,9 @@ FAINT: Final = "#8893a433"
 TEXT: Final = "#8893a4"
 """In the middle between light and dark: the same chart is read on both grounds."""
 
+WIDEST: Final = 14
+"""Pixels of a candle where there are few."""
+
 _SHAPES: Final = {Timeframe.MINUTE: "%a %d %H:%M", Timeframe.HOUR: "%a %d %H:%M", Timeframe.DAY: "%d %b"}
 _SERIES: Final = ("candles", "volume", "trades", "bought", "sold", "exits")
 
@@ -132,6 +135,7 @@ def _candles(bars: Sequence[Bar], rule: SessionRule) -> dict[str, Any]:
         "name": "candles",
         "type": "candlestick",
         "data": [[bar.open, bar.close, bar.low, bar.high] for bar in bars],
+        "barMaxWidth": WIDEST,
         "itemStyle": style,
         "markLine": {"symbol": "none", "silent": True, "animation": False, "data": lines},
     }
@@ -148,6 +152,7 @@ def _volume(bars: Sequence[Bar]) -> dict[str, Any]:
         "xAxisIndex": 1,
         "yAxisIndex": 1,
         "data": [bar.volume for bar in bars],
+        "barMaxWidth": WIDEST,
         "itemStyle": {"color": TEXT, "opacity": 0.45},
     }
 

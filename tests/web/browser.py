@@ -178,11 +178,15 @@ def test_a_browser_remembers_who_uses_it_and_a_page_the_next_day_too(
         seen.is_quiet()
 
 
-def test_the_page_survives_its_server_and_a_browser_that_hangs(
-    browser: Browser, house: tuple[EmbeddedServer, Dashboard]
-) -> None:
-    server, running = house
-    with watched(browser, running.port, "wide") as seen, watched(browser, running.port, "wide") as bad:
+def test_the_page_survives_its_server_and_a_browser_that_hangs(browser: Browser, filled: Path, tmp_path: Path) -> None:
+    """No worker lives that would start the server again at once."""
+    configure(tmp_path, TEXT)
+    with (
+        served(filled, tmp_path) as server,
+        dashboard(tmp_path) as running,
+        watched(browser, running.port, "wide") as seen,
+        watched(browser, running.port, "wide") as bad,
+    ):
         page = seen.open()
         draws(page)
         draws(bad.open())
