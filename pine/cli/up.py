@@ -69,7 +69,7 @@ def _run(ctx: click.Context, words: list[str], extras: list[str], *, quiet: bool
     from pine.ops.supervisor.output import Relay
     from pine.ops.supervisor.run import Supervisor
 
-    members = chosen(planned(config, _commands(ctx, config, extras)), words, config)
+    members = chosen(planned(config, _commands(ctx, config, extras)), [*words, *extras] if words else [], config)
     relay = Relay(screen(quiet=quiet), config.data_dir / "logs")
     relay.start()
     try:

@@ -29,7 +29,8 @@ LEFT_OUT: Final = frozenset(["event", "level", "timestamp", "logger"])
 
 def screen(*, quiet: bool) -> Screen:
     """Return what suits standard output."""
-    return Terminal(Console(highlight=False, soft_wrap=True), quiet) if sys.stdout.isatty() else Plain(sys.stdout)
+    console = Console(highlight=False, soft_wrap=True)
+    return Terminal(console, quiet or console.is_dumb_terminal) if sys.stdout.isatty() else Plain(sys.stdout)
 
 
 @define(eq=False)
@@ -55,10 +56,9 @@ def named(name: str, line: str) -> str:
     found = fields_of(line)
     if found is None:
         return f"{name} | {line}"
-    own = orjson.dumps({"process": name}).decode()
-    if not found:
-        return own
-    return orjson.dumps({"process": name, **found}).decode() if "process" in found else f"{own[:-1]},{line.strip()[1:]}"
+    if not found or "process" in found:
+        return orjson.dumps({**found, "process": name}).decode()
+    return f"{orjson.dumps({'process': name}).decode()[:-1]},{line.strip()[1:]}"
 
 
 def fields_of(line: str) -> dict[str, Any] | None:
@@ -132,7 +132,7 @@ def table(facts: dict[str, Any]) -> Table:
 def _remark(one: dict[str, Any]) -> Text:
     """Return why a process does not run, and when it is tried again."""
     parts = []
-    if one["code"] and (one["failing"] or one["pid"] is None):
+    if one["code"] and (one["failing"] or one["state"] == "restarting"):
         parts.append(f"code {one['code']}")
     if one["again_in_s"] is not None and one["code"] is not None:
         parts.append(f"again in {span(one['again_in_s'])}")

@@ -21,7 +21,6 @@ ROOM: Final = 2_000
 STILL_SECONDS: Final = 2.0
 """How long a process waits for room in the view before it stands still for everybody."""
 
-DRAW_SECONDS: Final = 0.5
 LONGEST_LINE: Final = 65_536
 """Bytes after which a line that does not end is taken in pieces."""
 
@@ -155,7 +154,7 @@ class Relay:
     def _next(self) -> tuple[list[tuple[str, str]], dict[str, Any] | None, bool]:
         """Return what there is to show, as soon as there is something."""
         with self._changed:
-            self._changed.wait_for(lambda: self._lines or self._facts or self._over, DRAW_SECONDS)
+            self._changed.wait_for(lambda: self._lines or self._facts or self._over)
             lines = list(self._lines)
             lines += [(name, self._told_left_out(name, count)) for name, count in self._left_out.items()]
             self._clear()

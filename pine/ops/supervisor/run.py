@@ -35,14 +35,16 @@ END_SECONDS: Final = 30.0
 HURRIED_SECONDS: Final = 5.0
 """The same after somebody has asked a second time."""
 
+JOIN_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 0.1
+DRAW_SECONDS: Final = 0.5
 REFUSED: Final = 126
 """The exit code that stands for a process that the system could not start."""
 
 IN_ORDER: Final = (0, -signal.SIGTERM)
 """Exit codes of a process that was asked to end; one that had nothing to end yet leaves that to the system."""
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("pine.up")
 
 
 def say(level: int, event: str, **fields: object) -> None:
@@ -80,6 +82,7 @@ class Supervisor:
     _gate_open: bool = False
     _wound_down: bool = False
     _bad_ends: list[str] = field(factory=list)
+    _drawn: list[tuple[str, int]] = field(factory=list)
     _drawn_at: float = 0.0
     _hurry_at: float | None = None
     _began_at: int = field(factory=time.time_ns)
@@ -132,7 +135,8 @@ class Supervisor:
 
     def _work(self) -> None:
         """Start what is due and see to the rest, until everything has ended."""
-        threading.Thread(target=self._watch_hub, name="hub", daemon=True).start()
+        watching = threading.Thread(target=self._watch_hub, name="hub", daemon=True)
+        watching.start()
         with self._changed:
             for member in self.members:
                 member.due = self.clock()
@@ -146,6 +150,7 @@ class Supervisor:
                 self._changed.wait(LOOK_SECONDS)
             self._phase = "ended"
             self._draw(now=True)
+        watching.join(JOIN_SECONDS)  # its connection would count as somebody's who uses the server
 
     def _over(self) -> bool:
         """Tell whether everything has ended, and in a hurry or not that was the wish."""
@@ -188,7 +193,8 @@ class Supervisor:
             member.tail.append(str(error))
             self._note_end(member, REFUSED)
             return
-        say(logging.INFO, "started", process=member.name, pid=member.child.pid)
+        self._changed.notify_all()
+        say(logging.INFO, "started", child=member.name, pid=member.child.pid)
 
     def _on_line(self, member: Member, line: bytes) -> None:
         member.tail.append(self.relay.take(member.name, line))
@@ -207,12 +213,12 @@ class Supervisor:
             in_order = code in IN_ORDER
             if not in_order:
                 self._bad_ends.append(member.name)
-            say(logging.INFO if in_order else logging.ERROR, "ended", process=member.name, code=code)
+            say(logging.INFO if in_order else logging.ERROR, "ended", child=member.name, code=code)
             return
         pause = member.backoff.pause(code, ran)
         member.due = self.clock() + pause
         member.restarts += 1
-        say(logging.WARNING, "ended", process=member.name, code=code, ran_s=round(ran, 1), again_in_s=round(pause, 1))
+        say(logging.WARNING, "ended", child=member.name, code=code, ran_s=round(ran, 1), again_in_s=round(pause, 1))
 
     # Ending
 
@@ -261,9 +267,7 @@ class Supervisor:
                 done = partial(nothing_owed, strategy=member.strategy)
                 left = deadline - self.clock()
                 if not await_server(self.config, done, left, partial(self._need_not_wait, member)):
-                    say(
-                        logging.WARNING, "still owed", process=member.name, now="stays in the ledger for the next start"
-                    )
+                    say(logging.WARNING, "still owed", child=member.name, now="stays in the ledger for the next start")
 
     def _need_not_wait(self, member: Member) -> bool:
         return self._asked > 1 or member.child is None
@@ -280,7 +284,7 @@ class Supervisor:
     def _kill(self, members: Sequence[Member]) -> None:
         for member in members:
             if member.child is not None:
-                say(logging.ERROR, "killed", process=member.name, because="it did not end in time")
+                say(logging.ERROR, "killed", child=member.name, because="it did not end in time")
                 member.child.kill()
 
     # Telling and being told
@@ -297,8 +301,10 @@ class Supervisor:
         }
 
     def _draw(self, *, now: bool = False) -> None:
-        if now or self.clock() - self._drawn_at >= LOOK_SECONDS:
-            self._drawn_at = self.clock()
+        """Have it shown how everybody is, twice a second, and at once if that has changed."""
+        states = [(member.state, member.restarts) for member in self.members]
+        if now or states != self._drawn or self.clock() - self._drawn_at >= DRAW_SECONDS:
+            self._drawn, self._drawn_at = states, self.clock()
             self.relay.draw(self.facts())
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -318,7 +324,7 @@ class Supervisor:
                 raise PineError(f"pine up is {self._phase}")
             members = self._named(word, anew=wish in ("start", "restart"))
         if wish in ("stop", "restart"):
-            say(logging.INFO, f"asked to {wish}", process=word)
+            say(logging.INFO, f"asked to {wish}", child=word)
             self.stop(members)
         if wish in ("start", "restart"):
             self._begin(members)

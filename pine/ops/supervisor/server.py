@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import redis
@@ -17,6 +18,7 @@ from pine.core.config import Config
 from pine.core.errors import BusError
 
 LOOK_SECONDS: Final = 0.2
+NOTICE_SECONDS: Final = 2.0
 
 
 @define(eq=False)
@@ -26,7 +28,7 @@ class Server:
     Attributes
     ----------
     ours
-        Whether it was started here.
+        Whether it was started here, or by a supervisor before this one that was killed: a file names its process.
     """
 
     config: Config
@@ -46,22 +48,47 @@ class Server:
             If it does not come up, or `ending` says that it need not.
         """
         server = self._embedded
-        if server is not None and not server.is_running():
-            self.ours = True
-            server.ensure(ending)
+        if server is None:
+            return
+        if server.is_running():
+            self.ours = self._noted() == str(server.pid())
+            return
+        self.ours = True
+        server.ensure(ending)
+        with contextlib.suppress(OSError):  # a full disk
+            self._note.write_text(str(server.pid()))
 
     def stop(self) -> str:
         """Stop it if it was started here and nobody else uses it; return what became of it."""
         server = self._embedded
         if server is None or not self.ours:
             return "left as it was found"
-        with contextlib.suppress(redis.RedisError):
-            client = client_for(server.url)
-            others = len(client.client_list()) - 1
-            client.close()
-            if others:
-                return f"left running, {others} connections use it"
+        if others := _others(server):
+            return f"left running, {others} connections use it"
+        self._note.unlink(missing_ok=True)
         return "stopped" if server.stop() else "was not running"
+
+    @property
+    def _note(self) -> Path:
+        return self.config.data_dir / "up.server"
+
+    def _noted(self) -> str:
+        try:
+            return self._note.read_text()
+        except OSError:
+            return ""
+
+
+def _others(server: EmbeddedServer) -> int:
+    """Return how many connections besides this one a server has, once it has noticed the end of those that ended."""
+    others = 0
+    client = client_for(server.url)
+    deadline = time.monotonic() + NOTICE_SECONDS
+    with contextlib.suppress(redis.RedisError):
+        while (others := len(client.client_list()) - 1) and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)  # it tells nobody when it notices
+    client.close()
+    return others
 
 
 def await_server(
