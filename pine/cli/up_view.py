@@ -23,7 +23,7 @@ COLOURS: Final = ("cyan", "magenta", "blue", "green", "bright_cyan", "bright_mag
 LEVELS: Final = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
 STATES: Final = {"running": "green", "failing": "bold red", "restarting": "yellow", "stopping": "yellow"}
 NAME_WIDTH: Final = 14
-LEFT_OUT: Final = frozenset(["event", "level", "timestamp", "logger"])
+LEFT_OUT: Final = frozenset(["event", "level", "timestamp", "logger", "role", "trace"])
 """What of a JSON line is shown otherwise, or not needed by a person."""
 
 
@@ -109,9 +109,11 @@ def shown(name: str, line: str) -> Text:
         return text.append(Text.from_ansi(line))
     level = str(found.get("level", ""))
     when = str(found.get("timestamp", ""))[11:19]
-    rest = " ".join(f"{key}={value}" for key, value in found.items() if key not in LEFT_OUT)
+    known = {"strategy"} if name.endswith(f" {found.get('strategy')}") else set()
+    rest = " ".join(f"{key}={value}" for key, value in found.items() if key not in LEFT_OUT | known)
     told = f"{when} {level:<7} {found['event']} {rest}".strip()
-    return text.append(told, style=LEVELS.get(level, ""))
+    trace = f"\n{found['trace']}".rstrip() if "trace" in found else ""
+    return text.append(told + trace, style=LEVELS.get(level, ""))
 
 
 def table(facts: dict[str, Any]) -> Table:

@@ -19,8 +19,10 @@ def test_other_lines_begin_with_the_name() -> None:
 
 
 def test_on_a_terminal_a_json_line_is_told_as_a_sentence() -> None:
-    line = '{"event":"filled","level":"info","timestamp":"2026-01-02T03:04:05Z","at":1.5}'
+    line = '{"timestamp":"2026-01-02T03:04:05Z","level":"info","event":"filled","strategy":"one","at":1.5}'
     assert shown("worker one", line).plain == "worker one     │ 03:04:05 info    filled at=1.5"
+    wrong = '{"event":"ended by an error","level":"critical","role":"hub","trace":"Traceback:\\n  KeyError\\n"}'
+    assert shown("hub", wrong).plain == "hub            │ critical ended by an error\nTraceback:\n  KeyError"
     assert shown("hub", "as it is").plain == "hub            │ as it is"
 
 

@@ -17,6 +17,8 @@ from pine.ops.supervisor.output import LONGEST_LINE
 READ_SECONDS: Final = 2.0
 """How long what a process has printed is read after its end; somebody else may hold its pipe."""
 
+OURS: Final = frozenset(["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"])
+
 
 @frozen(eq=False)
 class Child:
@@ -54,7 +56,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, WITH_INPUT: "1", "PYTHONUNBUFFERED": "1"},
+            env={**_environment(), WITH_INPUT: "1", "PYTHONUNBUFFERED": "1"},
         )
         assert process.stdout is not None
         assert process.stderr is not None
@@ -93,6 +95,11 @@ class Child:
         assert self.process.stdin is not None
         self.process.stdin.close()
         on_end(code)
+
+
+def _environment() -> dict[str, str]:
+    """Return ours without what a service manager says to us alone."""
+    return {name: value for name, value in os.environ.items() if name not in OURS}
 
 
 def _read(pipe: IO[bytes], on_line: Callable[[bytes], None]) -> None:

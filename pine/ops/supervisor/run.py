@@ -108,7 +108,7 @@ class Supervisor:
                 finally:
                     self._stop_server()
         failing = sorted({*self._bad_ends, *(member.name for member in self.members if member.failing)})
-        say(logging.ERROR if failing else logging.INFO, "ended", failing=",".join(failing) or "nothing")
+        say(logging.ERROR if failing else logging.INFO, "all ended", failing=",".join(failing) or "nothing")
         return 1 if failing else 0
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
