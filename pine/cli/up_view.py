@@ -1,6 +1,7 @@
 """How ``pine up`` looks: lines of all processes, and at the bottom of a terminal how each of them is."""
 
 import contextlib
+import io
 import logging
 import sys
 import threading
@@ -29,6 +30,8 @@ LEFT_OUT: Final = frozenset(["event", "level", "timestamp", "logger", "role", "t
 
 def screen(*, quiet: bool) -> Screen:
     """Return what suits standard output."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a letter that it does not know must not end the view
     console = Console(highlight=False, soft_wrap=True)
     return Terminal(console, quiet or console.is_dumb_terminal) if sys.stdout.isatty() else Plain(sys.stdout)
 

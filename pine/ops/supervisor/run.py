@@ -239,10 +239,12 @@ class Supervisor:
             self._kill(self.members)
 
     def _wind_down(self) -> None:
-        self.stop(self.members)
-        with self._changed:
-            self._wound_down = True
-            self._changed.notify_all()
+        try:
+            self.stop(self.members)
+        finally:
+            with self._changed:
+                self._wound_down = True
+                self._changed.notify_all()
 
     def stop(self, members: Sequence[Member]) -> None:
         """End processes in order, and return when they are gone: workers, couriers once nothing is owed, the rest."""
@@ -319,10 +321,11 @@ class Supervisor:
         if wish == "show":
             with self._changed:
                 return self.facts()
+        config = self._read_again() if wish in ("start", "restart") else None
         with self._changed:
             if self._phase != "running":
                 raise PineError(f"pine up is {self._phase}")
-            members = self._named(word, anew=wish in ("start", "restart"))
+            members = self._named(word, config)
         if wish in ("stop", "restart"):
             say(logging.INFO, f"asked to {wish}", child=word)
             self.stop(members)
@@ -332,16 +335,14 @@ class Supervisor:
             now = self.clock()
             return {"processes": [member.facts(now) for member in members]}
 
-    def _named(self, word: str, *, anew: bool) -> list[Member]:
-        """Return the processes of a name; `anew` after a look at the configuration, which may have new ones."""
-        config = self._read_again() if anew else self.config
-        if anew and word in config.strategies and config.strategies[word].enabled:
+    def _named(self, word: str, config: Config | None) -> list[Member]:
+        """Return the processes of a name, also those that it has only in a configuration of now."""
+        if config is not None and word in config.strategies and config.strategies[word].enabled:
             known = {member.name for member in self.members}
             self.members += [member for member in of_strategy(config, word) if member.name not in known]
         found = [member for member in self.members if member.answers_to(word)]
-        off = anew and any(_is_off(member, config) for member in found)
-        if not found or off:
-            raise PineError(unknown(word, self.members, config))
+        if not found or (config is not None and any(_is_off(member, config) for member in found)):
+            raise PineError(unknown(word, self.members, config or self.config))
         return found
 
     def _read_again(self) -> Config:
