@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -90,7 +91,7 @@ def run_worker(
     if lease is None:
         return 0
     lease.keep()
-    attendant = CourierAttendant(config, strategy, client, stop, starts_courier)
+    attendant = CourierAttendant(config, strategy, client, stop, starts=starts_courier)
 
     def look() -> dict[str, Any]:
         return {**attendant.look(), "no_entries": orjson.dumps(dict(standards.fleet.problems)).decode()}
@@ -249,13 +250,14 @@ def await_symbols(client: Client, symbols: list[str], stop: threading.Event, sou
 class CourierAttendant:
     """Starts the strategy's courier, and again if it is gone; the courier outlives its worker.
 
-    Where somebody else starts it, it only looks.
+    It logs where this process does, or into the file `log`. Where somebody else starts it, this one only looks.
     """
 
     config: Config
     strategy: str
     client: Client
     stop: threading.Event
+    log: Path | None = None
     starts: bool = True
     _started_at: float = -COURIER_PAUSE
     _process: subprocess.Popen[bytes] | None = None
@@ -283,5 +285,12 @@ class CourierAttendant:
                 self.strategy,
                 "--with-worker",
             ]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+            self._process = self._begin(command)
         return {"courier": "starting"}
+
+    def _begin(self, command: list[str]) -> subprocess.Popen[bytes]:
+        if self.log is None:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
