@@ -1,5 +1,6 @@
 """``pine up``: everything that the configuration asks for, on one machine."""
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -60,16 +61,18 @@ def up(
 
 
 def _run(ctx: click.Context, words: list[str], extras: list[str], *, quiet: bool) -> int:
-    from pine.cli import logs
-
-    logs.set_up()
     config = configuration(ctx)
+    from pine.cli import logs
     from pine.cli.up_view import screen, told_to
     from pine.ops.supervisor.members import chosen, planned
     from pine.ops.supervisor.output import Relay
     from pine.ops.supervisor.run import Supervisor
 
     members = chosen(planned(config, _commands(ctx, config, extras)), [*words, *extras] if words else [], config)
+    os.environ.setdefault(
+        "PINE_LOG", "json"
+    )  # here and in every process: the view makes sentences of it for a terminal
+    logs.set_up()
     relay = Relay(screen(quiet=quiet), config.data_dir / "logs")
     relay.start()
     try:
