@@ -73,8 +73,13 @@ class Member:
 
     @property
     def failing(self) -> bool:
-        """Whether somebody should look: it does not run, or has not run well since it last ended badly."""
-        return self.wanted and (self.backoff.failing or (self.child is None and bool(self.code)))
+        """Whether somebody should look: it has ended too often, and has not run well since."""
+        return self.wanted and self.backoff.failing
+
+    @property
+    def amiss(self) -> bool:
+        """Whether it fails, or does not run at the moment because it ended badly."""
+        return self.failing or (self.wanted and self.child is None and bool(self.code))
 
     def facts(self, now: float) -> dict[str, Any]:
         """Return what there is to say of it."""
@@ -88,7 +93,7 @@ class Member:
             "uptime_s": round(now - self.since, 1) if running else None,
             "again_in_s": round(max(self.due - now, 0.0), 1) if self.due is not None else None,
             "code": self.code,
-            "last_lines": list(self.tail) if self.failing else [],
+            "last_lines": list(self.tail) if self.amiss else [],
         }
 
 

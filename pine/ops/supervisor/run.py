@@ -107,7 +107,7 @@ class Supervisor:
                         self._work()
                 finally:
                     self._stop_server()
-        failing = sorted({*self._bad_ends, *(member.name for member in self.members if member.failing)})
+        failing = sorted(set(self._bad_ends))
         say(logging.ERROR if failing else logging.INFO, "all ended", failing=",".join(failing) or "nothing")
         return 1 if failing else 0
 
@@ -226,7 +226,7 @@ class Supervisor:
         """See that everything ends: in order when first asked, at once when asked again, hard the third time."""
         if self._phase != "stopping":
             self._phase = "stopping"
-            self._bad_ends += [member.name for member in self.members if member.failing]
+            self._bad_ends += [member.name for member in self.members if member.amiss]
             for member in self.members:
                 self._dismiss(member)
             say(logging.INFO, "stopping")
