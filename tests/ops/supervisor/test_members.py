@@ -39,7 +39,7 @@ def test_a_word_is_a_command_a_strategy_or_one_of_its_processes(config: Config) 
     assert names(config, "worker ibs_a") == ["worker ibs_a"]
     with pytest.raises(PineError, match="strategy asleep is disabled"):
         names(config, "hub", "asleep")
-    with pytest.raises(PineError, match="did you mean paper?"):
+    with pytest.raises(PineError, match="did you mean paper"):
         names(config, "papr")
 
 
