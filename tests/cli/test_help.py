@@ -14,8 +14,21 @@ from pine.cli.main import cli
 OPTIONS = {
     "": ["--config", "--version", "--help", "demo", "hub", "worker", "courier", "bars", "server", "sandbox"],
     "demo": ["--dbn", "--speed", "--days", "--seed", "--keep", "--json"],
+    "up": [
+        "NAME",
+        "--only",
+        "--dashboard",
+        "--metrics",
+        "--quiet",
+        "--show",
+        "--start",
+        "--stop",
+        "--restart",
+        "--json",
+        "--config",
+    ],
     "hub": ["--config"],
-    "worker": ["NAME", "--config"],
+    "worker": ["NAME", "--no-courier", "--config"],
     "courier": ["NAME", "--with-worker", "--config"],
     "bars": [
         "SYMBOL",
