@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from pine import __version__
+from pine.cli.alerts import alerts
 from pine.cli.archive import archive
 from pine.cli.audit import audit
 from pine.cli.backfill import backfill
@@ -53,6 +54,7 @@ for command in (
     strategies,
     bars,
     orders,
+    alerts,
     models,
     features,
     archive,

@@ -49,6 +49,9 @@ _NUMBERS: Final = frozenset(
         "posted",
         "failed",
         "unfilled",
+        "alerts",
+        "disagreements",
+        "waiting",
     ]
 )
 """Facts of heartbeats that are whole numbers."""
@@ -110,6 +113,8 @@ class Observer:
             "hub": hub,
             "symbols": {symbol: self._symbol(symbol) for symbol in self.config.instruments},
             "strategies": strategies,
+            "alerts": self._process(keys.ALERTS),
+            "archive": self._process(keys.ARCHIVE),
             "kill_switch": kill_switch(self.config),
             "unconfigured": {name: behind(self.client, keys.CLOCK, cursors[name]) for name in unconfigured},
         }
@@ -196,6 +201,7 @@ class Observer:
             "enabled": setting.enabled,
             "worker": {part: worker[part] for part in ("running", "holder", "token")}
             | {"status": worker["heartbeat"].get("status")},
+            "heartbeat": worker["heartbeat"],
             "last_step": None if last_step is None else isoformat(last_step),
             "lag": lag,
             "lag_s": _seconds_behind(lag, last_step, newest),
@@ -206,6 +212,9 @@ class Observer:
             ],
             "cash": round(book.portfolio.cash, 2),
             "day_pnl": round(book.portfolio.day_pnl(newest if newest is not None else now), 2),
+            "realised": round(book.portfolio.realised, 2),
+            "trades": book.portfolio.trades,
+            "daily_stop_loss": setting.daily_stop_loss,
             "halted": book.portfolio.halted,
             "no_entries": orjson.loads(worker["heartbeat"].get("no_entries", "{}")),
             "refused": self._refused(name),
@@ -241,6 +250,7 @@ class Observer:
         return {
             "state": "running" if process["running"] else "not running" if webhook else "paper only",
             "holder": process["holder"],
+            "heartbeat": process["heartbeat"],
             "intents": dict(Counter(state or "not tried" for state in states.values())),
             "owed": len(owed) if webhook else 0,
             "unknown": unknown,
@@ -266,6 +276,8 @@ def without_server(config: Config, now: int, problem: str) -> dict[str, Any]:
         "hub": None,
         "symbols": {},
         "strategies": {},
+        "alerts": None,
+        "archive": None,
         "kill_switch": kill_switch(config),
         "unconfigured": {},
     }
