@@ -14,6 +14,7 @@ from pine.cli.demo import demo
 from pine.cli.features import features
 from pine.cli.importing import import_
 from pine.cli.legacy import legacy
+from pine.cli.metrics import metrics
 from pine.cli.models import models
 from pine.cli.orders import orders
 from pine.cli.processes import courier, hub, worker
@@ -55,6 +56,7 @@ for command in (
     bars,
     orders,
     alerts,
+    metrics,
     models,
     features,
     archive,

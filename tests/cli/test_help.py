@@ -43,6 +43,7 @@ OPTIONS = {
         "--config",
     ],
     "alerts": ["--test", "--dry-run", "--once", "--json", "--config"],
+    "metrics": ["--print", "--config"],
     "archive": ["--once", "--json", "--config", "verify"],
     "archive verify": ["--json", "--config"],
     "import": ["FILE", "--from", "--to", "--replace", "--json", "--config"],

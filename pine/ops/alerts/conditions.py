@@ -131,7 +131,7 @@ def _of_strategy(name: str, strategy: Mapping[str, Any], option: str) -> Iterato
     holds = f"It holds {_positions(strategy['positions'])}. " if strategy["positions"] else ""
     over = f"worker {name} runs again"
     if strategy["enabled"] and not worker["running"]:
-        behind = f"{strategy['lag']:,} steps behind. " if strategy["lag"] else ""
+        behind = f"{_steps(strategy['lag'])} behind. " if strategy["lag"] else ""
         body = f"{holds}{behind}Start it: pine worker {name}{option}"
         yield Condition("worker_down", name, f"worker {name} is down", body, over, GRACE_S["worker_down"])
     elif strategy["enabled"] and worker["status"] is None:
@@ -213,3 +213,7 @@ class Watch:
 
 def _at(ts: int) -> str:
     return f"{isoformat(ts)[:16].replace('T', ' ')} UTC"
+
+
+def _steps(count: int) -> str:
+    return f"{count:,} step{'' if count == 1 else 's'}"
