@@ -74,7 +74,7 @@ class Counters:
                     "life": reading.life,
                     "count": reading.count,
                     "new": 0,
-                    "told_at": 0,
+                    "told_at": now - QUIET_S * NS_PER_SECOND,
                     "total": 0,
                 }
                 continue
