@@ -59,7 +59,7 @@ def test_what_was_held_back_is_told_as_one_with_its_kinds() -> None:
 def test_a_part_of_the_hour_is_kept_for_what_is_urgent() -> None:
     budget = Budget(10)
     assert len(budget.admit([message("exit", n) for n in range(20)], 0)) == 8
-    assert [one.title for one in budget.admit([message("halt"), message("exit")], 1)][0] == "halt 0"
+    assert next(one.title for one in budget.admit([message("halt"), message("exit")], 1)) == "halt 0"
 
 
 def test_a_restart_does_not_make_a_new_hour() -> None:

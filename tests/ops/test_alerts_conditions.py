@@ -152,9 +152,7 @@ SWITCHES = ("hub__running", "strategies__one__worker__running", "strategies__two
 
 @pytest.mark.examples(60, long=2000)
 @given(
-    st.lists(
-        st.tuples(st.integers(1, 40), st.sets(st.sampled_from(SWITCHES)), st.booleans()), min_size=1, max_size=60
-    )
+    st.lists(st.tuples(st.integers(1, 40), st.sets(st.sampled_from(SWITCHES)), st.booleans()), min_size=1, max_size=60)
 )
 def test_whatever_comes_and_goes_each_absence_is_told_once_and_ended_once_over_any_restarts(
     looks: list[tuple[int, set[str], bool]],

@@ -97,20 +97,25 @@ class Alerts:
 
     def run(self) -> int:
         """Work until stopped."""
+        self.begin()
+        try:
+            while not self.stop.is_set():
+                self.round()
+                self._wake.wait(LOOK_SECONDS)
+                self._wake.clear()
+        finally:
+            self.end()
+        return 0
+
+    def begin(self) -> None:
+        """Have somebody ready for each service."""
         self._postmen = [Postman(service, self._on_sent) for service in self.services]
         for postman in self._postmen:
             postman.start()
         logger.info("alerts started", extra={"fields": {"services": ", ".join(s.name for s in self.services)}})
-        try:
-            while not self.stop.is_set():
-                self._round()
-                self._wake.wait(LOOK_SECONDS)
-                self._wake.clear()
-        finally:
-            self._end()
-        return 0
 
-    def _round(self) -> None:
+    def round(self) -> None:
+        """Look once, and hand out what is to be told."""
         if self._lease is not None:
             self._lease.check()
         try:
@@ -233,7 +238,7 @@ class Alerts:
         pipeline.pexpire(keys.heartbeat(keys.ALERTS), HEARTBEAT_TTL_MS)
         pipeline.execute()
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Let messages under way arrive, note them, and give the role back."""
         for postman in self._postmen:
             postman.stop()
