@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from pine.cli.context import FINE, WRONG, configuration, exits
+from pine.cli.context import FINE, WRONG, configuration, exits, explained
 from pine.cli.options import config_option
 
 
@@ -23,9 +23,11 @@ def metrics(ctx: click.Context, once: bool) -> None:
     if once:
         from pine.ops.metrics import exposition
 
-        text = exposition(config)
-        click.echo(text, nl=False)
-        sys.exit(FINE if "\npine_up 1.0\n" in text else WRONG)
+        troubles: list[Exception | None] = []
+        click.echo(exposition(config, troubles.append), nl=False)
+        for trouble in filter(None, troubles):
+            click.echo(f"Error: {explained(ctx, trouble)}", err=True)
+        sys.exit(WRONG if troubles else FINE)
     from pine.cli import logs
 
     logs.set_up()

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import redis
 from attrs import define, field, frozen
 
-from pine.bus.connection import connect, is_away
+from pine.bus.connection import connect
 from pine.bus.ending import stop_on_end
 from pine.core.config import Config
 from pine.core.config.secret import masked
-from pine.core.errors import BusError, PineError
+from pine.core.errors import PineError
 from pine.core.timeframe import NS_PER_SECOND
 from pine.core.times import Clock, parse_time
 from pine.ops.status import Observer
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Labels = tuple[str, ...]
 Sample = tuple[Labels, float]
+
+PATIENCE_S: Final = 5.0
+"""Seconds that a scrape waits for the one before it; Prometheus gives up after ten."""
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -381,55 +384,61 @@ class Collector:
     ----------
     config
         What should run.
+    on_trouble
+        Told why the server cannot be asked, once, and with nothing when it can again.
     clock
         Tells the wall time in ns.
     """
 
     config: Config
+    on_trouble: Callable[[Exception | None], None]
     clock: Clock = time.time_ns
     _observer: Observer | None = None
     _lock: threading.Lock = field(factory=threading.Lock)
-    _told: str = ""
+    _trouble: Exception | None = None
 
     def collect(self) -> "Iterator[Family]":
         """Yield every metric; prometheus_client asks for this at each scrape."""
-        with self._lock:
-            began = time.monotonic()
-            facts = self._look()
-            scrape = Scrape(facts, self.clock(), time.monotonic() - began)
-        yield from families(scrape)
+        began = time.monotonic()
+        facts = None
+        if self._lock.acquire(timeout=PATIENCE_S):  # else a look before this one waits for a server that hangs
+            try:
+                facts = self._look()
+            finally:
+                self._lock.release()
+        yield from families(Scrape(facts, self.clock(), time.monotonic() - began))
 
     def _look(self) -> Mapping[str, Any] | None:
         """Return the facts; nothing while the server is away, or holds something that cannot be read."""
-        trouble = ""
+        trouble: Exception | None = None
         facts = None
         try:
             if self._observer is None:
                 self._observer = Observer(self.config, connect(self.config, start=False))
             facts = self._observer.look(self.clock())
-        except (BusError, PineError) as error:
-            trouble = masked(str(error))
-        except redis.RedisError as error:
-            if not is_away(error):
-                raise
-            trouble = masked(str(error))
-        if trouble:
+        except (PineError, redis.RedisError) as error:
+            trouble = error
+        if trouble is not None:
             self._observer = None
-        if trouble != self._told:
-            self._told = trouble
-            logger.warning(
-                "the server cannot be asked" if trouble else "the server answers",
-                extra={"fields": {"reason": trouble or "-"}},
-            )
+        if (trouble is None) != (self._trouble is None):
+            self.on_trouble(trouble)
+        self._trouble = trouble
         return facts
 
 
-def registry(config: Config) -> "CollectorRegistry":
-    """Return a registry with pine's metrics alone."""
+def _log(trouble: Exception | None) -> None:
+    if trouble is None:
+        logger.info("the server answers again")
+    else:
+        logger.warning("the server cannot be asked", extra={"fields": {"reason": masked(str(trouble))}})
+
+
+def registry(config: Config, on_trouble: Callable[[Exception | None], None] = _log) -> "CollectorRegistry":
+    """Return a registry with pine's metrics alone; `on_trouble` as in `Collector`."""
     from prometheus_client import CollectorRegistry
 
     found = CollectorRegistry(auto_describe=False)
-    found.register(_Described(Collector(config)))
+    found.register(_Described(Collector(config, on_trouble)))
     return found
 
 
@@ -446,15 +455,16 @@ class _Described:
         return self.collector.collect()
 
 
-def exposition(config: Config) -> str:
-    """Return one scrape as text."""
+def exposition(config: Config, on_trouble: Callable[[Exception | None], None] = _log) -> str:
+    """Return one scrape as text; `on_trouble` as in `Collector`."""
     from prometheus_client import generate_latest
 
-    return generate_latest(registry(config)).decode()
+    return generate_latest(registry(config, on_trouble)).decode()
 
 
-def run_metrics(config: Config) -> int:
-    """Serve scrapes until SIGINT or SIGTERM; return the exit code. Starts no server.
+@contextlib.contextmanager
+def serving(config: Config) -> Iterator[str]:
+    """Answer scrapes for as long as the block lasts, at the address that is returned.
 
     Raises
     ------
@@ -468,12 +478,26 @@ def run_metrics(config: Config) -> int:
         server, thread = start_http_server(port, host, registry(config))
     except OSError as error:
         raise PineError(f"metrics: {host}:{port} cannot be listened on: {error.strerror or error}") from None
+    try:
+        yield f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}/metrics"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def run_metrics(config: Config) -> int:
+    """Answer scrapes until SIGINT or SIGTERM; return the exit code. Starts no server.
+
+    Raises
+    ------
+    PineError
+        If the address is taken or is none.
+    """
     stop = stop_on_end()
-    if host not in LOOPBACK:
-        logger.warning("metrics hold positions and profit, and anybody who can reach this address can read them")
-    logger.info("metrics started", extra={"fields": {"url": f"http://{host}:{server.server_port}/metrics"}})
-    stop.wait()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(config) as url:
+        if config.metrics.host not in LOOPBACK:
+            logger.warning("metrics hold positions and profit, and anybody who can reach this address can read them")
+        logger.info("metrics started", extra={"fields": {"url": url}})
+        stop.wait()
     return 0

@@ -140,7 +140,7 @@ def test_what_was_told_is_not_told_again_when_the_process_is_killed_and_another_
     assert client.hget(keys.heartbeat(keys.ALERTS), "status") == b"stopped"
 
 
-@pytest.mark.parametrize(("point", "times"), [("noted", 1), ("sent", 2)])
+@pytest.mark.parametrize(("point", "times"), [("noted", 1), pytest.param("sent", 2, marks=pytest.mark.long)])
 def test_killed_between_noting_and_sending_it_is_sent_once_between_sending_and_noting_twice(
     point: str, times: int, client: Client, tmp_path: Path, inbox: Inbox, start: Callable[..., Process]
 ) -> None:

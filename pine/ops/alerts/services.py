@@ -60,7 +60,7 @@ def services(config: Config) -> list[Service]:
     urls = config.alerts.urls
     if not urls:
         raise PineError(
-            "alerts.urls: found none, expected at least one such as [${DISCORD}]; pine alerts --dry-run prints what "
+            'alerts.urls: found none, expected at least one such as ["${DISCORD}"]; pine alerts --dry-run prints what '
             "would be sent"
         )
     return [_service(number, url) for number, url in enumerate(urls, start=1)]
