@@ -133,7 +133,9 @@ def test_a_hub_that_is_down_is_one_thing_to_tell_not_two() -> None:
 def test_what_was_told_of_a_strategy_that_was_taken_out_is_forgotten_without_a_word() -> None:
     down = facts(strategies__one__worker__running=False)
     off = facts(strategies__one__enabled=False, strategies__one__worker__running=False)
-    assert [title for _, title in life((0, down), (30, down), (60, off), (90, off))] == ["worker one is down"]
+    gone = facts(strategies={"two": GOOD["strategies"]["two"]})
+    for after in (off, gone):
+        assert [title for _, title in life((0, down), (30, down), (60, after), (90, after))] == ["worker one is down"]
 
 
 def test_a_machine_that_stops_is_one_message() -> None:

@@ -20,6 +20,8 @@ GRACE_S: Final[Mapping[str, float]] = {
 }
 """Seconds that a condition must last before it is told: a restart is none. Paper may fill minutes after it was sent."""
 
+_OF_STRATEGIES: Final = frozenset({"worker_down", "delivery", "positions"})
+
 SILENT_S: Final = 60
 """The same for a process that holds its role and gives no other sign of life: it may be loading a model."""
 
@@ -67,13 +69,14 @@ class Seen:
         Conditions by key.
     unclear
         Kinds of which nobody can tell now whether they hold: what is told stays so.
-    asleep
-        Strategies that need not run any more: what was told of their workers is forgotten without a word.
+    enabled
+        The configured strategies, and whether each should run: what was told of one that was taken out is forgotten
+        without a word.
     """
 
     present: Mapping[str, Condition]
     unclear: frozenset[str] = frozenset()
-    asleep: frozenset[str] = frozenset()
+    enabled: Mapping[str, bool] = field(factory=dict)
 
     def is_unclear(self, key: str) -> bool:
         """Tell whether nothing can be said of a condition."""
@@ -82,7 +85,7 @@ class Seen:
     def is_forgotten(self, key: str) -> bool:
         """Tell whether a condition that is gone was not mended: its strategy was taken out."""
         kind, _, name = key.partition(" ")
-        return kind == "worker_down" and name in self.asleep
+        return kind in _OF_STRATEGIES and not self.enabled.get(name, False)
 
 
 def seen(facts: Mapping[str, Any], option: str = "") -> Seen:
@@ -101,8 +104,8 @@ def seen(facts: Mapping[str, Any], option: str = "") -> Seen:
     hub = facts["hub"]
     # A closed market is silent and healthy, and a hub that is down is told as such: neither says anything about data.
     unclear = {"stale_data"} if not hub["running"] or not hub["market_open"] else set[str]()
-    asleep = frozenset(name for name, strategy in facts["strategies"].items() if not strategy["enabled"])
-    return Seen({one.key: one for one in found if one.kind not in unclear}, frozenset(unclear), asleep)
+    enabled = {name: strategy["enabled"] for name, strategy in facts["strategies"].items()}
+    return Seen({one.key: one for one in found if one.kind not in unclear}, frozenset(unclear), enabled)
 
 
 def _of_hub(hub: Mapping[str, Any], option: str) -> Iterator[Condition]:

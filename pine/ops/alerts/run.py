@@ -32,6 +32,9 @@ from pine.ops.status import Observer, without_server
 
 LOOK_SECONDS: Final = 1.0
 HEARTBEAT_TTL_MS: Final = 15_000
+AWAY_PAUSE: Final = 3.0
+"""Seconds until a server that is away is looked for again: what it holds is then read anew."""
+
 AWAY_S: Final = 30.0
 """Seconds that the server must be away before that is told: a restart is none."""
 
@@ -101,7 +104,7 @@ class Alerts:
         try:
             while not self.stop.is_set():
                 self.round()
-                self._wake.wait(LOOK_SECONDS)
+                self._wake.wait(LOOK_SECONDS if self._away_since is None else AWAY_PAUSE)
                 self._wake.clear()
         finally:
             self.end()
@@ -129,8 +132,9 @@ class Alerts:
             raise
         except BusError as error:
             self._blind("the stream server is away", str(error))
-        except PineError as error:
-            self._blind("the stream server holds something that cannot be read", str(error))
+        except (PineError, ValueError, KeyError, TypeError) as error:
+            reason = str(error) if isinstance(error, PineError) else f"{type(error).__name__}: {error}"
+            self._blind("the stream server holds something that cannot be read", reason)
         except redis.RedisError as error:
             if not is_away(error):
                 raise
@@ -161,6 +165,7 @@ class Alerts:
                 self._lease.check()
             self._watcher.take_up(self.clock())
             self._taken_up = True
+            logger.info("watching", extra={"fields": {"waiting": len(self._watcher.outbox.parcels)}})
         self._watcher.look(self.clock())
         pause(keys.ALERTS, "noted")
         self._back()

@@ -104,14 +104,23 @@ def _day(client: Client, name: str, begin: int, end: int) -> StrategyDay:
 
 def _refused(client: Client, name: str, first: str, last: str) -> Iterable[str]:
     for _, fields in streams.read_range(client, keys.flight(name), first, last):
-        for asked in orjson.loads(fields.get(b"flight", b"{}")).get("decisions", ()):
+        for asked in _read(fields, b"flight").get("decisions", ()):
             if asked["refused"] is not None:
                 yield asked["refused"]
 
 
 def _kinds(client: Client, first: str, last: str) -> Iterable[str]:
     for _, fields in streams.read_range(client, keys.EVENTS, first, last):
-        yield orjson.loads(fields.get(b"event", b"{}")).get("kind", "")
+        yield _read(fields, b"event").get("kind", "")
+
+
+def _read(fields: Mapping[bytes, bytes], name: bytes) -> dict[str, Any]:
+    """Return what an entry holds; one that somebody wrote by hand holds nothing."""
+    try:
+        raw = orjson.loads(fields[name])
+    except (KeyError, orjson.JSONDecodeError):
+        return {}
+    return raw if isinstance(raw, dict) else {}
 
 
 def _line(name: str, strategy: Mapping[str, Any], day: StrategyDay) -> str:
