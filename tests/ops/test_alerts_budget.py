@@ -83,6 +83,15 @@ def test_what_waits_is_bounded_and_what_is_dropped_is_counted(added: list[tuple[
         assert len(outbox.parcels) + dropped + arrived == n + 1
 
 
+def test_what_one_service_lacks_for_ever_is_not_told_as_held_back_to_those_that_have_it() -> None:
+    outbox, dropped = Outbox(), list[Message]()
+    for n in range(MOST + 50):
+        outbox.add([Parcel(f"1-{n}", Message("halt", str(n)), n, ["well", "dead"])], [], n)
+        dropped += outbox.add([], [(f"1-{n}", "well")], n).dropped
+    assert len(outbox.parcels) == MOST
+    assert dropped == []
+
+
 def test_the_oldest_that_is_not_urgent_is_dropped_first_and_old_news_goes_too() -> None:
     outbox = Outbox()
     parcels = [Parcel(f"1-{n}", Message("halt", str(n), urgent=n < 3), n, ["a"]) for n in range(MOST)]

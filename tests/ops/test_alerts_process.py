@@ -194,6 +194,7 @@ def carrying(service: Service, sent: list[str]) -> Iterator[Postman]:
         yield postman
     finally:
         postman.stop()
+        postman.join()
 
 
 def test_what_has_arrived_is_not_carried_again_before_its_sender_knows() -> None:

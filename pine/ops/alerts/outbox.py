@@ -27,12 +27,15 @@ class Parcel:
         Ns at which it was let go.
     owed
         Names of services.
+    reached
+        Whether it has arrived anywhere.
     """
 
     id: str
     message: Message
     at: int
     owed: list[str]
+    reached: bool = False
 
     @property
     def order(self) -> tuple[bool, int, tuple[int, ...]]:
@@ -41,12 +44,12 @@ class Parcel:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it ready for JSON."""
-        return {"message": self.message.to_dict(), "at": self.at, "owed": self.owed}
+        return {"message": self.message.to_dict(), "at": self.at, "owed": self.owed, "reached": self.reached}
 
     @classmethod
     def from_dict(cls, identifier: str, raw: Mapping[str, Any]) -> "Parcel":
         """Read it back."""
-        return cls(identifier, Message.from_dict(raw["message"]), raw["at"], list(raw["owed"]))
+        return cls(identifier, Message.from_dict(raw["message"]), raw["at"], list(raw["owed"]), raw["reached"])
 
 
 @frozen
@@ -60,7 +63,7 @@ class Changes:
     removed
         Ids of those that are done with.
     dropped
-        Messages of those that will not be sent any more.
+        Messages of those that will not be sent any more and have reached nobody.
     """
 
     written: Sequence[Parcel] = ()
@@ -81,6 +84,7 @@ class Outbox:
             parcel = self.parcels.get(identifier)
             if parcel is not None and service in parcel.owed:
                 parcel.owed.remove(service)
+                parcel.reached = True
                 written[identifier] = parcel
         for parcel in parcels:
             self.parcels[parcel.id] = written[parcel.id] = parcel
@@ -90,7 +94,7 @@ class Outbox:
         for identifier in removed:
             del self.parcels[identifier]
             written.pop(identifier, None)
-        return Changes(list(written.values()), removed, [parcel.message for parcel in dropped])
+        return Changes(list(written.values()), removed, [parcel.message for parcel in dropped if not parcel.reached])
 
     def forget_services(self, known: Iterable[str]) -> list[tuple[str, str]]:
         """Return what is owed to services that are not configured any more, as if it had gone there."""

@@ -26,7 +26,7 @@ from pine.core.times import Clock, isoformat
 from pine.ops.alerts.conditions import seen
 from pine.ops.alerts.message import Message
 from pine.ops.alerts.outbox import Parcel
-from pine.ops.alerts.services import Postman, Service
+from pine.ops.alerts.services import JOIN_SECONDS, Postman, Service
 from pine.ops.alerts.watcher import Watcher
 from pine.ops.status import Observer, without_server
 
@@ -226,7 +226,7 @@ class Alerts:
     def _beat(self, status: str) -> None:
         if self._client is None or self._lease is None or self._watcher is None:
             return
-        failing = [postman.service.name for postman in self._postmen if postman.failed]
+        failing = [postman.service.name for postman in self._postmen if postman.fails]
         facts: dict[str, str | int] = {
             "status": status,
             "pid": os.getpid(),
@@ -247,6 +247,9 @@ class Alerts:
         """Let messages under way arrive, note them, and give the role back."""
         for postman in self._postmen:
             postman.stop()
+        deadline = time.monotonic() + JOIN_SECONDS
+        for postman in self._postmen:
+            postman.join(max(deadline - time.monotonic(), 0.0))
         with contextlib.suppress(redis.RedisError):
             if self._watcher is not None and self._taken_up:
                 self._watcher.arrived(self._arrived())

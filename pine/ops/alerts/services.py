@@ -22,6 +22,8 @@ TRIES: Final = 5
 """Times in a row that one message may fail before others go first: a service may dislike just this one."""
 
 JOIN_SECONDS: Final = 5.0
+HANGS_S: Final = 60.0
+"""Seconds after which a service that has not answered counts as failing."""
 
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]{0,20})://", re.IGNORECASE)
 
@@ -69,21 +71,27 @@ def services(config: Config) -> list[Service]:
 def _service(number: int, url: Secret) -> Service:
     found = _SCHEME.match(url.reveal())
     name = f"{number} {found[1].lower() if found else '?'}"
-    plugin = _plugin(url)
-    if plugin is None:
-        raise PineError(f"{url.where}: apprise cannot use this URL (not shown, it begins with {name[2:]}://)")
-    return Service(name, lambda message: _notify(plugin, message))
+    post = plugin_post(url)
+    if post is None:
+        raise PineError(
+            f"{url.where}: apprise cannot use this URL (not shown, it begins with {name.partition(' ')[2]}://)"
+        )
+    return Service(name, post)
 
 
-def _plugin(url: Secret) -> Any:
-    """Return apprise's object for a URL; nothing if it knows none. Nothing is loaded but what is in its package."""
-    logging.getLogger("apprise").disabled = True  # what it logs may hold parts of URLs
+def plugin_post(url: Secret) -> Post | None:
+    """Return what sends through apprise; nothing if it cannot use the URL.
+
+    Nothing is loaded but what is in apprise's own package. Nothing that it logs is shown: it may hold parts of URLs.
+    """
+    logging.getLogger("apprise").disabled = True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some of its plug-ins import what Python is about to drop
         from apprise import Apprise, AppriseAsset
 
         asset = AppriseAsset(app_id="pine", app_desc="pine", plugin_paths=None, storage_mode="memory")
-        return Apprise.instantiate(url.reveal(), asset=asset)
+        plugin = Apprise.instantiate(url.reveal(), asset=asset)
+    return None if plugin is None else lambda message: _notify(plugin, message)
 
 
 def _notify(plugin: Any, message: Message) -> bool:
@@ -118,6 +126,7 @@ class Postman:
     service: Service
     on_sent: Callable[[str, str], None]
     failed: int = 0
+    _busy_since: float | None = None
     _queue: dict[str, Parcel] = field(factory=dict)
     _tries: dict[str, int] = field(factory=dict)
     _sent: set[str] = field(factory=set)
@@ -125,18 +134,27 @@ class Postman:
     _stopping: threading.Event = field(factory=threading.Event)
     _thread: threading.Thread | None = None
 
+    @property
+    def fails(self) -> bool:
+        """Whether the last message did not go, or does not come to an end."""
+        since = self._busy_since
+        return self.failed > 0 or (since is not None and time.monotonic() - since > HANGS_S)
+
     def start(self) -> None:
         """Begin."""
         self._thread = threading.Thread(target=self._work, name=f"alerts {self.service.name}", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the present message; one that hangs is left alone."""
+        """Ask for the end after the present message; see `join`."""
         with self._changed:
             self._stopping.set()
             self._changed.notify()
+
+    def join(self, seconds: float = JOIN_SECONDS) -> None:
+        """Wait for the end; a service that hangs is left alone."""
         if self._thread is not None:
-            self._thread.join(JOIN_SECONDS)
+            self._thread.join(seconds)
 
     def replace(self, parcels: Iterable[Parcel]) -> None:
         """Have these, and no others, brought to the service, as far as they are owed to it."""
@@ -152,7 +170,10 @@ class Postman:
             parcel = self._next()
             if parcel is None or self._stopping.is_set():
                 continue
-            if self.service.post(parcel.message):
+            self._busy_since = time.monotonic()
+            went = self.service.post(parcel.message)
+            self._busy_since = None
+            if went:
                 self._arrived(parcel)
             else:
                 self._again(parcel)
