@@ -54,6 +54,18 @@ def test_without_a_url_that_can_be_used_nothing_starts(urls: tuple[str, ...], sa
         assert said in ran.err
 
 
+def test_no_plug_in_of_apprise_is_loaded_from_a_folder_of_this_machine(pine: Shell) -> None:
+    """Its own command line would load these."""
+    for folder in (".apprise/plugins", ".config/apprise/plugins", "named"):
+        (pine.folder / folder).mkdir(parents=True)
+        plugin = "from apprise.decorators import notify\n@notify(on='mine')\ndef mine(*a, **k): return True\n"
+        (pine.folder / folder / "mine.py").write_text(plugin)
+    configured(pine, '"mine://x"')
+    ran = pine("alerts", "--test", HOME=str(pine.folder), APPRISE_PLUGIN_PATH=str(pine.folder / "named"))
+    assert (ran.code, ran.out) == (2, "")
+    assert "it begins with mine://" in ran.err
+
+
 def test_what_is_wrong_now_is_listed_and_nothing_is_started(pine: Shell) -> None:
     ran = pine.quick("alerts", "--once", "--json")
     (found,) = json.loads(ran.out)["wrong"]

@@ -229,6 +229,18 @@ def test_the_summary_comes_once_a_day_with_what_was_done(desk: Desk) -> None:
     assert not [title for title in desk.look() if title.startswith("The day")]
 
 
+def test_on_a_tape_friday_has_its_summary_although_the_next_step_is_on_sunday(client: Client, tmp_path: Path) -> None:
+    desk = Desk(client, configured(tmp_path, TEXT + "hub: {clock: tape}\n"))
+    steps = [streams.entry_id(parse_time(text) // NS_PER_MS) for text in ("2024-03-08T21:59", "2024-03-10T22:01")]
+    desk.client.xadd(keys.CLOCK, {"prev": ""}, id=steps[0])
+    desk.start()
+    assert desk.look() == []
+    desk.client.xadd(keys.CLOCK, {"prev": steps[0]}, id=steps[1])
+    assert desk.look() == ["The day to 2024-03-08 23:05 UTC"]
+    desk.start()
+    assert [title for title in desk.look() if title.startswith("The day")] == []
+
+
 def test_a_day_without_a_step_has_no_summary(desk: Desk) -> None:
     desk.start()
     assert desk.look() == []

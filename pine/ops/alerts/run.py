@@ -250,7 +250,7 @@ class Alerts:
         deadline = time.monotonic() + JOIN_SECONDS
         for postman in self._postmen:
             postman.join(max(deadline - time.monotonic(), 0.0))
-        with contextlib.suppress(redis.RedisError):
+        with contextlib.suppress(redis.RedisError, Fenced):
             if self._watcher is not None and self._taken_up:
                 self._watcher.arrived(self._arrived())
                 self._watcher.note(self.clock())
