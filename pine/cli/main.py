@@ -6,6 +6,7 @@ import click
 
 from pine import __version__
 from pine.bus.ending import end_with_input
+from pine.cli.alerts import alerts
 from pine.cli.archive import archive
 from pine.cli.audit import audit
 from pine.cli.backfill import backfill
@@ -16,6 +17,7 @@ from pine.cli.demo import demo
 from pine.cli.features import features
 from pine.cli.importing import import_
 from pine.cli.legacy import legacy
+from pine.cli.metrics import metrics
 from pine.cli.models import models
 from pine.cli.orders import orders
 from pine.cli.positions import positions
@@ -64,6 +66,8 @@ for command in (
     orders,
     strategies,
     bars,
+    alerts,
+    metrics,
     models,
     features,
     archive,

@@ -171,6 +171,7 @@ def _work(
     patiently(lambda: await_symbols(client, list(config.reads(strategy)), stop, source), config, stop)
 
     engine = make_engine(config, strategy, desk, source, source.reach, standards)
+    source.alerts = engine.alerts
     engine.run()
     with contextlib.suppress(redis.RedisError):  # everything is written; the server may be gone first
         source.heartbeat("stopped")

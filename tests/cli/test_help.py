@@ -55,6 +55,8 @@ OPTIONS = {
         "--json",
         "--config",
     ],
+    "alerts": ["--test", "--dry-run", "--once", "--json", "--config"],
+    "metrics": ["--print", "--config"],
     "archive": ["--once", "--json", "--config", "verify"],
     "archive verify": ["--json", "--config"],
     "import": ["FILE", "--from", "--to", "--replace", "--json", "--config"],
@@ -122,10 +124,11 @@ OPTIONS = {
     "server stop": ["--force", "--config"],
     "server status": ["--json", "--config"],
     "server backup": ["FOLDER", "--config"],
-    "sandbox": ["gateway", "broker", "market", "history"],
+    "sandbox": ["gateway", "broker", "alerts", "market", "history"],
     "sandbox gateway": ["--dbn", "--host", "--port", "--speed", "--then", "--key"],
     "sandbox history": ["--dbn", "--host", "--port", "--cert-dir", "--key", "--out", "--until", "--fault"],
     "sandbox broker": ["--port", "--out", "--host", "--answer", "--delay", "--retry-after", "--times"],
+    "sandbox alerts": ["--port", "--host", "--out", "--answer"],
     "sandbox market": ["--out", "--symbols", "--days", "--seed", "--start", "--trades-per-day"],
 }
 HEAVY = [
