@@ -74,7 +74,11 @@ def test_all_being_well_there_is_nothing_to_tell() -> None:
             "delivery one",
             "courier one is down and owes 3 webhooks",
         ),
-        ({"strategies__one__differs": ["+1 ESH4 on paper, nothing sent"]}, "positions one", "one: paper and sent differ"),
+        (
+            {"strategies__one__differs": ["+1 ESH4 on paper, nothing sent"]},
+            "positions one",
+            "one: paper and sent differ",
+        ),
         ({"kill_switch": "POLICY_KILLSWITCH is on"}, "halt kill switch", "the kill switch is on"),
     ],
 )
@@ -90,11 +94,8 @@ def test_a_worker_that_is_down_says_what_it_holds_and_how_far_it_is_behind() -> 
     assert body == "It holds +1 ESH4. 1,200 steps behind. Start it: pine worker one"
 
 
-def test_a_strategy_that_is_disabled_need_not_run_and_one_that_posts_nothing_has_nothing_sent() -> None:
+def test_a_strategy_that_is_disabled_need_not_run() -> None:
     assert seen(facts(strategies__one__enabled=False, strategies__one__worker__running=False)).present == {}
-    assert seen(facts(strategies__one__sent=None)).present == {}
-    same = [{"contract": "ESH4", "quantity": 2}, {"contract": "ESH4", "quantity": -1}]
-    assert seen(facts(strategies__one__sent=same)).present == {}
 
 
 def test_a_restart_is_no_alert_and_an_absence_is_told_when_it_begins_and_when_it_is_over() -> None:

@@ -145,7 +145,9 @@ def _of_strategy(name: str, strategy: Mapping[str, Any], option: str) -> Iterato
         body = f"The worker starts it; or: pine courier {name}{option}"
         yield Condition("delivery", name, title, body, f"courier {name} owes nothing", GRACE_S["delivery"])
     if strategy["differs"]:
-        body = f"{'; '.join(strategy['differs'])}. Nothing is on its way: see what the broker has. pine positions{option}"
+        body = (
+            f"{'; '.join(strategy['differs'])}. Nothing is on its way: see what the broker has. pine positions{option}"
+        )
         over = f"{name}: paper and sent agree again"
         yield Condition("positions", name, f"{name}: paper and sent differ", body, over, GRACE_S["positions"])
 
