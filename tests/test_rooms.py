@@ -78,7 +78,7 @@ def test_heavy_libraries_are_imported_at_the_top_only_where_nothing_works_withou
 
 def test_only_the_key_module_writes_keys_by_hand() -> None:
     per_strategy = ("ledger:", "control:", "deliveries:", "flight:", "warmup:")
-    prefixes = ("market:", *per_strategy, "lease:", "fence:", "heartbeat:", "log:")
+    prefixes = ("market:", *per_strategy, "lease:", "fence:", "heartbeat:", "log:", "alerts:")
     wrong = []
     for path in ROOT.rglob("*.py"):
         if path.name == "keys.py":

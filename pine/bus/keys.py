@@ -11,6 +11,15 @@ SYMBOLS: Final = "market:symbols"
 HUB: Final = "hub"
 HUB_LOG: Final = "log:hub"
 
+ALERTS: Final = "alerts"
+"""Role of the process that sends messages."""
+
+TOLD: Final = "alerts:told"
+"""Hash: how far each stream was told, what is known to be down, how much was sent of late."""
+
+WAITING: Final = "alerts:waiting"
+"""Hash: messages on their way, by number."""
+
 ARCHIVE: Final = "archive"
 """Consumer group of the archive, on every stream that it seals; a strategy's group has the strategy's name."""
 
@@ -71,7 +80,7 @@ def heartbeat(role: str) -> str:
 
 
 _NAME: Final = r"[a-z][a-z0-9_]*"
-_ROLE: Final = rf"(?:hub|archive|(?:worker|courier):{_NAME})"
+_ROLE: Final = rf"(?:hub|archive|alerts|(?:worker|courier):{_NAME})"
 _SYMBOL: Final = r"[A-Z0-9]+"
 _DECLARED: Final = re.compile(
     "|".join(
@@ -80,6 +89,7 @@ _DECLARED: Final = re.compile(
             rf"(?:ledger|control|deliveries|flight|warmup):{_NAME}",
             rf"(?:lease|fence|heartbeat):{_ROLE}",
             r"log:hub",
+            r"alerts:(?:told|waiting)",
         )
     )
 )

@@ -34,6 +34,10 @@ POINTS: Final = {
         "renamed": "the file is in its place, the manifest does not list it",
         "listed": "the manifest lists the file, the consumer group has not moved",
     },
+    "alerts": {
+        "noted": "what is to be told is on record, nothing was handed to a service",
+        "sent": "a service has taken a message, that is not on record",
+    },
 }
 """Points by kind of process, with what has happened there and what has not."""
 

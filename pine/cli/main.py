@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from pine import __version__
+from pine.bus.ending import end_with_input
+from pine.cli.alerts import alerts
 from pine.cli.archive import archive
 from pine.cli.audit import audit
 from pine.cli.backfill import backfill
@@ -16,6 +18,7 @@ from pine.cli.demo import demo
 from pine.cli.features import features
 from pine.cli.importing import import_
 from pine.cli.legacy import legacy
+from pine.cli.metrics import metrics
 from pine.cli.models import models
 from pine.cli.orders import orders
 from pine.cli.positions import positions
@@ -27,6 +30,7 @@ from pine.cli.status import status
 from pine.cli.strategies import strategies
 from pine.cli.train import train
 from pine.cli.trim import trim
+from pine.cli.up import up
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -49,6 +53,7 @@ def cli(config: Path | None) -> None:  # read from the context by the commands
 
 for command in (
     demo,
+    up,
     hub,
     worker,
     courier,
@@ -63,6 +68,8 @@ for command in (
     orders,
     strategies,
     bars,
+    alerts,
+    metrics,
     models,
     features,
     archive,
@@ -82,4 +89,5 @@ for command in (
 
 def main() -> None:
     """Run the command line."""
+    end_with_input()
     cli()

@@ -29,10 +29,11 @@ def hub(ctx: click.Context) -> None:
 
 @click.command()
 @click.argument("name")
+@click.option("--no-courier", is_flag=True, help="Somebody else starts the courier: pine up, a service.")
 @config_option
 @click.pass_context
 @exits
-def worker(ctx: click.Context, name: str) -> None:
+def worker(ctx: click.Context, name: str, no_courier: bool) -> None:
     """Run the strategy NAME: read steps, decide, write the ledger.
 
     Runs until SIGINT or SIGTERM: the step under way is finished and acknowledged first. Starts the strategy's
@@ -49,7 +50,7 @@ def worker(ctx: click.Context, name: str) -> None:
     from pine.worker.run import run_worker
 
     with progress() as on_progress:
-        code = run_worker(config, name, on_progress)
+        code = run_worker(config, name, on_progress, starts_courier=not no_courier)
     sys.exit(code)
 
 

@@ -49,7 +49,7 @@ def _address(port: int) -> Callable[[Command], Command]:
 
 @click.group()
 def sandbox() -> None:
-    """Stand in for Databento and TradersPost on this machine, or make up a market."""
+    """Stand in for Databento, TradersPost and who is alerted on this machine, or make up a market."""
 
 
 @sandbox.command()
@@ -133,6 +133,28 @@ def broker(
     given = {"answer": answer, "delay": delay, "retry_after": retry_after, "times": times}
     behaviour = Behaviour(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     sys.exit(run_broker(host, port, out, behaviour))
+
+
+@sandbox.command()
+@_address(18080)
+@click.option("--out", type=FILE, help="File to which every message is appended as a JSON line.")
+@click.option(
+    "--answer",
+    type=click.Choice(["ok", "slow", "429", "500", "400", "drop"]),
+    default="ok",
+    show_default=True,
+    help="How to treat messages; POST /_sandbox/behaviour changes it while running.",
+)
+@exits
+def alerts(port: int, host: str, out: Path | None, answer: str) -> None:
+    """Receive alerts: alerts.urls: ["json://127.0.0.1:18080/"] sends them here.
+
+    What was received is at /_sandbox/requests.
+    """
+    from pine.sandbox.behaviour import Behaviour
+    from pine.sandbox.inbox import run_inbox
+
+    sys.exit(run_inbox(host, port, out, Behaviour(answer)))
 
 
 @sandbox.command()

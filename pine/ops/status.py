@@ -51,6 +51,9 @@ _NUMBERS: Final = frozenset(
         "posted",
         "failed",
         "unfilled",
+        "alerts",
+        "disagreements",
+        "waiting",
     ]
 )
 """Facts of heartbeats that are whole numbers."""
@@ -123,6 +126,8 @@ class Observer:
             "hub": hub,
             "symbols": {symbol: self._symbol(symbol) for symbol in self.config.instruments},
             "strategies": strategies,
+            "alerts": self._process(keys.ALERTS),
+            "archive": self._process(keys.ARCHIVE),
             "kill_switch": kill_switch(self.config),
             "unconfigured": {name: behind(self.client, keys.CLOCK, cursors[name]) for name in unconfigured},
         }
@@ -210,6 +215,7 @@ class Observer:
             "enabled": setting.enabled,
             "worker": {part: worker[part] for part in ("running", "holder", "token")}
             | {"status": worker["heartbeat"].get("status")},
+            "heartbeat": worker["heartbeat"],
             "last_step": None if last_step is None else isoformat(last_step),
             "lag": lag,
             "lag_s": _seconds_behind(lag, last_step, newest),
@@ -221,6 +227,8 @@ class Observer:
             "cash": round(book.portfolio.cash, 2),
             "day_pnl": round(book.portfolio.day_pnl(newest if newest is not None else now), 2),
             "daily_stop_loss": setting.daily_stop_loss,
+            "realised": round(book.portfolio.realised, 2),
+            "trades": book.portfolio.trades,
             "sent": _sent(both) if setting.webhook else None,
             "differs": [_difference(one) for one in both if one.differs],
             "halted": book.portfolio.halted,
@@ -259,6 +267,7 @@ class Observer:
         return {
             "state": "running" if process["running"] else "not running" if webhook else "paper only",
             "holder": process["holder"],
+            "heartbeat": process["heartbeat"],
             "intents": dict(Counter(state or "not tried" for state in states.values())),
             "owed": len(owed) if webhook else 0,
             "unknown": unknown,
@@ -309,6 +318,8 @@ def without_server(config: Config, now: int, problem: str, option: str = "") -> 
         "hub": None,
         "symbols": {},
         "strategies": {},
+        "alerts": None,
+        "archive": None,
         "kill_switch": kill_switch(config),
         "unconfigured": {},
     }

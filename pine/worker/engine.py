@@ -36,6 +36,9 @@ from pine.worker.broker import LedgerBroker
 
 logger = logging.getLogger(__name__)
 
+DISAGREE: Final = "bars disagree: "
+"""Begins an alert of hub and worker having built different bars."""
+
 _OURS: Final = frozenset({"worker", "orders", "backtrader"})
 """Folders of what runs a strategy, and is not where it went wrong."""
 
@@ -353,7 +356,7 @@ class Engine:
         for bar in built:
             self._past.add(bar)
         for line in differences(self._comparable(built), self._comparable(step.longer)):
-            self._alert(f"bars disagree: {line}")
+            self._alert(f"{DISAGREE}{line}")
         return self._show([*step.minutes, *built])
 
     def _comparable(self, longer: Iterable[Bar]) -> list[Bar]:

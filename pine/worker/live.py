@@ -20,6 +20,7 @@ from pine.bus.pauses import pause
 from pine.bus.writer import Writer
 from pine.core.bar import Bar
 from pine.core.config import Config, WarmUpConfig
+from pine.core.config.secret import masked
 from pine.core.errors import DataError, PineError, WentBack
 from pine.core.period import session
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
@@ -31,7 +32,8 @@ from pine.orders.desk import Desk
 from pine.orders.entries import Asked, Control, Correction, Entry, Fill, Intent, Origin, Void, WarmedUp, encode
 from pine.orders.ledger import NEVER_POSTED, Deliveries, read_ledger
 from pine.orders.requests import read_request
-from pine.worker.engine import Outcome
+from pine.worker.engine import DISAGREE, Outcome
+from pine.worker.latency import Latency
 from pine.worker.origin import begin_after, begin_at
 from pine.worker.recall import recall
 
@@ -42,6 +44,7 @@ HEARTBEAT_SECONDS: Final = 1.0
 HEARTBEAT_TTL_MS: Final = 15_000
 SERVER_PAUSE: Final = 0.2
 REFILL_SECONDS: Final = 1.0
+LONGEST_ALERT: Final = 500
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -67,6 +70,8 @@ class LiveSource:
         Called about once a second; returns extra facts for the heartbeat.
     asked
         How many sessions a new strategy is fed before its first step; as configured if left out.
+    alerts
+        What the engine found wrong so far; the heartbeat tells what was added at live steps.
     """
 
     config: Config
@@ -78,6 +83,7 @@ class LiveSource:
     provenance: dict[str, str]
     on_beat: Callable[[], dict[str, Any]]
     asked: WarmUpConfig | None = None
+    alerts: Sequence[str] = ()
     origin: Origin | None = None
     steps: int = 0
     intents: int = 0
@@ -95,6 +101,8 @@ class LiveSource:
     _booked: set[str] = field(factory=set)
     _control_at: float = 0.0
     _beat_at: float = 0.0
+    _alerts_before: int = 0
+    _latency: Latency = field(factory=Latency)
 
     def __attrs_post_init__(self) -> None:
         self._reader = StepReader(self.client, self.config.rules_of(self.strategy))
@@ -228,6 +236,7 @@ class LiveSource:
         consumed, self._reader.consumed = self._reader.consumed, {}
         self.steps += 1
         if not step.live:
+            self._alerts_before = len(self.alerts)
             return
         clock_ms = to_ms(step.ts)
         self._writer.require_next(keys.CLOCK, self.strategy, streams.entry_id(clock_ms))
@@ -247,6 +256,7 @@ class LiveSource:
                 self._writer.move_group(stream, self.strategy, streams.entry_id(ms), self._entries_read[stream])
         pause(self.lease.role, "decided")
         self._commit()
+        self._latency.committed(time.monotonic())
         pause(self.lease.role, "acknowledged")
         for entry in outcome.entries:
             _tell(entry)
@@ -328,6 +338,7 @@ class LiveSource:
         entry = self._read_clock()
         if entry is None:
             return None
+        self._latency.arrived(time.monotonic())
         pause(self.lease.role, "read")
         return self._step(entry, live=True)
 
@@ -469,12 +480,21 @@ class LiveSource:
             "realised": portfolio.realised,
             "day_pnl": portfolio.day_pnl(self._acked * NS_PER_MS),
             "halted": portfolio.halted or "",
+            **self._found_wrong(),
+            **self._latency.facts(),
             "updated_at": isoformat(time.time_ns()),
             **self.on_beat(),
         }
         name = keys.heartbeat(f"worker:{self.strategy}")
         self.client.hset(name, mapping=facts)
         self.client.pexpire(name, HEARTBEAT_TTL_MS)
+
+    def _found_wrong(self) -> dict[str, Any]:
+        """Return what the engine found wrong at live steps; warming up finds the old again."""
+        found = self.alerts[self._alerts_before :]
+        disagreements = [text for text in found if text.startswith(DISAGREE)]
+        last = masked(disagreements[-1])[:LONGEST_ALERT] if disagreements else ""
+        return {"alerts": len(found), "disagreements": len(disagreements), "last_disagreement": last}
 
 
 def _archived(config: Config, told: Refill) -> tuple[Sequence[Bar], str]:

@@ -19,14 +19,14 @@ def test_every_key_of_every_root_is_declared(symbol: str) -> None:
     assert [key for key in made if not keys.is_declared(key)] == []
 
 
-@pytest.mark.parametrize("key", [keys.CLOCK, keys.EVENTS, keys.SYMBOLS, keys.HUB_LOG])
+@pytest.mark.parametrize("key", [keys.CLOCK, keys.EVENTS, keys.SYMBOLS, keys.HUB_LOG, keys.TOLD, keys.WAITING])
 def test_every_single_key_is_declared(key: str) -> None:
     assert keys.is_declared(key)
 
 
 @given(STRATEGIES)
 def test_every_key_of_any_allowed_strategy_name_is_declared(name: str) -> None:
-    roles = [keys.HUB, keys.ARCHIVE, f"worker:{name}", f"courier:{name}"]
+    roles = [keys.HUB, keys.ARCHIVE, keys.ALERTS, f"worker:{name}", f"courier:{name}"]
     made = [make(name) for make in PER_STRATEGY] + [make(role) for make in PER_ROLE for role in roles]
     assert [key for key in made if not keys.is_declared(key)] == []
 
@@ -34,11 +34,16 @@ def test_every_key_of_any_allowed_strategy_name_is_declared(name: str) -> None:
 @given(STRATEGIES, STRATEGIES)
 def test_no_two_things_share_a_key(one: str, other: str) -> None:
     names = {one, other}
-    roles = {keys.HUB, keys.ARCHIVE, *(f"{role}:{name}" for role in ("worker", "courier") for name in names)}
+    roles = {
+        keys.HUB,
+        keys.ARCHIVE,
+        keys.ALERTS,
+        *(f"{role}:{name}" for role in ("worker", "courier") for name in names),
+    }
     made = [make(name) for make in PER_STRATEGY for name in names]
     made += [make(role) for make in PER_ROLE for role in roles]
     made += [keys.bars("ES", timeframe) for timeframe in Timeframe] + [keys.volume("ES"), keys.lead("ES")]
-    made += [keys.CLOCK, keys.EVENTS, keys.SYMBOLS, keys.HUB_LOG]
+    made += [keys.CLOCK, keys.EVENTS, keys.SYMBOLS, keys.HUB_LOG, keys.TOLD, keys.WAITING]
     assert len(made) == len(set(made))
 
 
@@ -83,6 +88,9 @@ def test_a_key_comes_apart_into_what_it_was_made_of(name: str) -> None:
         "archive",
         "lease:archive:x",
         "hub",
+        "alerts",
+        "alerts:",
+        "alerts:told:x",
         "dump",
     ],
 )

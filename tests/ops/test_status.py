@@ -254,7 +254,14 @@ def test_intents_are_told_by_state_with_what_is_owed_and_what_is_unknown(client:
 def test_on_paper_nothing_is_owed(client: Client, tmp_path: Path) -> None:
     book(client, "paper", Origin(0, 0), intent(0, "paper"))
     courier = look(client, configure(tmp_path, TEXT))["strategies"]["paper"]["courier"]
-    assert courier == {"state": "paper only", "holder": None, "intents": {"not tried": 1}, "owed": 0, "unknown": []}
+    assert courier == {
+        "state": "paper only",
+        "holder": None,
+        "heartbeat": {},
+        "intents": {"not tried": 1},
+        "owed": 0,
+        "unknown": [],
+    }
 
 
 def test_a_second_look_tells_the_same_as_a_first_one(client: Client, tmp_path: Path) -> None:

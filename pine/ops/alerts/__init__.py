@@ -1,0 +1,1 @@
+"""Who is told what: facts and records in, messages out, each once."""
