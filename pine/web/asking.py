@@ -15,7 +15,8 @@ from pine.core.config import Config
 from pine.core.errors import PineError
 from pine.core.times import to_datetime
 from pine.hub.off_loop import off_loop
-from pine.ops.control import PATIENCE, Booked, ask
+from pine.ops import control
+from pine.ops.control import PATIENCE, Booked
 from pine.orders.entries import Order
 from pine.web.view import price
 
@@ -34,17 +35,17 @@ NOT_CLOSED: Final = frozenset({"rejected", "unknown", "skipped"})
 
 logger = logging.getLogger(__name__)
 
-Asker = Callable[[str, Order, str, str], Booked]
-"""Has one request booked: strategy, order, who, reason."""
+Asker = Callable[[str, Sequence[Order], str, str], list[Booked]]
+"""Has orders of one strategy booked: strategy, orders, who, reason."""
 
 
 def asker(config: Config) -> Asker:
-    """Return how requests are booked: over a connection of their own, so that nobody's look waits for them."""
+    """Return how orders are booked: over a connection of their own, so that nobody's look waits for them."""
 
-    def asking(strategy: str, order: Order, who: str, reason: str) -> Booked:
+    def asking(strategy: str, orders: Sequence[Order], who: str, reason: str) -> list[Booked]:
         client = connect(config, start=False)
         try:
-            return ask(config, client, strategy, order, who=who, reason=reason)
+            return control.ask_all(config, client, [(strategy, order) for order in orders], who=who, reason=reason)
         finally:
             client.close()
 
@@ -69,20 +70,17 @@ async def ask_all(
 
 
 async def _ask(asking: Asker, strategy: str, orders: Sequence[Order], who: str, reason: str) -> list[Answer]:
-    """Ask one after the other, to the first that fails."""
-    answers: list[Answer] = []
-    for order in orders:
-        fields = {"strategy": strategy, "order": order, "who": who, "reason": reason}
-        logger.info("asked", extra={"fields": fields})
-        try:
-            answers.append(told(await off_loop(partial(asking, strategy, order, who, reason))))
-        except (redis.RedisError, PineError) as error:
-            logger.warning("not asked", extra={"fields": {**fields, "error": str(error)}})
-            return [*answers, Answer(strategy, f"{order} failed: {error}", "bad")]
-        except Exception as error:  # whoever pressed the button must learn that it did nothing
-            logger.exception("not asked", extra={"fields": fields})
-            return [*answers, Answer(strategy, f"{order} failed: {type(error).__name__}: {error}", "bad")]
-    return answers
+    what = " and ".join(orders)
+    fields = {"strategy": strategy, "orders": what, "who": who, "reason": reason}
+    logger.info("asked", extra={"fields": fields})
+    try:
+        return [told(booked) for booked in await off_loop(partial(asking, strategy, orders, who, reason))]
+    except (redis.RedisError, PineError) as error:
+        logger.warning("not asked", extra={"fields": {**fields, "error": str(error)}})
+        return [Answer(strategy, f"{what} failed: {error}", "bad")]
+    except Exception as error:  # whoever pressed the button must learn that it did nothing
+        logger.exception("not asked", extra={"fields": fields})
+        return [Answer(strategy, f"{what} failed: {type(error).__name__}: {error}", "bad")]
 
 
 def told(booked: Booked) -> Answer:
@@ -106,7 +104,7 @@ class AskDialog:
     Parameters
     ----------
     asking
-        Has a request booked.
+        Has orders booked.
     remembered
         What is kept for this browser; ``who`` is its user's name.
     """

@@ -37,7 +37,7 @@ class Page:
     watcher
         Takes the pictures, for everybody.
     asking
-        Has a request booked.
+        Has orders booked.
     remembered
         What is kept for this browser.
     """
