@@ -9,6 +9,7 @@ from pine.cli.archive import archive
 from pine.cli.audit import audit
 from pine.cli.backfill import backfill
 from pine.cli.bars import bars
+from pine.cli.check import check
 from pine.cli.demo import demo
 from pine.cli.features import features
 from pine.cli.importing import import_
@@ -45,6 +46,7 @@ def cli(config: Path | None) -> None:  # read from the context by the commands
 
 for command in (
     demo,
+    check,
     hub,
     worker,
     courier,

@@ -148,6 +148,11 @@ def is_scheduled(group: str, ts: int) -> bool:
     return any(start <= ts < end for start, end in _around(group, ts // NS_PER_DAY, False))
 
 
+def is_business_day(day: date) -> bool:
+    """Tell whether the exchange is open on a day, which may end early."""
+    return day.weekday() < 5 and day not in _holidays(day.year)[0]
+
+
 def next_open(group: str, ts: int) -> int:
     """Return `ts` itself if the market is open then, else the instant of its next opening, in ns."""
     if is_open(group, ts):

@@ -47,6 +47,14 @@ class DatabentoConfig:
     historical_gateway: str | None = field(default=None, validator=https_gateway)
     max_cost_usd: float = field(default=5.0, validator=AMOUNT)
 
+    @property
+    def live_gateway(self) -> tuple[str, int]:
+        """Host and port of the live gateway."""
+        host, _, port = (
+            self.gateway or f"{self.dataset.lower().replace('.', '-')}.lsg.databento.com:13000"
+        ).rpartition(":")
+        return host, int(port)
+
 
 @frozen
 class BusConfig:
