@@ -149,8 +149,22 @@ def is_scheduled(group: str, ts: int) -> bool:
 
 
 def is_business_day(day: date) -> bool:
-    """Tell whether the exchange is open on a day, which may end early."""
-    return day.weekday() < 5 and day not in _holidays(day.year)[0]
+    """Tell whether a day counts where contracts expire so many business days before another: no holiday of the US.
+
+    The market trades through the morning of most of them, which is told by an early close; the days after
+    Thanksgiving and before Christmas close early too, and are business days.
+    """
+    closed, early = _holidays(day.year)
+    if day.weekday() >= 5 or day in closed or day == _juneteenth(day.year):
+        return False
+    return day not in early or (day.month, day.weekday()) == (11, 4) or (day.month, day.day) == (12, 24)
+
+
+def _juneteenth(year: int) -> date | None:
+    """Return on which day it is kept, since there is such a holiday; the calendar has no early close for it."""
+    day = date(year, 6, 19)
+    shift = {5: -1, 6: 1}.get(day.weekday(), 0)
+    return day + timedelta(days=shift) if year >= 2022 else None
 
 
 def next_open(group: str, ts: int) -> int:

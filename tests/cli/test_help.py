@@ -47,6 +47,7 @@ OPTIONS = {
     "import": ["FILE", "--from", "--to", "--replace", "--json", "--config"],
     "backfill": ["SYMBOL", "--all", "--from", "--to", "--dry-run", "--json", "--config"],
     "audit": ["--session", "--symbols", "--price", "--json", "--csv", "--config"],
+    "check": ["--strategy", "--offline", "--fail-fast", "--json", "--config"],
     "strategies": ["NAME", "--json", "--config"],
     "replay": [
         "--from",

@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +87,7 @@ def disk(config: Config) -> Iterator[Said]:
     """Look how much room there is where pine writes."""
     places = {"data_dir": config.data_dir}
     if "://" not in config.archive_location:
-        places["archive"] = Path(config.archive_location)
+        places["archive"] = _plain(config.archive_location)
     told: set[int] = set()
     for name, folder in places.items():
         there = _existing(folder)
@@ -108,8 +109,8 @@ def folders(config: Config) -> Iterator[Said]:
     yield _writable("data_dir", config.data_dir)
     if "://" in config.archive_location:
         yield skipped("is elsewhere; pine archive verify looks at it", "archive.location")
-    elif not Path(config.archive_location).is_relative_to(config.data_dir):
-        yield _writable("archive.location", Path(config.archive_location))
+    elif not (place := _plain(config.archive_location)).is_relative_to(_plain(config.data_dir)):
+        yield _writable("archive.location", place)
     if config.heartbeats is not None:
         yield _writable("heartbeats", config.path.parent / Path(config.heartbeats).expanduser())
 
@@ -144,8 +145,6 @@ def alerts(config: Config) -> Iterator[Said]:
     if not config.alerts.urls:
         yield skipped("alerts.urls: none; nobody is told when something happens")
         return
-    import apprise
-
     for n, url in enumerate(config.alerts.urls):
         name = f"alerts.urls.{n}"
         try:
@@ -154,10 +153,22 @@ def alerts(config: Config) -> Iterator[Said]:
             yield wrong(str(error), name)
             continue
         scheme = address.partition("://")[0] if "://" in address else "no scheme"
-        if apprise.Apprise.instantiate(address, suppress_exceptions=True) is None:
-            yield wrong(f"found an address of {scheme} that apprise does not understand; its text is not shown", name)
+        if not _understood(address):
+            yield wrong(
+                f"found an address of {scheme} (not shown) that apprise does not understand; correct its variable",
+                name,
+            )
         else:
             yield ok(f"{scheme}://", name)
+
+
+def _understood(address: str) -> bool:
+    """Tell whether apprise knows what kind of address this is; nothing is sent."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it uses a module that Python has deprecated
+        import apprise
+
+        return apprise.Apprise.instantiate(address, suppress_exceptions=True) is not None
 
 
 def _source(config: Config, secret: Secret) -> str:
@@ -170,6 +181,11 @@ def _source(config: Config, secret: Secret) -> str:
         return f", in {config.path.name} itself; a variable in .env is safer"
     places = ["the environment" if os.environ.get(name) else ".env" for name in named]
     return f" by {', '.join(f'{name} in {place}' for name, place in zip(named, places, strict=True))}"
+
+
+def _plain(path: Path | str) -> Path:
+    """Return a path without ``..`` in it."""
+    return Path(os.path.normpath(path))
 
 
 def _writable(name: str, folder: Path) -> Said:

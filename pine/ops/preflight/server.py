@@ -15,7 +15,7 @@ from pine.bus.connection import connect
 from pine.bus.embedded import EmbeddedServer, server_binary
 from pine.core.config import Config
 from pine.core.contract import Contract, parse_contract
-from pine.core.errors import BusError, ContractError
+from pine.core.errors import BusError, ContractError, ServerUnfit
 from pine.core.period import session
 from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND
 from pine.core.times import Clock, isoformat, to_datetime
@@ -61,7 +61,13 @@ class ServerLooks:
                 f"another; end it with kill {embedded.pid()}",
                 "orphan",
             )
-        client = connect(self.config, start=False)
+        try:
+            client = connect(self.config, start=False)
+        except ServerUnfit:
+            raise
+        except BusError as error:
+            yield wrong(f"{error}; start it, or correct bus.url")
+            return
         info = client.info()
         product = "Valkey" if "valkey_version" in info else "Redis"
         version = info.get("valkey_version") or info["redis_version"]

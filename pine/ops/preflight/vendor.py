@@ -9,12 +9,12 @@ from attrs import define, field
 from pine.core.config import Config
 from pine.core.config.webhook import LOOPBACK
 from pine.core.contract import Contract, parse_contract
-from pine.core.errors import ContractError, HistoryError, SecretMissing, Unreachable
+from pine.core.errors import ContractError, HistoryError, KeyRefused, PineError, SecretMissing, Unreachable
 from pine.core.timeframe import NS_PER_DAY
 from pine.core.times import Clock, isoformat, to_datetime
 from pine.history.account import gateway_answers, vendor_clock
 from pine.history.vendor import Patience, Vendor, expect_own_market
-from pine.ops.preflight.looks import Said, ok, skipped, warning
+from pine.ops.preflight.looks import Said, ok, skipped, warning, wrong
 from pine.ops.preflight.server import skew
 
 ONCE: Final = Patience(attempts=1, timeout_s=8.0)
@@ -47,7 +47,10 @@ class VendorLooks:
         if self.offline and not _is_here(f"{host}:{port}"):
             yield skipped(f"{host}:{port}: not asked: --offline")
             return
-        yield ok(gateway_answers(self.config.databento))
+        try:
+            yield ok(gateway_answers(self.config.databento))
+        except PineError as error:
+            yield wrong(f"{error}; look at the network, or at databento.gateway if that is set")
 
     def account(self) -> Iterator[Said]:
         """Look whether the key is accepted and the dataset is there."""
@@ -60,7 +63,17 @@ class VendorLooks:
             yield skipped("not asked: there is no key")
             return
         settings = self.config.databento
-        ranges = self._asked().ranges()
+        try:
+            ranges = self._asked().ranges()
+        except KeyRefused as error:
+            yield wrong(f"{error}; put the key of your account in .env (databento.com/portal/keys)")
+            return
+        except Unreachable as error:
+            yield wrong(f"{error}; look at the network, or use --offline")
+            return
+        except HistoryError as error:
+            yield wrong(f"{error}; correct databento.dataset, or see what the account may read")
+            return
         if not ranges:
             raise HistoryError(f"databento.dataset: {settings.dataset} has no schema; correct it")
         end = max(end for _, end in ranges.values())
