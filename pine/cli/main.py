@@ -13,6 +13,7 @@ from pine.cli.check import check
 from pine.cli.demo import demo
 from pine.cli.features import features
 from pine.cli.importing import import_
+from pine.cli.init import init
 from pine.cli.legacy import legacy
 from pine.cli.models import models
 from pine.cli.orders import orders
@@ -46,6 +47,7 @@ def cli(config: Path | None) -> None:  # read from the context by the commands
 
 for command in (
     demo,
+    init,
     check,
     hub,
     worker,

@@ -1,5 +1,6 @@
 """What can be seen on this machine alone, at once: secrets, addresses, folders, disk, switches."""
 
+import logging
 import os
 import shutil
 import stat
@@ -153,7 +154,7 @@ def alerts(config: Config) -> Iterator[Said]:
             yield wrong(str(error), name)
             continue
         scheme = address.partition("://")[0] if "://" in address else "no scheme"
-        if not _understood(address):
+        if not understood(address):
             yield wrong(
                 f"found an address of {scheme} (not shown) that apprise does not understand; correct its variable",
                 name,
@@ -162,13 +163,18 @@ def alerts(config: Config) -> Iterator[Said]:
             yield ok(f"{scheme}://", name)
 
 
-def _understood(address: str) -> bool:
+def understood(address: str) -> bool:
     """Tell whether apprise knows what kind of address this is; nothing is sent."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it uses a module that Python has deprecated
         import apprise
 
-        return apprise.Apprise.instantiate(address, suppress_exceptions=True) is not None
+        log = logging.getLogger("apprise")
+        before, log.disabled = log.disabled, True  # it would show the address
+        try:
+            return apprise.Apprise.instantiate(address, suppress_exceptions=True) is not None
+        finally:
+            log.disabled = before
 
 
 def _source(config: Config, secret: Secret) -> str:
