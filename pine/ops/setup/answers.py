@@ -46,6 +46,8 @@ class Answers:
 
     Attributes
     ----------
+    sandbox
+        Address of a stand-in for Databento whose tape tells the time; nothing for the real one.
     secrets
         Values of variables, for ``.env``; what is not among them stays empty.
     """
@@ -54,6 +56,7 @@ class Answers:
     instruments: tuple[str, ...]
     strategies: tuple[Wanted, ...]
     close: str = "23:00"
+    sandbox: str | None = None
     secrets: Mapping[str, str] = field(factory=dict, repr=False)
 
     @property
