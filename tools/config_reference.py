@@ -312,7 +312,7 @@ def _strategies() -> str:
         found = PARAMS.find(kind, ROOT)
         parts.append(
             f"## Parameters of type `{kind}`\n\n{summary(found)}\n"
-            "Under `params` of a root in `instruments`, of a strategy, or of a root in a strategy; the narrowest wins.\n\n"
+            "Under `params` of a root in `instruments`, of a strategy, or of a root in it; the narrowest wins.\n\n"
             + "\n".join(_table(found))
             + "\n"
         )

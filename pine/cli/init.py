@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from pine.ops.setup import Answers, Wanted, Written
 
 NO_MORE: Final = "-"
+SANDBOX: Final = "127.0.0.1:13000"
+SANDBOX_KEY: Final = "db-sandbox"
+"""Its gateway takes any."""
+
 SHAPE: Final = "NAME=TYPE:ROOT,ROOT[:MAX_POSITIONS[:DAILY_STOP]]"
 
 
@@ -30,6 +34,11 @@ SHAPE: Final = "NAME=TYPE:ROOT,ROOT[:MAX_POSITIONS[:DAILY_STOP]]"
 @click.option("--strategy", "strategies", multiple=True, metavar=SHAPE, help="A strategy; may be repeated.")
 @click.option("--session-close", metavar="TIME", help='"23:00" in UTC, or "17:00 America/Chicago".')
 @click.option(
+    "--sandbox",
+    is_flag=True,
+    help=f"For pine sandbox gateway on this machine ({SANDBOX}) instead of Databento: no account is needed.",
+)
+@click.option(
     "--secrets",
     type=click.File(encoding="utf-8"),
     help="File, or - for standard input, with lines such as DATABENTO_API_KEY=…, IBS_A_WEBHOOK=…, ALERTS_URL=….",
@@ -43,6 +52,7 @@ def init(
     instruments: str | None,
     strategies: tuple[str, ...],
     session_close: str | None,
+    sandbox: bool,
     secrets: Any,
 ) -> None:
     """Write a commented pine.yaml and a .env for secrets, from a few answers.
@@ -54,7 +64,7 @@ def init(
 
     from pine.core.errors import PineError
     from pine.ops.setup import defaults, write
-    from pine.ops.setup.answers import close_mistake, data_dir_mistake
+    from pine.ops.setup.answers import API_KEY, close_mistake, data_dir_mistake
     from pine.ops.setup.write import existing
 
     if (there := existing(folder)) and not force:
@@ -70,6 +80,8 @@ def init(
         )
         chosen = evolve(chosen, strategies=_strategies(ask, strategies, chosen.instruments))
         chosen = evolve(chosen, secrets=_secrets(ask, secrets, chosen))
+        if sandbox:
+            chosen = evolve(chosen, sandbox=SANDBOX, secrets={API_KEY: SANDBOX_KEY, **chosen.secrets})
     except click.Abort:
         raise PineError("no more answers; nothing was written. --yes takes defaults") from None
     _tell(folder, write(folder, chosen, force=force))

@@ -55,6 +55,7 @@ OPTIONS = {
         "--instruments",
         "--strategy",
         "--session-close",
+        "--sandbox",
         "--secrets",
     ],
     "check": ["--strategy", "--offline", "--fail-fast", "--json", "--config"],

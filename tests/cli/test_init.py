@@ -68,7 +68,7 @@ def answers(draw: st.DrawFn) -> Answers:
     hooks = st.sampled_from(["", HOOK, "https://h.example/a?b=c'd&e=(f)", "http://127.0.0.1:1/x"])
     secrets = {one.webhook: draw(hooks) for one in wanted}
     secrets["DATABENTO_API_KEY"] = draw(TEXT.filter(lambda text: secret_mistake("DATABENTO_API_KEY", text) is None))
-    return Answers(folder, instruments, wanted, close, secrets)
+    return Answers(folder, instruments, wanted, close, secrets=secrets)
 
 
 @pytest.mark.examples(25, long=300)
@@ -201,3 +201,14 @@ def test_git_is_told_to_leave_the_secrets_alone_once(tmp_path: Path) -> None:
     for _ in range(2):
         assert init(folder, "--yes", "--force").exit_code == 0
     assert (folder / ".gitignore").read_text() == "mine\n.env\n.env.before*\n"
+
+
+def test_a_configuration_for_the_sandbox_needs_no_account(tmp_path: Path) -> None:
+    assert init(tmp_path, "--yes", "--sandbox").exit_code == 0
+    config = load_config(tmp_path / "pine.yaml", PARAMS, {})
+    assert (config.databento.gateway, config.hub.clock, config.warm_up) == ("127.0.0.1:13000", "tape", None)
+    assert (config.orders.entry_max_age_s, config.orders.stale_after_s) == (None, None)
+    assert (config.orders.per_minute, config.orders.per_hour) == (None, None)
+    assert config.databento.api_key.reveal() == "db-sandbox"
+    shown, plain = (tmp_path / "pine.yaml").read_text().splitlines(), render_yaml(defaults()).splitlines()
+    assert len([line for line in shown if line not in plain]) == 7

@@ -19,19 +19,27 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_./:@%+=,~&?-]*")
 
 def render_yaml(answers: Answers) -> str:
     """Return the configuration, every setting shown and explained."""
-    strategies = "\n".join(_strategy(n, wanted, answers) for n, wanted in enumerate(answers.strategies))
-    return (
-        _filled(
-            "file",
-            {
-                "data_dir": _text(answers.data_dir),
-                "close": json.dumps(answers.close),
-                "instruments": "\n".join(f"  {root}: {{}}" for root in answers.instruments),
-                "strategies": strategies,
-            },
-        ).rstrip("\n")
-        + "\n"
-    )
+    facts = {
+        "data_dir": _text(answers.data_dir),
+        "close": json.dumps(answers.close),
+        "instruments": "\n".join(f"  {root}: {{}}" for root in answers.instruments),
+        "strategies": "\n".join(_strategy(n, wanted, answers) for n, wanted in enumerate(answers.strategies)),
+    }
+    text = _filled("file", facts)
+    return (text if answers.sandbox is None else _for_sandbox(text, answers.sandbox)).rstrip("\n") + "\n"
+
+
+def _for_sandbox(text: str, gateway: str) -> str:
+    """Return a configuration for a tape: its own gateway and present, no history before it, orders of any age."""
+    changes = {"gateway": gateway, "clock": "tape"}
+    changes |= dict.fromkeys(("entry_max_age_s", "stale_after_s", "per_minute", "per_hour"), "null")
+    for name, value in changes.items():
+        line = re.compile(rf"^  # {name}: \S+ *", re.MULTILINE)
+        found = line.search(text)
+        if found is not None:
+            width = found.end() - found.start()
+            text = f"{text[: found.start()]}{f'  {name}: {value}'.ljust(width - 1)} {text[found.end() :]}"
+    return re.sub(r"^# warm_up:$", "warm_up: off\n# warm_up:", text, count=1, flags=re.MULTILINE)
 
 
 def render_env(answers: Answers) -> str:
@@ -77,7 +85,7 @@ def _filled(part: str, facts: Mapping[str, str]) -> str:
 
 def _text(value: str) -> str:
     """Return a text as YAML reads it back."""
-    plain = re.fullmatch(r"[\w./~-]+", value) and yaml.safe_load(f"a: {value}") == {"a": value}
+    plain = re.fullmatch(r"[A-Za-z_./][\w./-]*", value) and yaml.safe_load(value) == value
     return value if plain else json.dumps(value, ensure_ascii=False)
 
 
