@@ -357,7 +357,7 @@ def test_a_disk_without_room_is_told(sound: Shell, monkeypatch: pytest.MonkeyPat
     assert any("make room" in line for line in of(checked(sound)[1], "warning"))
     monkeypatch.setattr(machine, "FULL", 1 << 62)
     (line,) = of(checked(sound)[1], "wrong")
-    assert line.startswith("machine data_dir: ")
+    assert line.startswith("machine data_dir disk: ")
     assert "make room, or move data_dir" in line
 
 

@@ -1,5 +1,6 @@
 """``pine init``: what is answered is what every command reads back, and nothing that was there is lost."""
 
+import contextlib
 import json
 import stat
 import tempfile
@@ -207,8 +208,21 @@ def test_a_configuration_for_the_sandbox_needs_no_account(tmp_path: Path) -> Non
     assert init(tmp_path, "--yes", "--sandbox").exit_code == 0
     config = load_config(tmp_path / "pine.yaml", PARAMS, {})
     assert (config.databento.gateway, config.hub.clock, config.warm_up) == ("127.0.0.1:13000", "tape", None)
-    assert (config.orders.entry_max_age_s, config.orders.stale_after_s) == (None, None)
+    assert config.orders.entry_max_age_s is None
     assert (config.orders.per_minute, config.orders.per_hour) == (None, None)
     assert config.databento.api_key.reveal() == "db-sandbox"
     shown, plain = (tmp_path / "pine.yaml").read_text().splitlines(), render_yaml(defaults()).splitlines()
-    assert len([line for line in shown if line not in plain]) == 7
+    assert len([line for line in shown if line not in plain]) == 6
+
+
+def test_the_quick_start_begins_as_it_says(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "quickstart.md").read_text()
+    begin = text.index("pine init --yes --sandbox")
+    command, _, secrets = text[begin : text.index("\nEND\n", begin)].removeprefix("pine ").partition(" <<END\n")
+    with contextlib.chdir(tmp_path):
+        ran = CliRunner().invoke(cli, command.split(), input=secrets)
+    assert ran.exit_code == 0, ran.output
+    config = load_config(tmp_path / "pine.yaml", PARAMS, {})
+    webhooks = {name: bool(strategy.webhook) for name, strategy in config.strategies.items()}
+    assert webhooks == {"ibs_a": True, "ibs_b": False}
+    assert config.databento.gateway == "127.0.0.1:13000"

@@ -98,11 +98,11 @@ def disk(config: Config) -> Iterator[Said]:
         free = shutil.disk_usage(there).free
         text = f"{free / GB:.1f} GB free at {folder}"
         if free < FULL:
-            yield wrong(f"{text}, expected at least {FULL / GB:g}; make room, or move {name}", name)
+            yield wrong(f"{text}, expected at least {FULL / GB:g}; make room, or move {name}", f"{name} disk")
         elif free < SCARCE:
-            yield warning(f"{text}; below {FULL / GB:g} nothing starts; make room, or move {name}", name)
+            yield warning(f"{text}; below {FULL / GB:g} nothing starts; make room, or move {name}", f"{name} disk")
         else:
-            yield ok(text, name)
+            yield ok(text, f"{name} disk")
 
 
 def folders(config: Config) -> Iterator[Said]:

@@ -32,13 +32,15 @@ def render_yaml(answers: Answers) -> str:
 def _for_sandbox(text: str, gateway: str) -> str:
     """Return a configuration for a tape: its own gateway and present, no history before it, orders of any age."""
     changes = {"gateway": gateway, "clock": "tape"}
-    changes |= dict.fromkeys(("entry_max_age_s", "stale_after_s", "per_minute", "per_hour"), "null")
+    changes |= dict.fromkeys(("entry_max_age_s", "per_minute", "per_hour"), "null")
     for name, value in changes.items():
         line = re.compile(rf"^  # {name}: \S+ *", re.MULTILINE)
         found = line.search(text)
         if found is not None:
             width = found.end() - found.start()
-            text = f"{text[: found.start()]}{f'  {name}: {value}'.ljust(width - 1)} {text[found.end() :]}"
+            rest = text[found.end() :]
+            gap = "" if rest.startswith("\n") else " " * max(width - len(f"  {name}: {value}"), 1)
+            text = f"{text[: found.start()]}  {name}: {value}{gap}{rest}"
     return re.sub(r"^# warm_up:$", "warm_up: off\n# warm_up:", text, count=1, flags=re.MULTILINE)
 
 
