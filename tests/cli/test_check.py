@@ -1,5 +1,6 @@
 """``pine check``: each planted defect is one red line that names it and what to do; everything else stays as it was."""
 
+import fcntl
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,10 +15,12 @@ from pine.bus.connection import client_for
 from pine.bus.embedded import EmbeddedServer
 from pine.bus.lease import Lease
 from pine.core.times import parse_time, to_ms
-from pine.ops.preflight import machine
+from pine.history.vendor import Patience
+from pine.ops.preflight import machine, vendor
 from pine.sandbox.background import GatewayThread
 from pine.sandbox.gateway import Gateway
 from pine.sandbox.history import HistoryServer
+from pine.sandbox.history_faults import HistoryFault
 from pine.sandbox.market import GeneratedMarket
 from pine.sandbox.tape import Tape
 
@@ -350,6 +353,29 @@ def test_an_embedded_server_that_nobody_uses_any_more_is_told(sound: Shell, serv
     assert code == 0
     (line,) = [line for line in of(found, "warning") if line.startswith("server orphan: ")]
     assert f"end it with kill {server.pid()}" in line
+
+
+def test_a_server_that_holds_the_lock_and_says_nothing_is_told(sound: Shell, server: EmbeddedServer) -> None:
+    server.stop()
+    with (server.folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, found = checked(sound)
+    assert code == 0
+    (line,) = [line for line in of(found, "warning") if line.startswith("server server: ")]
+    assert f"holds {server.folder / 'lock'} and does not answer" in line
+    assert f"look at {server.folder / 'server.log'}" in line
+
+
+def test_a_vendor_who_does_not_answer_is_waited_for_only_so_long(
+    sound: Shell, gateway: HistoryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vendor, "ONCE", Patience(attempts=1, timeout_s=0.2))
+    gateway.faults.plan([HistoryFault.parse("timeout:30@get_dataset_range")])
+    code, found = checked(sound)
+    assert code == 1
+    (line,) = of(found, "wrong")
+    assert line.startswith("databento account: databento: the range of GLBX.MDP3: gave up")
+    assert "look at the network, or use --offline" in line
 
 
 def test_a_disk_without_room_is_told(sound: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
