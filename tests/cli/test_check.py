@@ -315,6 +315,15 @@ def test_one_strategy_is_looked_at_alone(sound: Shell) -> None:
     assert (ran.code, "did you mean ibs_a?" in ran.err) == (2, True)
 
 
+def test_what_is_wrong_with_a_disabled_strategy_is_worth_knowing_only(sound: Shell) -> None:
+    replaced("asleep: {type: breakout, ", "asleep: {type: breakout, model: required, ")(sound)
+    code, found = checked(sound, NOT_SET="http://hooks.example/HIDDEN")
+    assert code == 0
+    told = of(found, "warning")
+    assert any(line.startswith("models asleep: ES: model missing: ") for line in told)
+    assert any(line.startswith("webhooks webhook asleep: strategies.asleep.webhook: found an address") for line in told)
+
+
 def test_fail_fast_ends_with_the_first_red_line(sound: Shell) -> None:
     code, found = checked(sound, "--fail-fast", IBS_A_WEBHOOK="")
     assert code == 1

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from attrs import define, field
 
 from pine.core.config import Config
-from pine.ops.preflight.looks import Said, ok, skipped, wrong
+from pine.core.errors import ModelError
+from pine.ops.preflight.looks import Said, ok, skipped, warning, wrong
 from pine.strategies.judge import Standards, standards_of
 from pine.strategies.models.origin import refuse_generated
 
@@ -39,10 +40,15 @@ class StrategyLooks:
         if setting.model == "none":
             yield skipped("model: none; entries are not scored")
             return
+        unfit = wrong if setting.enabled else warning
         for symbol in fleet.problems:
-            yield wrong(f"{symbol}: {fleet.refusal(symbol)}; pine train {self.strategy}, or model: none")
+            yield unfit(f"{symbol}: {fleet.refusal(symbol)}; pine train {self.strategy}, or model: none")
         if setting.webhook and setting.webhook.variable is None:
-            refuse_generated(self.strategy, fleet, setting.webhook)
+            try:
+                refuse_generated(self.strategy, fleet, setting.webhook)
+            except ModelError as error:
+                yield unfit(str(error))
+                return
         if fleet.models:
             yield ok(f"of {', '.join(fleet.models)} (model: {setting.model})")
         elif not fleet.problems:

@@ -58,11 +58,13 @@ def dotenv_mode(config: Config) -> Iterator[Said]:
 
 def webhook_shape(config: Config, strategy: str) -> Iterator[Said]:
     """Look whether orders can be posted to a webhook's address; nothing is sent to it."""
-    webhook = config.strategies[strategy].webhook
+    setting = config.strategies[strategy]
+    webhook = setting.webhook
     if not webhook or webhook.variable is not None:
         return  # told as a secret already
     if told := mistake_in(webhook):
-        yield wrong(f"strategies.{strategy}.webhook: {told}")
+        unfit = wrong if setting.enabled else warning
+        yield unfit(f"strategies.{strategy}.webhook: {told}")
     elif leads_here(webhook):
         yield ok(f"leads to this machine ({host_of(webhook)})")
     elif not host_of(webhook).endswith(BROKER):
