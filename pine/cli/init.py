@@ -177,7 +177,8 @@ def _strategies(ask: _Asker, given: Sequence[str], instruments: tuple[str, ...])
         return usual
     usual = tuple(one for one in usual if one.enabled)
     while True:
-        offered = usual[len(found)] if len(found) < len(usual) else None
+        left = [one for one in usual[len(found) :] if one.name not in [before.name for before in found]]
+        offered = left[0] if left else None
         wanted_next = _asked_strategy(ask, offered, instruments, found)
         if wanted_next is None:
             return tuple(found)

@@ -181,7 +181,7 @@ def test_answers_that_end_early_write_nothing(tmp_path: Path) -> None:
 
 def test_what_is_there_stays_unless_forced_and_then_beside_with_its_secrets(tmp_path: Path) -> None:
     (tmp_path / "pine.yaml").write_text("mine: 1\n")
-    (tmp_path / ".env").write_text(f"IBS_A_WEBHOOK={HOOK}\nOTHER=kept\n")
+    (tmp_path / ".env").write_text(f"IBS_A_WEBHOOK={HOOK}\nOTHER=kept\nPOLICY_KILLSWITCH=1\n")
     ran = init(tmp_path, "--yes")
     assert (ran.exit_code, (tmp_path / "pine.yaml").read_text()) == (2, "mine: 1\n")
     assert "--force" in ran.stderr
@@ -191,6 +191,7 @@ def test_what_is_there_stays_unless_forced_and_then_beside_with_its_secrets(tmp_
     assert (tmp_path / "pine.yaml.before").read_text() == "mine: 1\n"
     assert f"IBS_A_WEBHOOK={HOOK}\n" in (tmp_path / ".env").read_text()
     assert "OTHER=kept\n" in (tmp_path / ".env").read_text()
+    assert (tmp_path / ".env").read_text().endswith("\nPOLICY_KILLSWITCH=1\n")
     assert [mode(path) for path in sorted(tmp_path.glob(".env*"))] == [0o600, 0o600, 0o600]
 
 

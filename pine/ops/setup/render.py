@@ -11,6 +11,7 @@ from typing import Final
 import yaml
 
 from pine.ops.setup.answers import Answers, Wanted
+from pine.orders.gates import VARIABLE as KILL_SWITCH
 
 _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
 _PART: Final = re.compile(r"^#### (.+)\n", re.MULTILINE)
@@ -45,15 +46,11 @@ def _for_sandbox(text: str, gateway: str) -> str:
 
 
 def render_env(answers: Answers) -> str:
-    """Return the file of secrets; what is not known is empty."""
-    lines = [f"{name}={_value(answers.secrets.get(name, ''))}" for name in answers.variables]
-    lines += [
-        f"{name}={_value(value)}"
-        for name, value in answers.secrets.items()
-        if name not in answers.variables and name != "POLICY_KILLSWITCH"
-    ]
-    text = (files("pine.ops.setup") / "env.in").read_text(encoding="utf-8")
-    return text.replace("{{variables}}", "\n".join(lines))
+    """Return the file of secrets; what is not known is empty, and a kill switch that is on stays on."""
+    others = [name for name in answers.secrets if name not in answers.variables and name != KILL_SWITCH]
+    lines = [f"{name}={_value(answers.secrets.get(name, ''))}" for name in [*answers.variables, *others]]
+    facts = {"variables": "\n".join(lines), "kill_switch": _value(answers.secrets.get(KILL_SWITCH, ""))}
+    return _PLACE.sub(lambda match: facts[match[1]], (files("pine.ops.setup") / "env.in").read_text(encoding="utf-8"))
 
 
 def _strategy(n: int, wanted: Wanted, answers: Answers) -> str:
