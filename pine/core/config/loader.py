@@ -197,7 +197,7 @@ def _alert_places(raw: dict[str, Any], problems: Problems) -> list[Where]:
     if isinstance(urls, list):
         return [("alerts", "urls", n) for n in range(len(urls))]
     if isinstance(alerts, dict) and urls is not None and not isinstance(urls, Unset):
-        problems.add(("alerts", "urls"), "found something else (not shown), expected a list such as [${DISCORD}]")
+        problems.add(("alerts", "urls"), 'found something else (not shown), expected a list such as ["${DISCORD}"]')
         alerts["urls"] = []
     return []
 
