@@ -7,11 +7,12 @@ READY := $(VENV)/.ready
 # The tests start some hundred processes: none of them need compile pine again, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo models test long parity test-redis has-redis browser has-chromium chaos check format lock clean help
+.PHONY: demo models docs test long parity test-redis has-redis browser has-chromium chaos check format lock clean help
 
 help:
 	@echo "make demo    run the whole system once on a generated market"
 	@echo "make models  train the demonstration's models anew on a generated market, some minutes"
+	@echo "make docs    write the configuration reference, pine.yaml and .env.example anew"
 	@echo "make test    run the tests"
 	@echo "make long    more cases of what the tests show, some minutes"
 	@echo "make parity  thirty sessions through the reference, the tape and the archive, some minutes"
@@ -28,6 +29,9 @@ demo: $(READY)
 
 models: $(READY)
 	$(BIN)/python tools/demo_models.py
+
+docs: $(READY)
+	$(BIN)/python tools/config_reference.py
 
 test: $(READY)
 	$(BIN)/pytest -n 3 --dist worksteal -m "not long"

@@ -43,7 +43,7 @@ def configuration(ctx: click.Context) -> "Config":
 
     path = Path(_named(ctx) or "pine.yaml").expanduser().absolute()
     if not path.exists():
-        raise PineError(f"no configuration at {path}; name one with -c or PINE_CONFIG")
+        raise PineError(f"no configuration at {path}; name one with -c or PINE_CONFIG, or write one with pine init")
     return load_config(path, PARAMS)
 
 

@@ -121,26 +121,11 @@ def _confirm(ctx: click.Context, rows: list[dict[str, Any]], chosen: list[str]) 
 
 def _print(answers: "list[Booked]", as_json: bool) -> None:
     """Print what became of requests; exit code 1 if one is not booked yet, or an exit could not be posted."""
-    wrong = any(answer.step is None or any(state in _BAD for _, state in answer.intents) for answer in answers)
+    from pine.ops.control import is_wrong, sentence
+
     if as_json:
         print_json({"answers": [answer.to_dict() for answer in answers]})
     else:
         for answer in answers:
-            click.echo(sentence(answer))
-    sys.exit(WRONG if wrong else FINE)
-
-
-_BAD = frozenset({"rejected", "unknown", "skipped"})
-
-
-def sentence(answer: "Booked") -> str:
-    """Return what became of a request, for a person."""
-    from pine.core.times import to_datetime
-
-    if answer.step is None:
-        return f"{answer.strategy}: {answer.order} is asked for and not booked yet: {answer.waits_for}"
-    after = f"booked after step {to_datetime(answer.step):%Y-%m-%d %H:%M} UTC" if answer.step else "booked"
-    if answer.order != "flatten":
-        return f"{answer.strategy}: {answer.order} {after}"
-    closed = ", ".join(f"exit {i.quantity} {i.contract} near {i.price:.10g} ({state})" for i, state in answer.intents)
-    return f"{answer.strategy}: flatten {after}: {closed or 'nothing to close'}"
+            click.echo(f"{answer.strategy}: {sentence(answer)}")
+    sys.exit(WRONG if any(map(is_wrong, answers)) else FINE)

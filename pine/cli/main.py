@@ -12,11 +12,13 @@ from pine.cli.audit import audit
 from pine.cli.backfill import backfill
 from pine.cli.bars import bars
 from pine.cli.blotter import trades
+from pine.cli.check import check
 from pine.cli.control import flatten, halt, resume
 from pine.cli.dashboard import dashboard
 from pine.cli.demo import demo
 from pine.cli.features import features
 from pine.cli.importing import import_
+from pine.cli.init import init
 from pine.cli.legacy import legacy
 from pine.cli.metrics import metrics
 from pine.cli.models import models
@@ -53,6 +55,8 @@ def cli(config: Path | None) -> None:  # read from the context by the commands
 
 for command in (
     demo,
+    init,
+    check,
     up,
     hub,
     worker,

@@ -82,7 +82,7 @@ def set_position(
     posted. Recorded in the ledger with who and why, so that a replay does the same.
     """
     config = configuration(ctx)
-    from pine.cli.control import sentence
+    from pine.ops.control import sentence
     from pine.ops.correction import correct
 
     with visit(config) as client:
@@ -102,7 +102,7 @@ def set_position(
     if as_json:
         print_json(answer.to_dict())
     else:
-        click.echo(sentence(answer))
+        click.echo(f"{answer.strategy}: {sentence(answer)}")
     sys.exit(FINE if answer.step is not None else WRONG)
 
 

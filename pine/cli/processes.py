@@ -23,7 +23,9 @@ def hub(ctx: click.Context) -> None:
     logs.set_up()
     config = configuration(ctx)
     from pine.hub.run import run_hub
+    from pine.ops.preflight.whole import before_hub, refuse
 
+    refuse(before_hub(config))
     sys.exit(run_hub(config))
 
 
@@ -47,8 +49,11 @@ def worker(ctx: click.Context, name: str, no_courier: bool) -> None:
     logs.set_up()
     config = configuration(ctx)
     from pine.cli.warmup_view import progress
-    from pine.worker.run import run_worker
+    from pine.ops.preflight.whole import before_worker, refuse
+    from pine.worker.run import check_strategy, run_worker
 
+    check_strategy(config, name)
+    refuse(before_worker(config, name))
     with progress() as on_progress:
         code = run_worker(config, name, on_progress, starts_courier=not no_courier)
     sys.exit(code)

@@ -148,6 +148,25 @@ def is_scheduled(group: str, ts: int) -> bool:
     return any(start <= ts < end for start, end in _around(group, ts // NS_PER_DAY, False))
 
 
+def is_business_day(day: date) -> bool:
+    """Tell whether a day counts where contracts expire so many business days before another: no holiday of the US.
+
+    The market trades through the morning of most of them, which is told by an early close; the days after
+    Thanksgiving and before Christmas close early too, and are business days.
+    """
+    closed, early = _holidays(day.year)
+    if day.weekday() >= 5 or day in closed or day == _juneteenth(day.year):
+        return False
+    return day not in early or (day.month, day.weekday()) == (11, 4) or (day.month, day.day) == (12, 24)
+
+
+def _juneteenth(year: int) -> date | None:
+    """Return on which day it is kept, since there is such a holiday; the calendar has no early close for it."""
+    day = date(year, 6, 19)
+    shift = {5: -1, 6: 1}.get(day.weekday(), 0)
+    return day + timedelta(days=shift) if year >= 2022 else None
+
+
 def next_open(group: str, ts: int) -> int:
     """Return `ts` itself if the market is open then, else the instant of its next opening, in ns."""
     if is_open(group, ts):

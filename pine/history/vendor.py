@@ -9,6 +9,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from functools import partial
 from typing import Any, TypeVar
 
@@ -132,6 +133,28 @@ class Vendor:
             return {name: (parse_time(r["start"]), parse_time(r["end"])) for name, r in found["schema"].items()}
         except (AttributeError, KeyError, TypeError, ValueError):
             raise HistoryError(f"databento: {what}: found {found!r}, expected start and end per schema") from None
+
+    def leads(self, roots: Sequence[str], on: date) -> dict[str, str]:
+        """Return the contract with most volume of each root on a day, as the vendor's continuous symbols have it.
+
+        A root of which it knows none is left out. Costs nothing; raises as `fetch` does.
+        """
+        ids = self._resolve([f"{root}.v.0" for root in roots], "continuous", "instrument_id", on)
+        names = self._resolve(sorted(set(ids.values())), "instrument_id", "raw_symbol", on) if ids else {}
+        return {symbol.partition(".")[0]: names[found] for symbol, found in ids.items() if found in names}
+
+    def _resolve(self, symbols: Sequence[str], stype: str, into: str, on: date) -> dict[str, str]:
+        """Return what symbols stand for on a day; nothing of those that stand for nothing."""
+        form = {"dataset": self._settings.dataset, "stype_in": stype, "stype_out": into, "start_date": on.isoformat()}
+        what = f"what {', '.join(symbols)} stand for on {on}"
+        try:
+            found = self._ask(what, lambda client: client.symbology.resolve(symbols=list(symbols), **form))
+        except Unresolved:
+            return {}
+        try:
+            return {name: str(spans[0]["s"]) for name, spans in found["result"].items() if spans and spans[0]["s"]}
+        except (AttributeError, KeyError, TypeError, IndexError):
+            raise HistoryError(f"databento: {what}: found {str(found)[:200]}, expected symbols") from None
 
     def quote(self, requests: Sequence[Request]) -> list[Quote]:
         """Return what requests would give and cost, those left out that would give nothing; raises as `fetch` does."""
@@ -289,7 +312,7 @@ class Vendor:
                 raise KeyRefused("databento.api_key: found blanks only, expected a key")
             gateway = self._settings.historical_gateway
             self._client = databento.Historical(key) if gateway is None else databento.Historical(key, gateway)
-            for api in (self._client.metadata, self._client.timeseries):
+            for api in (self._client.metadata, self._client.timeseries, self._client.symbology):
                 api.TIMEOUT = self._patience.timeout_s
         return self._client
 

@@ -96,7 +96,7 @@ class Supervisor:
             except KeyRefused:
                 raise
             except (OSError, TimeoutError) as error:
-                reason = f"{':'.join(map(str, self._gateway()))}: {error or type(error).__name__}"
+                reason = f"{':'.join(map(str, self.config.databento.live_gateway))}: {error or type(error).__name__}"
             except Exception as error:  # noqa: BLE001  # the vendor raises plain exceptions for a lost connection
                 reason = f"{type(error).__name__}: {error}"
             finally:
@@ -135,7 +135,7 @@ class Supervisor:
         protocol.subscribe(schema="trades", symbols=parents, stype_in="parent", start=start)
         protocol.start()
         self.connections += 1
-        host, port = self._gateway()
+        host, port = self.config.databento.live_gateway
         fields = {"gateway": f"{host}:{port}", "replay_from": isoformat(start) if start else "the beginning"}
         logger.info("connected", extra={"fields": fields})
         await self._until_lost(protocol)
@@ -156,7 +156,7 @@ class Supervisor:
             )
 
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            _, protocol = await asyncio.get_running_loop().create_connection(fresh, *self._gateway())
+            _, protocol = await asyncio.get_running_loop().create_connection(fresh, *self.config.databento.live_gateway)
         self._session = protocol
         async with asyncio.timeout(AUTH_TIMEOUT):
             either: list[asyncio.Future[Any]] = [protocol.authenticated, protocol.disconnected]
@@ -196,12 +196,6 @@ class Supervisor:
         if protocol.fatal is not None:
             raise ConnectionError(protocol.fatal)
         await protocol.disconnected
-
-    def _gateway(self) -> tuple[str, int]:
-        if self.config.databento.gateway is not None:
-            host, _, port = self.config.databento.gateway.rpartition(":")
-            return host, int(port)
-        return f"{self.config.databento.dataset.lower().replace('.', '-')}.lsg.databento.com", 13000
 
     def _progress(self) -> None:
         self.outbox.put(self.aggregator.advance())

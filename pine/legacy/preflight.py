@@ -1,22 +1,17 @@
 """What is looked at before the first connection; nothing is ever posted for it."""
 
-import difflib
-import socket
 from collections.abc import Callable, Iterable
-from typing import Final
-from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from pine.core.config import Config
-from pine.core.config.webhook import leads_here
+from pine.core.config.webhook import host_of, mistake_in
 from pine.core.errors import PineError, SecretMissing
 from pine.core.instruments import SPECS
+from pine.history.account import gateway_answers
 from pine.legacy.heartbeat import heartbeat_path, holds_live, read_heartbeat
 from pine.legacy.strategy import KINDS
 from pine.orders.gates import KillSwitch
-
-CONNECT_S: Final = 5.0
 
 
 @frozen
@@ -82,15 +77,10 @@ class Preflight:
         return f"{reason}; nothing is posted without --live anyway"
 
     def _configuration(self) -> str:
-        strategies = self.config.strategies
-        if self.strategy not in strategies:
-            near = difflib.get_close_matches(self.strategy, strategies, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            known = ", ".join(strategies) or "none"
-            raise PineError(f"strategy {self.strategy!r} is not configured; {hint}configured are: {known}")
-        setting = strategies[self.strategy]
-        if not setting.enabled:
-            raise PineError(f"strategy {self.strategy} is disabled; set strategies.{self.strategy}.enabled to true")
+        from pine.worker.run import check_strategy  # nothing else of the worker is the reference's
+
+        check_strategy(self.config, self.strategy)
+        setting = self.config.strategies[self.strategy]
         if setting.type not in KINDS:
             raise PineError(f"strategy type {setting.type!r}: the reference has {', '.join(KINDS)}")
         limits = f"at most {setting.max_positions} positions, daily stop {setting.daily_stop_loss:g} dollars"
@@ -106,14 +96,9 @@ class Preflight:
             return "not needed: nothing is posted without --live"
         if not webhook:
             raise SecretMissing(f"strategies.{self.strategy}.webhook: is empty, and --live posts to it")
-        parts = urlsplit(webhook.reveal())
-        secure = parts.scheme == "https" or (parts.scheme == "http" and leads_here(webhook))
-        if not secure or not parts.hostname or not parts.path.strip("/"):
-            raise PineError(
-                f"strategies.{self.strategy}.webhook: found an address of scheme {parts.scheme or 'none'!r}, expected "
-                "https://HOST/trading/webhook/…; its text is not shown"
-            )
-        return f"has the shape of one, at {parts.hostname}"
+        if wrong := mistake_in(webhook):
+            raise PineError(f"strategies.{self.strategy}.webhook: {wrong}")
+        return f"has the shape of one, at {host_of(webhook)}"
 
     def _symbols(self) -> str:
         read = self.config.reads(self.strategy)
@@ -139,14 +124,4 @@ class Preflight:
         return "left no position" if not held else "left paper positions, which are forgotten"
 
     def _gateway(self) -> str:
-        settings = self.config.databento
-        host, _, port = (settings.gateway or f"{_host(settings.dataset)}:13000").rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), CONNECT_S).close()
-        except OSError as error:
-            raise PineError(f"databento gateway {host}:{port}: cannot be reached: {error}") from None
-        return f"{host}:{port} answers"
-
-
-def _host(dataset: str) -> str:
-    return f"{dataset.lower().replace('.', '-')}.lsg.databento.com"
+        return gateway_answers(self.config.databento)

@@ -15,7 +15,7 @@ from pine.bus.client import Client
 from pine.core.config import Config
 from pine.core.errors import PineError
 from pine.core.timeframe import NS_PER_MS
-from pine.core.times import isoformat
+from pine.core.times import isoformat, to_datetime
 from pine.orders.courier import SETTLED, role
 from pine.orders.entries import Asked, Intent, Order
 from pine.orders.ledger import Deliveries, read_ledger
@@ -63,6 +63,26 @@ class Booked:
             ],
             "waits_for": self.waits_for,
         }
+
+
+NOT_CLOSED: Final = frozenset({"rejected", "unknown", "skipped"})
+"""States of an exit after which the broker may still hold the position."""
+
+
+def sentence(booked: Booked) -> str:
+    """Return what became of a request, for a person; whose it is stands elsewhere."""
+    if booked.step is None:
+        return f"{booked.order} is asked for and not booked yet: {booked.waits_for}"
+    after = f" after step {to_datetime(booked.step):%Y-%m-%d %H:%M} UTC" if booked.step else ""
+    if booked.order != "flatten":
+        return f"{booked.order} booked{after}"
+    closed = ", ".join(f"exit {i.quantity} {i.contract} near {i.price:.10g} ({state})" for i, state in booked.intents)
+    return f"flatten booked{after}: {closed or 'nothing to close'}"
+
+
+def is_wrong(booked: Booked) -> bool:
+    """Tell whether somebody must look: it is not booked yet, or the broker may still hold what was to be closed."""
+    return booked.step is None or any(state in NOT_CLOSED for _, state in booked.intents)
 
 
 def ask(

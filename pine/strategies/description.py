@@ -36,7 +36,7 @@ class Parameter:
 
 def parameters(params: type) -> list[Parameter]:
     """Return what the parameters of an attrs class are; every one has a default."""
-    defaults, meanings = params(), dict(_meanings(params))
+    defaults, told = params(), meanings(params)
     hints = typing.get_type_hints(params)
     return [
         Parameter(
@@ -44,7 +44,7 @@ def parameters(params: type) -> list[Parameter]:
             _type_words(hints.get(item.name, item.type)),
             getattr(defaults, item.name),
             _bounds(item.validator),
-            meanings.get(item.name, ""),
+            told.get(item.name, ""),
         )
         for item in attrs.fields(params)
     ]
@@ -68,6 +68,11 @@ def _bounds(validator: Any) -> str:
     inner = getattr(validator, "_validators", None) or ([] if validator is None else [validator])
     told = [f"{item.compare_op} {item.bound}" for item in inner if hasattr(item, "compare_op")]
     return ", ".join(told)
+
+
+def meanings(found: type) -> dict[str, str]:
+    """Return what a class's docstring says of each attribute."""
+    return dict(_meanings(found))
 
 
 def _meanings(params: type) -> Iterator[tuple[str, str]]:

@@ -13,12 +13,10 @@ from nicegui import ui
 from pine.bus.connection import connect
 from pine.core.config import Config
 from pine.core.errors import PineError
-from pine.core.times import to_datetime
 from pine.hub.off_loop import off_loop
 from pine.ops import control
 from pine.ops.control import PATIENCE, Booked
 from pine.orders.entries import Order
-from pine.web.view import price
 
 NOBODY: Final = "dashboard"
 LONGEST: Final = 200
@@ -29,9 +27,6 @@ MEANS: Final[dict[Order, str]] = {
     "resume": "Entries are allowed again from the next step on.",
     "flatten": "Every open position is closed at the market, through ledger and webhook.",
 }
-
-NOT_CLOSED: Final = frozenset({"rejected", "unknown", "skipped"})
-"""States of an exit after which the broker may still hold the position."""
 
 logger = logging.getLogger(__name__)
 
@@ -85,17 +80,8 @@ async def _ask(asking: Asker, strategy: str, orders: Sequence[Order], who: str, 
 
 def told(booked: Booked) -> Answer:
     """Return what became of a request in words."""
-    if booked.step is None:
-        text = f"{booked.order} is asked for and not booked yet: {booked.waits_for}"
-        return Answer(booked.strategy, text, "warn")
-    text = f"{booked.order} booked" + (
-        f" after step {to_datetime(booked.step):%Y-%m-%d %H:%M} UTC" if booked.step else ""
-    )
-    exits = [f"exit {i.quantity} {i.contract} near {price(i.price)} ({state})" for i, state in booked.intents]
-    if booked.order == "flatten":
-        text += f": {', '.join(exits) or 'nothing to close'}"
-    wrong = any(state in NOT_CLOSED for _, state in booked.intents)
-    return Answer(booked.strategy, text, "bad" if wrong else "good")
+    tone = "warn" if booked.step is None else "bad" if control.is_wrong(booked) else "good"
+    return Answer(booked.strategy, control.sentence(booked), tone)
 
 
 class AskDialog:

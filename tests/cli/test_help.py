@@ -62,6 +62,18 @@ OPTIONS = {
     "import": ["FILE", "--from", "--to", "--replace", "--json", "--config"],
     "backfill": ["SYMBOL", "--all", "--from", "--to", "--dry-run", "--json", "--config"],
     "audit": ["--session", "--symbols", "--price", "--json", "--csv", "--config"],
+    "init": [
+        "--dir",
+        "--yes",
+        "--force",
+        "--data-dir",
+        "--instruments",
+        "--strategy",
+        "--session-close",
+        "--sandbox",
+        "--secrets",
+    ],
+    "check": ["--strategy", "--offline", "--fail-fast", "--json", "--config"],
     "strategies": ["NAME", "--json", "--config"],
     "replay": [
         "--from",

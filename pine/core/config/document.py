@@ -136,6 +136,19 @@ class Document:
         return Unset(missing[0]) if missing else expanded
 
 
+def variables(text: str, setting: str) -> list[str]:
+    """Return the variables that one setting of a YAML file names, such as ``databento.api_key``."""
+    node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    for step in setting.split("."):
+        if isinstance(node, yaml.SequenceNode) and step.isdigit() and int(step) < len(node.value):
+            node = node.value[int(step)]
+        elif isinstance(node, yaml.MappingNode):
+            node = next((value for key, value in node.value if key.value == step), None)
+        else:
+            return []
+    return [match["name"] for match in _VARIABLE.finditer(node.value)] if isinstance(node, yaml.ScalarNode) else []
+
+
 def _construct(tag: str, text: str) -> Any:
     loader = yaml.SafeLoader("")
     try:

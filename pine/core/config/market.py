@@ -29,6 +29,10 @@ class DatabentoConfig:
 
     Attributes
     ----------
+    api_key
+        The key of the account: for the hub, and for whatever buys.
+    dataset
+        Its code at Databento.
     gateway
         ``host:port`` of another gateway, for the sandbox; without it the dataset's own.
     heartbeat_interval_s
@@ -46,6 +50,14 @@ class DatabentoConfig:
     heartbeat_interval_s: int = field(default=5, validator=[validators.ge(5), validators.le(1800)])
     historical_gateway: str | None = field(default=None, validator=https_gateway)
     max_cost_usd: float = field(default=5.0, validator=AMOUNT)
+
+    @property
+    def live_gateway(self) -> tuple[str, int]:
+        """Host and port of the live gateway."""
+        host, _, port = (
+            self.gateway or f"{self.dataset.lower().replace('.', '-')}.lsg.databento.com:13000"
+        ).rpartition(":")
+        return host, int(port)
 
 
 @frozen
@@ -117,7 +129,16 @@ class HubConfig:
 
 @frozen
 class SessionConfig:
-    """The daily close of a group of instruments."""
+    """The daily close of a group of instruments.
+
+    Attributes
+    ----------
+    close
+        When the trading day ends: ``"23:00"`` is UTC all year, ``"17:00 America/Chicago"`` follows daylight saving.
+    short_session
+        Whether a session of less than four scheduled hours (Sunday 22 to 23 UTC in summer) belongs to the next one, or
+        is a day of its own.
+    """
 
     close: str = field(default="23:00", validator=session_close)
     short_session: Literal["merge", "separate"] = "merge"
@@ -125,7 +146,15 @@ class SessionConfig:
 
 @frozen
 class Execution:
-    """What is really traded on an instrument's bars, such as micros: root and number of contracts."""
+    """What is really traded on an instrument's bars, such as micros.
+
+    Attributes
+    ----------
+    root
+        A contract on the same price.
+    size
+        Contracts of it per entry.
+    """
 
     root: str = field(validator=known_root)
     size: int = field(default=1, validator=POSITIVE)

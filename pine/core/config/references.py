@@ -119,10 +119,8 @@ def _check_execution(where: Where, symbol: str, setting: Any, problems: Problems
 
 def _check_strategy(name: str, setting: Any, instruments: dict[str, Any], problems: Problems) -> None:
     where: Where = ("strategies", name)
-    if not _NAME.fullmatch(name):
-        problems.add(where, f"found {quoted(name)}, expected lower-case letters, digits and _ (at most 32)")
-    if name in RESERVED_NAMES:
-        problems.add(where, f"found {quoted(name)}, which pine uses itself; expected another name")
+    if wrong := name_mistake(name):
+        problems.add(where, wrong)
     if not isinstance(setting, dict):
         return
     references = setting.get("references")
@@ -138,6 +136,15 @@ def _check_strategy(name: str, setting: Any, instruments: dict[str, Any], proble
             _check_execution(place, symbol, symbols[symbol], problems)
         if isinstance(symbol, str) and symbol not in instruments:
             problems.add(place, _missing(symbol, instruments))
+
+
+def name_mistake(name: str) -> str | None:
+    """Return what is wrong with the name of a strategy, or nothing."""
+    if not _NAME.fullmatch(name):
+        return f"found {quoted(name)}, expected lower-case letters, digits and _ (at most 32)"
+    if name in RESERVED_NAMES:
+        return f"found {quoted(name)}, which pine uses itself; expected another name"
+    return None
 
 
 def _missing(symbol: str, instruments: Mapping[str, Any]) -> str:

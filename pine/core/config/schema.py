@@ -51,9 +51,9 @@ class Config:
     path
         The file it came from.
     data_dir
-        Absolute folder that holds everything pine writes.
+        Folder for everything pine writes; a relative one is taken from the file's.
     strategy_folder
-        Absolute folder in which strategy types of the user's own are found.
+        Folder of strategy types of one's own; a relative one is taken from the file's.
     retention
         How much event time of market data and flight records stays on the streams at least.
     retention_max

@@ -45,7 +45,18 @@ class FilterConfig:
 class StrategyInstrument:
     """What one strategy sets differently for one of its instruments; left out means as in ``instruments``.
 
-    `filters` come on top of the strategy's own.
+    Attributes
+    ----------
+    size
+        Contracts per entry.
+    commission
+        Dollars per contract and side.
+    execution
+        What is traded instead of the root itself.
+    params
+        Parameters of the strategy type, for this instrument.
+    filters
+        Conditions that come on top of the strategy's own.
     """
 
     size: int | None = field(default=None, validator=OPTIONAL_POSITIVE)
@@ -85,7 +96,17 @@ class WarmUpConfig:
 
 @frozen
 class StrategyWarmUp:
-    """What one strategy sets differently of ``warm_up``; left out means as there."""
+    """What one strategy sets differently of ``warm_up``; left out means as there.
+
+    Attributes
+    ----------
+    daily, hourly, minute
+        Finished sessions that the bars of each timeframe go back.
+    buy
+        Whether minutes may be bought.
+    features
+        Whether bars go back further where a feature needs more.
+    """
 
     daily: int | None = field(default=None, validator=OPTIONAL_SESSIONS)
     hourly: int | None = field(default=None, validator=OPTIONAL_SESSIONS)
@@ -100,6 +121,14 @@ class StrategyConfig:
 
     Attributes
     ----------
+    type
+        One of pine's strategy types, or ``module:Class`` of one's own.
+    enabled
+        Whether it may run.
+    webhook
+        Where its orders are posted; without one it trades on paper only.
+    instruments
+        What it trades: a list of roots, or settings by root.
     starting_cash
         Dollars on the paper account at the start.
     max_positions
