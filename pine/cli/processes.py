@@ -20,7 +20,7 @@ def hub(ctx: click.Context) -> None:
     """
     from pine.cli import logs
 
-    logs.set_up()
+    logs.set_up("hub")
     config = configuration(ctx)
     from pine.hub.run import run_hub
 
@@ -43,7 +43,7 @@ def worker(ctx: click.Context, name: str) -> None:
     """
     from pine.cli import logs
 
-    logs.set_up()
+    logs.set_up("worker", name)
     config = configuration(ctx)
     from pine.cli.warmup_view import progress
     from pine.worker.run import run_worker
@@ -66,7 +66,7 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
     """
     from pine.cli import logs
 
-    logs.set_up()
+    logs.set_up("courier", name)
     config = configuration(ctx)
     from pine.bus.connection import connect
     from pine.bus.ending import stop_on_end

@@ -1,7 +1,6 @@
 """The process that seals sessions as they finish, and the run that seals what is finished and ends."""
 
 import contextlib
-import logging
 import os
 import threading
 import time
@@ -18,6 +17,7 @@ from pine.bus.ending import stop_on_end
 from pine.bus.lease import TTL_MS, Lease
 from pine.core.config import Config
 from pine.core.errors import ArchiveDiffers, ArchiveError, BusError, WentBack
+from pine.core.log import get_logger
 from pine.core.times import isoformat
 from pine.history.archive import Archive
 from pine.history.sealer import Sealed, Sealer
@@ -30,7 +30,7 @@ HELD_SECONDS: Final = TTL_MS / 1000 + 2.0
 
 Progress = Callable[[str, int, int], None]
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def seal_once(config: Config, client: Client, on_channel: Progress = lambda *_: None) -> list[Sealed]:
@@ -79,7 +79,7 @@ def run_archive(config: Config) -> list[Sealed]:
     stop = stop_on_end()
 
     def waiting(holder: str) -> None:
-        logger.warning("waiting", extra={"fields": {"lease_held_by": holder}})
+        log.warning("waiting", lease_held_by=holder)
 
     lease = Lease.acquire(client, keys.ARCHIVE, waiting, stop)
     if lease is None:
@@ -87,9 +87,9 @@ def run_archive(config: Config) -> list[Sealed]:
     lease.keep()
     try:
         keeper = Keeper(config, client, lease, Sealer(config, client, lease, archive), stop)
-        logger.info("archive started", extra={"fields": {"location": archive.store.shown, "token": lease.token}})
+        log.info("archive started", location=archive.store.shown, token=lease.token)
         keeper.run()
-        logger.info("archive stopped", extra={"fields": {"sessions": len(keeper.sealed)}})
+        log.info("archive stopped", sessions=len(keeper.sealed))
         return keeper.sealed
     finally:
         lease.release()
@@ -139,12 +139,12 @@ class Keeper:
         except ArchiveDiffers:
             raise
         except WentBack as error:
-            logger.warning("the server went back", extra={"fields": {"reason": str(error)}})
+            log.warning("the server went back", reason=str(error))
             return
         except ArchiveError as error:
             if str(error) != self._trouble:
                 fields = {"reason": str(error), "again_in_s": LOOK_SECONDS}
-                logger.warning("the archive cannot be used", extra={"fields": fields})
+                log.warning("the archive cannot be used", **fields)
             self._trouble = str(error)
             return
         self._trouble = ""
@@ -152,7 +152,7 @@ class Keeper:
         for session in sorted({item.session for item in found}):
             rows = [item.rows for item in found if item.session == session]
             fields = {"session": session, "tables": len(rows), "rows": sum(rows)}
-            logger.info("session sealed", extra={"fields": fields})
+            log.info("session sealed", **fields)
 
     def _on_channel(self, _table: str, _done: int, _of: int) -> None:
         """Stay visible during a long look."""

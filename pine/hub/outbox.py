@@ -1,7 +1,6 @@
 """What closed, on its way to the streams; it waits here while the server is away."""
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -13,6 +12,7 @@ from pine.bus.connection import is_away, revive
 from pine.bus.lease import Lease
 from pine.core.config import Config
 from pine.core.errors import WentBack
+from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_MS, Timeframe
 from pine.core.times import isoformat
 from pine.hub.aggregator import Closed
@@ -23,7 +23,7 @@ MAX_UNPUBLISHED: Final = 20_000
 _MINUTES: Final = frozenset(["first_minute", "last_minute"])
 """Minute boundaries that may wait for the server before reading from the gateway pauses."""
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @define(eq=False)
@@ -87,7 +87,7 @@ class Outbox:
                 if not is_away(error):
                     raise
                 if not waiting:
-                    logger.warning("server away", extra={"fields": {"reason": str(error), "waiting_bars": len(batch)}})
+                    log.warning("server away", reason=str(error), waiting_bars=len(batch))
                 waiting = True
                 self._work.set()
                 await asyncio.sleep(SERVER_PAUSE)
@@ -117,12 +117,12 @@ class Outbox:
         finally:
             ended.set()
 
-    def finish(self, facts: Mapping[str, str | int], **log: str | int) -> None:
+    def finish(self, facts: Mapping[str, str | int], **told: str | int) -> None:
         """Publish what is left, and say that this was the end."""
         self._publish_locked(self._closed)
         with self._server:
             self.publisher.heartbeat(facts)
-            self.publisher.log("shutdown", **log)
+            self.publisher.log("shutdown", **told)
 
     def _beat_locked(self, facts: Mapping[str, str | int]) -> bool:
         """Write the heartbeat; return whether the server must be given again what it lost."""
@@ -142,7 +142,7 @@ class Outbox:
             try:
                 return self.publisher.publish(batch)
             except WentBack as error:
-                logger.warning("the server went back", extra={"fields": {"reason": str(error)}})
+                log.warning("the server went back", reason=str(error))
         self._take_back()
         return self.publisher.publish(batch)
 
@@ -154,7 +154,7 @@ class Outbox:
         self.publisher.take_back()
         self.publisher.register(self.config, self.late)
         back = {"from": isoformat(self.publisher.last_clock * NS_PER_MS), "to": isoformat(lost_from * NS_PER_MS)}
-        logger.error("the server lost what it had acknowledged; publishing it again", extra={"fields": back})
+        log.error("the server lost what it had acknowledged; publishing it again", **back)
 
     def _settle_late(self, batch: list[Closed]) -> None:
         """Take roots whose gap is published off the record of what is late."""
@@ -171,9 +171,9 @@ def _tell(batch: list[Closed]) -> None:
         for bar in item.bars:
             if bar.timeframe is Timeframe.DAY:
                 fields: dict[str, Any] = {"symbol": bar.symbol, "contract": bar.contract_symbol, "close": bar.close}
-                logger.info("session closed", extra={"fields": fields | {"at": isoformat(item.boundary)}})
+                log.info("session closed", **fields, at=isoformat(item.boundary))
         for event in item.events:
-            logger.info(event.kind, extra={"fields": {"symbol": event.symbol, **_readable(event.details)}})
+            log.info(event.kind, symbol=event.symbol, **_readable(event.details))
 
 
 def _readable(details: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The hub process: connection, aggregator and publisher on one event loop."""
 
 import asyncio
-import logging
 import os
 import threading
 import time
@@ -18,6 +17,7 @@ from pine.bus.lease import Lease
 from pine.core.calendar import is_open
 from pine.core.config import Config
 from pine.core.errors import PineError, WentBack
+from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_MS
 from pine.core.times import isoformat
 from pine.hub.aggregator import Aggregator
@@ -37,7 +37,7 @@ USUAL: Final = frozenset(
 )
 """Counts that belong to any day, or are told where they arise."""
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def run_hub(config: Config) -> int:
@@ -53,9 +53,7 @@ def run_hub(config: Config) -> int:
         raise PineError("instruments: none are configured, so there is nothing to subscribe to")
     client = connect(config)
     stop = stop_on_end()
-    lease = Lease.acquire(
-        client, keys.HUB, lambda holder: logger.warning("waiting", extra={"fields": {"lease_held_by": holder}}), stop
-    )
+    lease = Lease.acquire(client, keys.HUB, lambda holder: log.warning("waiting", lease_held_by=holder), stop)
     if lease is None:
         return 0
     lease.keep()
@@ -68,7 +66,7 @@ def run_hub(config: Config) -> int:
                         asyncio.run(hub.run(stop))
                 break
             except WentBack as error:
-                logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
+                log.warning("starting again from what the server holds", reason=str(error))
                 stop = stop_on_end()  # the event loop that ended took its signal handlers along
     finally:
         lease.release()
@@ -127,7 +125,7 @@ class Hub:
         hub = cls(config, client, lease)
         hub.publisher.register(config, hub.outbox.late)
         hub.publisher.log("start", pid=os.getpid(), token=lease.token)
-        logger.info("hub started", extra={"fields": {"symbols": len(config.instruments), "token": lease.token}})
+        log.info("hub started", symbols=len(config.instruments), token=lease.token)
         return hub
 
     async def run(self, stop: threading.Event) -> None:
@@ -154,7 +152,7 @@ class Hub:
             raise failed[0]
         self._tell_counts()
         self.outbox.finish(self._facts("stopped"), pid=os.getpid(), token=self.lease.token)
-        logger.info("hub stopped", extra={"fields": {"bars": self.publisher.bars}})
+        log.info("hub stopped", bars=self.publisher.bars)
 
     async def _beat(self) -> None:
         while True:
@@ -167,7 +165,7 @@ class Hub:
         found = {kind: count for kind, count in self.aggregator.counts.items() if count}
         for kind in sorted(found.keys() - self._told - USUAL):
             self._told.add(kind)
-            logger.warning("left out", extra={"fields": {"kind": kind, "so_far": found[kind]}})
+            log.warning("left out", kind=kind, so_far=found[kind])
 
     def _facts(self, status: str) -> dict[str, str | int]:
         watermark = self.aggregator.watermark

@@ -4,7 +4,6 @@ Intent and attempt are on the server's disk before anything is sent. What a kill
 and answer is unknown: an exit is posted again, an entry is held and reported.
 """
 
-import logging
 import os
 import random
 import threading
@@ -24,6 +23,7 @@ from pine.bus.pauses import pause
 from pine.bus.writer import Writer
 from pine.core.config import Config
 from pine.core.errors import BusError, WentBack
+from pine.core.log import about_intent, get_logger
 from pine.core.times import Clock, from_seconds, isoformat
 from pine.orders.entries import Intent, decode
 from pine.orders.gates import Freshness, KillSwitch, generated
@@ -51,7 +51,7 @@ STALE_PAUSE: Final = 1.0
 
 SETTLED: Final = NEVER_POSTED | {"posted", "skipped"}
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def role(strategy: str) -> str:
@@ -122,7 +122,7 @@ class Courier:
                 if self._finished():
                     return
             except WentBack as error:
-                logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
+                log.warning("starting again from what the server holds", reason=str(error))
                 self.stop.wait(SERVER_PAUSE)
                 taken_over = False
             except redis.RedisError as error:
@@ -134,7 +134,7 @@ class Courier:
     def _wait_for_server(self, error: redis.RedisError, since: float | None) -> float:
         now = time.monotonic()
         if since is None:
-            logger.warning("server away", extra={"fields": {"reason": str(error)}})
+            log.warning("server away", reason=str(error))
         self.stop.wait(SERVER_PAUSE)
         if not self.with_worker:
             revive(self.config, self.stop.is_set)
@@ -163,9 +163,7 @@ class Courier:
                 self._put(intent, delivery.state, delivery.status or 0, "the server had lost this")
             self._writer.commit()
             held.refresh(self.client, self.strategy)
-            logger.error(
-                "deliveries that the server had lost are on record again", extra={"fields": {"count": len(lost)}}
-            )
+            log.error("deliveries that the server had lost are on record again", count=len(lost))
         self._deliveries = held  # not before: what is known here only must outlast a server that is away
 
     def _round(self) -> None:
@@ -223,6 +221,10 @@ class Courier:
 
     def _try(self, intent: Intent) -> float | None:
         """Take an intent one try further; return the seconds to wait before the next, or nothing if it is done with."""
+        with about_intent(intent.id):
+            return self._try_once(intent)
+
+    def _try_once(self, intent: Intent) -> float | None:
         self._deliveries.refresh(self.client, self.strategy)  # an operator may have settled something
         state = self._deliveries.state(intent.id)
         if state in SETTLED or (state == "unknown" and intent.is_entry):
@@ -252,7 +254,7 @@ class Courier:
         if answer.verdict is Verdict.ACCEPTED:
             self.posted += 1
             self._record(intent, "posted", answer.status, answer.text)
-            logger.info("posted", extra={"fields": {"intent": intent.id, "status": answer.status}})
+            log.info("posted", status=answer.status)
             return None
         if answer.verdict is Verdict.REFUSED:
             self._give_up(intent, "rejected", answer)
@@ -276,16 +278,13 @@ class Courier:
             request = {"order": "void", "intent": intent.id, "reason": f"{state}: {answer.text}"}
             self._writer.append(keys.control(self.strategy), "*", {"request": orjson.dumps(request)})
         self._record(intent, state, answer.status, answer.text)
-        logger.error(
-            "not posted",
-            extra={"fields": {"intent": intent.id, "state": state, "status": answer.status, "text": answer.text}},
-        )
+        log.error("not posted", state=state, status=answer.status, text=answer.text)
 
     def _hold(self, intent: Intent, text: str) -> None:
         self.failed += 1
         if self._deliveries.state(intent.id) != "unknown":
             self._record(intent, "unknown", text=text)
-        logger.error("outcome unknown, not posted again", extra={"fields": {"intent": intent.id, "text": text}})
+        log.error("outcome unknown, not posted again", text=text)
 
     def _barred(self, intent: Intent) -> bool:
         """Give an entry up that is too old, or that must not go out; return whether it was. Exits always go."""
@@ -304,9 +303,9 @@ class Courier:
         """Tell whether an entry must wait for fresh data; the desk is told once."""
         reason = self._freshness.reason(intent.symbol)
         if reason is not None and not self._stale:
-            logger.error(reason, extra={"fields": {"intent": intent.id, "held": "until it is fresh or too old"}})
+            log.error(reason, held="until it is fresh or too old")
         if reason is None and self._stale:
-            logger.warning("data is fresh again", extra={"fields": {"symbol": intent.symbol}})
+            log.warning("data is fresh again", symbol=intent.symbol)
         self._stale = reason is not None
         return self._stale
 
@@ -330,7 +329,7 @@ class Courier:
 
     def _await_server(self, error: redis.RedisError) -> None:
         """Wait a moment with an outcome in hand; not even a request to end makes it forgotten."""
-        logger.warning("server away, an outcome waits", extra={"fields": {"reason": str(error)}})
+        log.warning("server away, an outcome waits", reason=str(error))
         time.sleep(SERVER_PAUSE)  # not `stop.wait`: once it is set that would not wait at all
         if not self.with_worker:
             revive(self.config)

@@ -1,6 +1,5 @@
 """Steps from the live streams through the strategy's consumer group, outcomes into its ledger and flight records."""
 
-import logging
 import os
 import threading
 import time
@@ -21,6 +20,7 @@ from pine.bus.writer import Writer
 from pine.core.bar import Bar
 from pine.core.config import Config, WarmUpConfig
 from pine.core.errors import DataError, PineError, WentBack
+from pine.core.log import get_logger
 from pine.core.period import session
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat, to_ms
@@ -41,7 +41,7 @@ HEARTBEAT_TTL_MS: Final = 15_000
 SERVER_PAUSE: Final = 0.2
 REFILL_SECONDS: Final = 1.0
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 T = TypeVar("T")
 
 
@@ -140,7 +140,7 @@ class LiveSource:
         fresh = streams.ensure_group(self.client, keys.CLOCK, self.strategy, streams.entry_id(recorded))
         if fresh and recorded > self.origin.live_after:
             at = {"stream": keys.CLOCK, "after": isoformat(recorded * NS_PER_MS)}
-            logger.error("the cursor was gone; continuing after the last step on record", extra={"fields": at})
+            log.error("the cursor was gone; continuing after the last step on record", **at)
         streams.ensure_group(self.client, keys.control(self.strategy), CONTROL_GROUP)
         for stream, closed in self._closed_bars(recorded).items():
             if not streams.ensure_group(self.client, stream, self.strategy, streams.entry_id(closed)) and fresh:
@@ -156,16 +156,12 @@ class LiveSource:
             self._history = self._read_history(self.origin.warm_up)
             first, self._previous = f"({first}", self.origin.origin
         self._warmup = streams.Rereading(self.client, keys.CLOCK, first, f"{self._acked}-{(1 << 64) - 1}")
-        logger.info(
+        log.info(
             "worker ready",
-            extra={
-                "fields": {
-                    "token": self.lease.token,
-                    "last_step": isoformat(self._acked * NS_PER_MS) if self._acked else "none",
-                    "positions": {p.contract: p.quantity for p in self.desk.portfolio.positions.values()} or "none",
-                    "cash": round(self.desk.portfolio.cash, 2),
-                }
-            },
+            token=self.lease.token,
+            last_step=isoformat(self._acked * NS_PER_MS) if self._acked else "none",
+            positions={p.contract: p.quantity for p in self.desk.portfolio.positions.values()} or "none",
+            cash=round(self.desk.portfolio.cash, 2),
         )
 
     def warm_up(self) -> WarmUp | None:
@@ -191,7 +187,7 @@ class LiveSource:
                 return bars
             if reason != trouble:
                 fields = {"symbol": told.symbol, "from": isoformat(told.first_minute), "reason": reason}
-                logger.error("a refill cannot be read, no step is taken before it can", extra={"fields": fields})
+                log.error("a refill cannot be read, no step is taken before it can", **fields)
                 trouble = reason
             self.lease.check()
             self._resilient(lambda: self.sign("waiting for a refill"))
@@ -360,7 +356,7 @@ class LiveSource:
                 raise WentBack(str(error)) from None
             if not is_away(error):
                 raise
-            logger.warning("server away", extra={"fields": {"reason": str(error)}})
+            log.warning("server away", reason=str(error))
             self._recheck = True
             if not self.stop.wait(SERVER_PAUSE):
                 revive(self.config, self.stop.is_set)
@@ -379,7 +375,7 @@ class LiveSource:
 
     def _await_server(self, error: redis.RedisError) -> None:
         """Wait a moment with a decided step in hand; not even a request to end makes it forgotten."""
-        logger.warning("server away", extra={"fields": {"reason": str(error)}})
+        log.warning("server away", reason=str(error))
         time.sleep(SERVER_PAUSE)  # not `stop.wait`: once it is set that would not wait at all
         revive(self.config)
 
@@ -404,7 +400,7 @@ class LiveSource:
             state = Deliveries.read(self.client, self.strategy).state(asked.intent)
             if state not in NEVER_POSTED:
                 fields = {"request": asked.request, "intent": asked.intent, "delivery": state or "none"}
-                logger.error("void refused: nothing on record says that it was not posted", extra={"fields": fields})
+                log.error("void refused: nothing on record says that it was not posted", **fields)
                 return None
         return asked
 
@@ -419,7 +415,7 @@ class LiveSource:
         self._booked.add(identifier)
         named = {"intent": booked.intent} if isinstance(booked, Void) else {"order": booked.order}
         fields = {"request": identifier, "entry": type(booked).__name__, **named}
-        logger.info("booked", extra={"fields": fields})
+        log.info("booked", **fields)
         for entry in entries:
             _tell(entry)
 
@@ -477,10 +473,10 @@ def _tell(entry: Entry) -> None:
     if isinstance(entry, Intent):
         order = f"{entry.action} {entry.quantity} {entry.contract}"
         fields: dict[str, Any] = {"order": order, "at": entry.price, "reason": entry.reason, "intent": entry.id}
-        logger.info("decided", extra={"fields": fields})
+        log.info("decided", **fields)
     elif isinstance(entry, Fill):
         fields = {"contract": entry.contract, "at": entry.price, "time": isoformat(entry.time), "intent": entry.intent}
-        logger.info("filled", extra={"fields": fields if entry.pnl is None else fields | {"pnl": round(entry.pnl, 2)}})
+        log.info("filled", **(fields if entry.pnl is None else fields | {"pnl": round(entry.pnl, 2)}))
 
 
 def _after(identifier: str) -> tuple[int, int]:
@@ -500,5 +496,5 @@ def _control_entry(identifier: str, fields: dict[bytes, bytes]) -> Void | Contro
         order = next((known for known in ORDERS if known == raw.get("order")), None)
         if raw.keys() >= {"who", "reason"} and order is not None:
             return Control(order=order, reason=raw["reason"], who=raw["who"], request=identifier)
-    logger.error("control request not understood", extra={"fields": {"request": identifier}})
+    log.error("control request not understood", request=identifier)
     return None

@@ -68,7 +68,7 @@ def test_the_hole_is_an_event_and_no_hour_or_day_over_it_is_published(
         for child in (worker, fresh):
             assert child.stop() == 0
             assert "disagree" not in log(child)
-            assert "alerts=0" in log(child)
+            assert events(child, "worker stopped", alerts=0)
 
 
 @pytest.mark.long
