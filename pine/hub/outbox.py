@@ -9,6 +9,7 @@ import redis
 from attrs import define, field
 
 from pine.bus.connection import is_away, revive
+from pine.bus.heartbeat import STOPPED, Heartbeat
 from pine.bus.lease import Lease
 from pine.core.config import Config
 from pine.core.errors import WentBack
@@ -38,6 +39,8 @@ class Outbox:
         The hub's role.
     publisher
         Writes to the streams.
+    heartbeat
+        Tells how the hub is doing.
     late
         Roots that no hub had for a while, until their gap is published; see `Publisher.register`.
     on_room
@@ -47,6 +50,7 @@ class Outbox:
     config: Config
     lease: Lease
     publisher: Publisher
+    heartbeat: Heartbeat
     late: dict[str, int]
     on_room: Callable[[], None] = lambda: None
     _closed: list[Closed] = field(factory=list)
@@ -99,10 +103,10 @@ class Outbox:
             self._room.set()
             self.on_room()
 
-    async def beat(self, facts: Mapping[str, str | int]) -> None:
+    async def beat(self, status: str, facts: Mapping[str, Any], *, well: bool) -> None:
         """Write the heartbeat, and have published again what the server lost meanwhile."""
         try:
-            if await asyncio.to_thread(self._beat_locked, facts):
+            if await asyncio.to_thread(self._beat_locked, status, facts, well):
                 self._work.set()
         except redis.RedisError as error:
             if not is_away(error):
@@ -117,18 +121,18 @@ class Outbox:
         finally:
             ended.set()
 
-    def finish(self, facts: Mapping[str, str | int], **told: str | int) -> None:
+    def finish(self, facts: Mapping[str, Any], **told: str | int) -> None:
         """Publish what is left, and say that this was the end."""
         self._publish_locked(self._closed)
         with self._server:
-            self.publisher.heartbeat(facts)
+            self.heartbeat.write(STOPPED, facts)
             self.publisher.log("shutdown", **told)
 
-    def _beat_locked(self, facts: Mapping[str, str | int]) -> bool:
+    def _beat_locked(self, status: str, facts: Mapping[str, Any], well: bool) -> bool:
         """Write the heartbeat; return whether the server must be given again what it lost."""
         with self._server:
             self.lease.check()  # with nothing to publish nobody else would
-            self.publisher.heartbeat(facts)
+            self.heartbeat.write(status, facts, well=well)
             return self.publisher.is_behind()
 
     def _publish_locked(self, batch: list[Closed]) -> None:

@@ -4,12 +4,12 @@ Intent and attempt are on the server's disk before anything is sent. What a kill
 and answer is unknown: an exit is posted again, an entry is held and reported.
 """
 
-import os
+import contextlib
 import random
 import threading
 import time
 from collections import defaultdict, deque
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import redis
@@ -18,13 +18,14 @@ from attrs import define, field
 from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.connection import is_away, revive
+from pine.bus.heartbeat import STOPPED, Heartbeat
 from pine.bus.lease import Lease
 from pine.bus.pauses import pause
 from pine.bus.writer import Writer
 from pine.core.config import Config
 from pine.core.errors import BusError, WentBack
 from pine.core.log import about_intent, get_logger
-from pine.core.times import Clock, from_seconds, isoformat
+from pine.core.times import Clock, from_seconds
 from pine.orders.entries import Intent, decode
 from pine.orders.gates import Freshness, KillSwitch, generated
 from pine.orders.ledger import NEVER_POSTED, Deliveries
@@ -33,7 +34,6 @@ from pine.orders.traderspost import Answer, TradersPost, Verdict, payload
 
 GROUP: Final = "courier"
 BLOCK_MS: Final = 250
-HEARTBEAT_TTL_MS: Final = 15_000
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 60.0
 LONGEST_RETRY_AFTER: Final = 300.0
@@ -91,6 +91,7 @@ class Courier:
     posted: int = 0
     failed: int = 0
     _writer: Writer = field(init=False)
+    _heartbeat: Heartbeat = field(init=False)
     _web: TradersPost = field(init=False)
     _deliveries: Deliveries = field(factory=Deliveries)
     _limit: RateLimit = field(init=False)
@@ -99,11 +100,11 @@ class Courier:
     _stale: bool = False
     _queues: dict[str, deque[tuple[str, Intent]]] = field(factory=lambda: defaultdict(deque))
     _not_before: dict[str, float] = field(factory=dict)
-    _beat_at: float = 0.0
     _alone_since: float | None = None
 
     def __attrs_post_init__(self) -> None:
         self._writer = Writer(self.client, role(self.strategy), self.lease.token)
+        self._heartbeat = Heartbeat(self.client, self.config, role(self.strategy), self.lease.token)
         self._killswitch = KillSwitch(self.config.path.with_name(".env"))
         self._freshness = Freshness(self.client, self.config, self.clock)
         self._web = TradersPost(self.config.strategies[self.strategy].webhook, self.config.orders.timeout_s)
@@ -120,7 +121,7 @@ class Courier:
                     taken_over, away_since = True, None
                 self._round()
                 if self._finished():
-                    return
+                    break
             except WentBack as error:
                 log.warning("starting again from what the server holds", reason=str(error))
                 self.stop.wait(SERVER_PAUSE)
@@ -130,11 +131,15 @@ class Courier:
                     raise
                 away_since = self._wait_for_server(error, away_since)
                 taken_over = False
+        with contextlib.suppress(redis.RedisError):  # everything is on record; the server may be gone first
+            self._heartbeat.write(STOPPED, self._facts())
 
     def _wait_for_server(self, error: redis.RedisError, since: float | None) -> float:
         now = time.monotonic()
         if since is None:
             log.warning("server away", reason=str(error))
+        if self._heartbeat.due():
+            self._heartbeat.away(self._facts())
         self.stop.wait(SERVER_PAUSE)
         if not self.with_worker:
             revive(self.config, self.stop.is_set)
@@ -347,18 +352,11 @@ class Courier:
 
     def _beat(self) -> bool:
         """Write the heartbeat about once a second; return whether it was time."""
-        if time.monotonic() - self._beat_at < 1.0:
+        if not self._heartbeat.due():
             return False
-        self._beat_at = time.monotonic()
-        facts: dict[str, str | int] = {
-            "status": "running",
-            "pid": os.getpid(),
-            "token": self.lease.token,
-            "posted": self.posted,
-            "failed": self.failed,
-            "updated_at": isoformat(time.time_ns()),
-        }
-        name = keys.heartbeat(role(self.strategy))
-        self.client.hset(name, mapping=facts)
-        self.client.pexpire(name, HEARTBEAT_TTL_MS)
+        self._heartbeat.write("running", self._facts())
         return True
+
+    def _facts(self) -> dict[str, Any]:
+        waiting = {symbol: len(queue) for symbol, queue in self._queues.items() if queue}
+        return {"posted": self.posted, "failed": self.failed, "waiting": waiting, "held": int(self._stale)}

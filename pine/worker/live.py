@@ -1,6 +1,5 @@
 """Steps from the live streams through the strategy's consumer group, outcomes into its ledger and flight records."""
 
-import os
 import threading
 import time
 from collections import deque
@@ -14,6 +13,10 @@ from attrs import define, field
 from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.connection import is_away, revive
+from pine.bus.cursors import behind, read_cursors
+from pine.bus.freshness import hub_data
+from pine.bus.heartbeat import Heartbeat
+from pine.bus.heartbeat import read as read_heartbeat
 from pine.bus.lease import Lease
 from pine.bus.pauses import pause
 from pine.bus.writer import Writer
@@ -36,8 +39,6 @@ from pine.worker.origin import begin_after, begin_at
 BLOCK_MS: Final = 250
 CONTROL_GROUP: Final = "worker"
 CONTROL_SECONDS: Final = 0.25
-HEARTBEAT_SECONDS: Final = 1.0
-HEARTBEAT_TTL_MS: Final = 15_000
 SERVER_PAUSE: Final = 0.2
 REFILL_SECONDS: Final = 1.0
 
@@ -91,11 +92,13 @@ class LiveSource:
     _entries_read: dict[str, int] = field(factory=dict)
     _booked: set[str] = field(factory=set)
     _control_at: float = 0.0
-    _beat_at: float = 0.0
+    _heartbeat: Heartbeat = field(init=False)
+    _looked_at: tuple[int, int] = (0, 0)
 
     def __attrs_post_init__(self) -> None:
         self._reader = StepReader(self.client, self.config.rules_of(self.strategy))
-        self._writer = Writer(self.client, f"worker:{self.strategy}", self.lease.token)
+        self._writer = Writer(self.client, self.lease.role, self.lease.token)
+        self._heartbeat = Heartbeat(self.client, self.config, self.lease.role, self.lease.token)
 
     @property
     def consumer(self) -> str:
@@ -421,32 +424,57 @@ class LiveSource:
 
     def sign(self, status: str) -> None:
         """Write the heartbeat if a second has gone since the last one."""
-        if time.monotonic() - self._beat_at < HEARTBEAT_SECONDS:
-            return
-        self._beat_at = time.monotonic()
-        self.heartbeat(status)
+        if self._heartbeat.due():
+            self.heartbeat(status)
 
     def heartbeat(self, status: str) -> None:
         """Write the heartbeat."""
+        own = self._own_facts()
+        try:
+            facts = {**own, **self._facts_of_server(), **self.on_beat()}
+        except redis.RedisError:
+            self._heartbeat.away(own)
+            raise
+        self._heartbeat.write(status, facts, well=self._is_well(facts["lag"]))
+
+    def _own_facts(self) -> dict[str, Any]:
         portfolio = self.desk.portfolio
-        facts: dict[str, Any] = {
-            "status": status,
-            "pid": os.getpid(),
-            "token": self.lease.token,
+        return {
             "last_step": self._acked,
+            "last_step_at": isoformat(self._acked * NS_PER_MS) if self._acked else "",
             "steps": self.steps,
             "intents": self.intents,
-            "positions": orjson.dumps({p.symbol: p.quantity for p in portfolio.positions.values()}).decode(),
+            "positions": {p.symbol: p.quantity for p in portfolio.positions.values()},
             "cash": portfolio.cash,
             "realised": portfolio.realised,
             "day_pnl": portfolio.day_pnl(self._acked * NS_PER_MS),
             "halted": portfolio.halted or "",
-            "updated_at": isoformat(time.time_ns()),
-            **self.on_beat(),
         }
-        name = keys.heartbeat(f"worker:{self.strategy}")
-        self.client.hset(name, mapping=facts)
-        self.client.pexpire(name, HEARTBEAT_TTL_MS)
+
+    def _facts_of_server(self) -> dict[str, Any]:
+        """Return how far the clock is ahead of this worker, and how old the hub's data is."""
+        cursor = read_cursors(self.client, keys.CLOCK).get(self.strategy)
+        lag = None if cursor is None else behind(self.client, keys.CLOCK, cursor)
+        clock = streams.last_id(self.client, keys.CLOCK)
+        newest = streams.ms_of(clock) if clock else 0
+        beat = read_heartbeat(self.client, keys.HUB)
+        data = hub_data(self.config, beat, time.time_ns(), newest * NS_PER_MS or None)
+        return {
+            "lag": lag,
+            "lag_s": max(newest - self._acked, 0) // 1000 if lag and self._acked else 0 if lag == 0 else None,
+            "hub": str(beat.get("status", "away")),
+            "data_age_s": None if data.age_s is None else round(data.age_s, 1),
+            "market_open": data.market_open,
+            "fresh": data.is_fresh(),
+        }
+
+    def _is_well(self, lag: int | None) -> bool:
+        """Tell whether there is nothing to do, or something was done since the last look.
+
+        Old data is the hub's fault: a worker that has done all there was is well without any.
+        """
+        before, self._looked_at = self._looked_at, (self._acked, self.steps)
+        return not lag or self._looked_at != before
 
 
 def _archived(config: Config, told: Refill) -> tuple[Sequence[Bar], str]:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 import redis
 from attrs import define
 
@@ -17,6 +16,7 @@ from pine.bus import keys
 from pine.bus.client import Client
 from pine.bus.connection import connect, patiently
 from pine.bus.ending import stop_on_end
+from pine.bus.heartbeat import STOPPED
 from pine.bus.lease import Lease
 from pine.core.config import Config, WarmUpConfig
 from pine.core.errors import PineError, UnknownSymbol, WentBack
@@ -85,7 +85,7 @@ def run_worker(config: Config, strategy: str, on_progress: Callable[[Progress], 
     attendant = CourierAttendant(config, strategy, client, stop)
 
     def look() -> dict[str, Any]:
-        return {**attendant.look(), "no_entries": orjson.dumps(dict(standards.fleet.problems)).decode()}
+        return {**attendant.look(), "no_entries": dict(standards.fleet.problems)}
 
     try:
         while not stop.is_set():
@@ -164,7 +164,7 @@ def _work(
     engine = make_engine(config, strategy, desk, source, source.reach, standards)
     engine.run()
     with contextlib.suppress(redis.RedisError):  # everything is written; the server may be gone first
-        source.heartbeat("stopped")
+        source.heartbeat(STOPPED)
     log.info("worker stopped", steps=engine.steps, decided=engine.engine_steps, alerts=len(engine.alerts))
 
 
