@@ -58,6 +58,10 @@ class Client(Protocol):
         """Return settings of the server."""
         ...
 
+    def config_set(self, name: str, value: str) -> Any:
+        """Change a setting of the server."""
+        ...
+
     def dbsize(self) -> int:
         """Count the keys."""
         ...

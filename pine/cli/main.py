@@ -9,12 +9,15 @@ from pine.cli.archive import archive
 from pine.cli.audit import audit
 from pine.cli.backfill import backfill
 from pine.cli.bars import bars
+from pine.cli.blotter import trades
+from pine.cli.control import flatten, halt, resume
 from pine.cli.demo import demo
 from pine.cli.features import features
 from pine.cli.importing import import_
 from pine.cli.legacy import legacy
 from pine.cli.models import models
 from pine.cli.orders import orders
+from pine.cli.positions import positions
 from pine.cli.processes import courier, hub, worker
 from pine.cli.replay import backtest, parity, replay
 from pine.cli.sandbox import sandbox
@@ -50,9 +53,14 @@ for command in (
     courier,
     legacy,
     status,
+    halt,
+    resume,
+    flatten,
+    positions,
+    trades,
+    orders,
     strategies,
     bars,
-    orders,
     models,
     features,
     archive,

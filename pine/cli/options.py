@@ -66,3 +66,13 @@ class Speed(click.ParamType[float | None]):
         if not 0 < speed < float("inf"):
             self.fail(f"found {value!r}, expected max or a factor such as 60", param, ctx)
         return speed
+
+
+class StrategyGroup(click.Group):
+    """Takes the name of a strategy where other groups expect a subcommand."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read ``orders NAME`` as ``orders --strategy NAME``."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            args = ["--strategy", *args]
+        return super().parse_args(ctx, args)

@@ -7,23 +7,13 @@ import click
 
 from pine.cli.columns import columns, terminal_width
 from pine.cli.context import config_suffix, configuration, exits, print_json, visit
-from pine.cli.options import config_option
+from pine.cli.options import StrategyGroup, config_option
 
 NUMBERS: Final = frozenset({2, 4, 5, 6})
 """Columns of the table that are aligned to the right."""
 
 
-class OrdersGroup(click.Group):
-    """Takes the name of a strategy where other groups expect a subcommand."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read ``orders NAME`` as ``orders --strategy NAME``."""
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
-            args = ["--strategy", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=OrdersGroup, invoke_without_command=True, subcommand_metavar="[STRATEGY] | resolve INTENT …")
+@click.group(cls=StrategyGroup, invoke_without_command=True, subcommand_metavar="[STRATEGY] | resolve INTENT …")
 @click.option("--strategy", metavar="STRATEGY", help="Only this strategy's; the option's name may be left out.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @config_option

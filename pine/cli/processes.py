@@ -62,7 +62,7 @@ def worker(ctx: click.Context, name: str) -> None:
 def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
     """Post the intents of strategy NAME to its webhook.
 
-    A worker starts its courier by itself; this command is for running one alone.
+    A worker starts its courier by itself; this command is for running one alone, also for a strategy that is disabled.
     """
     from pine.cli import logs
 
@@ -72,9 +72,9 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
     from pine.bus.ending import stop_on_end
     from pine.bus.lease import Lease
     from pine.orders.courier import AWAY_SECONDS, Courier, role
-    from pine.worker.run import check_strategy
+    from pine.worker.run import check_name
 
-    check_strategy(config, name)
+    check_name(config, name)
     config.strategies[name].webhook.reveal()
     client = connect(config, start=not with_worker)
     stop = stop_on_end()  # not before: until there is something to end in order, a request to end ends at once

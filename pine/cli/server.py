@@ -1,6 +1,7 @@
 """``pine server``: the embedded stream server by hand."""
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -58,6 +59,25 @@ def status(ctx: click.Context, as_json: bool) -> None:
     else:
         click.echo(f"running, process {embedded.pid()}, {embedded.url}" if running else "not running")
     sys.exit(FINE if running else WRONG)
+
+
+@server.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@config_option
+@click.pass_context
+@exits
+def backup(ctx: click.Context, folder: Path) -> None:
+    """Copy everything that it has acknowledged into FOLDER, which must be new or empty; it may go on running.
+
+    Ledgers, bars, deliveries, all of it. To restore: end everything, put FOLDER/appendonlydir in the place of
+    DATA_DIR/bus/appendonlydir, and read docs/operations.md before the first worker starts.
+    """
+    from pine.bus.backup import back_up
+    from pine.bus.ending import interrupt_on_end
+
+    interrupt_on_end()  # so that the server rewrites its files again
+    size = back_up(_embedded(ctx), folder.expanduser().absolute())
+    click.echo(f"{size:,} bytes in {folder}")
 
 
 def _embedded(ctx: click.Context):  # type: ignore[no-untyped-def]

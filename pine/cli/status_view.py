@@ -14,7 +14,9 @@ from pine.cli.columns import fits
 from pine.ops.status import span
 
 WIDTH: Final = 100
-_RIGHT: Final = frozenset(["minutes", "hours", "days", "steps left", "bars left", "cash", "day P&L", "owed", "unknown"])
+_RIGHT: Final = frozenset(
+    ["minutes", "hours", "days", "steps left", "bars left", "cash", "day P&L", "stop at", "owed", "unknown"]
+)
 """Columns of numbers."""
 
 _WRAPS: Final = "intents"
@@ -95,8 +97,8 @@ def _symbols(symbols: dict[str, Any], width: int) -> Table:
 
 def _strategies_and_orders(strategies: dict[str, Any], width: int) -> list[RenderableType]:
     """Return two tables; whether a worker runs goes to the second where the first has no room for it."""
-    titles = ("strategy", "worker", "last step", "steps left", "bars left", "positions", "cash", "day P&L")
-    spared = ("bars left", "worker", "last step", "cash", "day P&L", "positions", "steps left")
+    titles = ("strategy", "worker", "last step", "steps left", "bars left", "positions", "cash", "day P&L", "stop at")
+    spared = ("bars left", "worker", "stop at", "last step", "cash", "day P&L", "positions", "steps left")
     first, shown = _fitting(titles, [_strategy(*item) for item in strategies.items()], width, spared)
     worker = () if "worker" in shown else ("worker",)
     titles = ("strategy", *worker, "courier", "owed", "unknown", "intents")
@@ -129,10 +131,20 @@ def _strategy(name: str, strategy: dict[str, Any]) -> "_Row":
         "last step": _when(strategy["last_step"], "%m-%d %H:%M"),
         "steps left": _behind(strategy),
         "bars left": f"{sum(bars):,}" if bars else "-",
-        "positions": "\n".join(f"{p['quantity']:+d} {p['contract']}" for p in strategy["positions"]) or "flat",
+        "positions": Text(_held(strategy["positions"]), style="bold red" if strategy["differs"] else ""),
         "cash": f"{strategy['cash']:,.2f}",
         "day P&L": Text(f"{pnl:+,.2f}", style="green" if pnl > 0 else "red" if pnl < 0 else ""),
+        "stop at": Text(f"{-strategy['daily_stop_loss']:,.0f}", style="bold red" if _is_stopped(strategy) else "dim"),
     }
+
+
+def _held(positions: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(f"{p['quantity']:+d} {p['contract']}" for p in positions) or "flat"
+
+
+def _is_stopped(strategy: Mapping[str, Any]) -> bool:
+    """Tell whether the day's loss keeps a strategy from entering."""
+    return bool(strategy["day_pnl"] <= -strategy["daily_stop_loss"])
 
 
 def _worker(strategy: dict[str, Any]) -> Text:

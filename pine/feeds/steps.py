@@ -70,6 +70,22 @@ def parse_clock(entry: streams.Entry) -> tuple[int, int]:
         raise DataError(f"{keys.CLOCK} {identifier}: found prev {fields[b'prev']!r}, expected an id") from None
 
 
+def parse_event(clock_ms: int, fields: dict[bytes, bytes]) -> MarketEvent:
+    """Return an entry of the market's events, which takes effect at a step (ms).
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+    try:
+        raw = orjson.loads(fields[b"event"])
+        kind, symbol = raw.pop("kind"), raw.pop("symbol")
+    except (KeyError, AttributeError, TypeError, orjson.JSONDecodeError) as error:
+        raise DataError(f"{keys.EVENTS} {clock_ms}: an event that cannot be read: {error}") from None
+    return MarketEvent(kind, symbol, raw)
+
+
 @define
 class StepReader:
     """Reads the bars and events of steps, many at once while far behind.
@@ -146,11 +162,7 @@ class StepReader:
     def _events(self, clock_ms: int) -> list[MarketEvent]:
         found = []
         while (entry := self._take(keys.EVENTS, clock_ms)) is not None:
-            try:
-                raw = orjson.loads(entry[b"event"])
-                kind, symbol = raw.pop("kind"), raw.pop("symbol")
-            except (KeyError, AttributeError, TypeError, orjson.JSONDecodeError) as error:
-                raise DataError(f"{keys.EVENTS} {clock_ms}: an event that cannot be read: {error}") from None
-            if symbol in self.rules:
-                found.append(MarketEvent(kind, symbol, raw))
+            event = parse_event(clock_ms, entry)
+            if event.symbol in self.rules:
+                found.append(event)
         return found

@@ -4,14 +4,13 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from pine.bus import keys
 from pine.bus.client import Client
 from pine.core.errors import PineError
 from pine.core.times import isoformat
 from pine.orders.entries import Fill, Intent, Void
 from pine.orders.ledger import Deliveries, read_ledger
+from pine.orders.requests import ask_void
 
 
 def list_orders(client: Client, strategies: Iterable[str]) -> list[dict[str, Any]]:
@@ -81,6 +80,5 @@ def resolve(client: Client, strategy: str, intent: str, *, posted: bool, who: st
     both = client.pipeline(transaction=True)  # a void that is never asked for could not be asked for again
     both.xadd(keys.deliveries(strategy), record)
     if not posted and known[intent].is_entry:
-        request = {"order": "void", "intent": intent, "reason": f"not posted, said {who}"}
-        both.xadd(keys.control(strategy), {"request": orjson.dumps(request)})
+        both.xadd(keys.control(strategy), {**ask_void(intent, f"not posted, said {who}")})
     both.execute()

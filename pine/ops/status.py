@@ -5,7 +5,7 @@ ledger: a dead worker's are told as truly as a living one's.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,11 +21,13 @@ from pine.core.config import Config
 from pine.core.errors import WentBack
 from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND, Timeframe
 from pine.core.times import isoformat
+from pine.ops.positions import Both, both_sides
 from pine.orders.courier import SETTLED, role
-from pine.orders.entries import Intent
+from pine.orders.entries import Control, Correction, Entry, Intent
 from pine.orders.gates import KillSwitch
 from pine.orders.ledger import Deliveries, read_ledger
 from pine.orders.portfolio import Portfolio
+from pine.orders.sent import Sent, sent_positions
 
 LATE_STEPS: Final = 5
 """A running worker this many steps behind is worth a word."""
@@ -42,6 +44,8 @@ class Book:
     portfolio: Portfolio
     deliveries: Deliveries = field(factory=Deliveries)
     intents: dict[str, Intent] = field(factory=dict)
+    sendings: list[Entry] = field(factory=list)
+    halt: tuple[int, Control] | None = None
     last_id: str = "0-0"
 
     def refresh(self, client: Client) -> None:
@@ -51,7 +55,16 @@ class Book:
             self.portfolio.apply(entry)
             if isinstance(entry, Intent):
                 self.intents[entry.id] = entry
+            if isinstance(entry, Intent | Correction):
+                self.sendings.append(entry)
+            if isinstance(entry, Control) and entry.order != "flatten":
+                self.halt = (streams.ms_of(identifier) * NS_PER_MS, entry) if entry.order == "halt" else None
         self.deliveries.refresh(client, self.strategy)
+
+    def sent(self) -> Sent:
+        """Return the positions that the broker should hold by what was posted."""
+        known = {intent: delivery.state for intent, delivery in self.deliveries.by_intent.items()}
+        return sent_positions(self.sendings, known)
 
 
 @define(eq=False)
@@ -93,7 +106,7 @@ class Observer:
             "kill_switch": kill_switch(self.config),
             "unconfigured": {name: behind(self.client, keys.CLOCK, cursors[name]) for name in unconfigured},
         }
-        return {**facts, "problems": list(_problems(facts, self.option)), "notes": list(_notes(facts))}
+        return {**facts, "problems": list(_problems(facts, self.option)), "notes": list(_notes(facts, self.option))}
 
     def _server(self) -> dict[str, Any]:
         info = self.client.info()
@@ -159,6 +172,7 @@ class Observer:
         clock = streams.last_id(self.client, keys.CLOCK)  # after the cursor, which moves meanwhile
         newest = streams.ms_of(clock) * NS_PER_MS if clock else None
         book = self._book(name)
+        both = both_sides(book.portfolio, book.sent() if setting.webhook else None)
         return {
             "enabled": setting.enabled,
             "worker": {part: worker[part] for part in ("running", "holder", "token")}
@@ -173,7 +187,11 @@ class Observer:
             ],
             "cash": round(book.portfolio.cash, 2),
             "day_pnl": round(book.portfolio.day_pnl(newest if newest is not None else now), 2),
+            "daily_stop_loss": setting.daily_stop_loss,
+            "sent": _sent(both) if setting.webhook else None,
+            "differs": [_difference(one) for one in both if one.differs],
             "halted": book.portfolio.halted,
+            "halt": _halt(book.halt),
             "no_entries": orjson.loads(worker["heartbeat"].get("no_entries", "{}")),
             "refused": self._refused(name),
             "courier": self._courier(name, book),
@@ -225,7 +243,32 @@ class Observer:
         return self._books[name]
 
 
-def without_server(config: Config, now: int, problem: str) -> dict[str, Any]:
+def _sent(both: list[Both]) -> list[dict[str, Any]]:
+    """Return what was sent, as positions are told."""
+    return [
+        {"contract": contract, "quantity": quantity}
+        for one in both
+        for contract, quantity in sorted((one.sent or {}).items())
+    ]
+
+
+def _difference(both: Both) -> str:
+    return f"{_contracts(both.paper)} on paper, {_contracts(both.sent or {})} sent"
+
+
+def _contracts(held: Mapping[str, int]) -> str:
+    return ", ".join(f"{quantity:+d} {contract}" for contract, quantity in sorted(held.items())) or "nothing"
+
+
+def _halt(halt: tuple[int, Control] | None) -> dict[str, Any] | None:
+    """Return who halted a strategy, why, and the step after which it holds."""
+    if halt is None:
+        return None
+    at, control = halt
+    return {"step": isoformat(at), "who": control.who, "why": control.reason}
+
+
+def without_server(config: Config, now: int, problem: str, option: str = "") -> dict[str, Any]:
     """Return what there is to know at an instant (ns since 1970) while the server cannot be asked."""
     facts: dict[str, Any] = {
         "at": isoformat(now),
@@ -236,7 +279,7 @@ def without_server(config: Config, now: int, problem: str) -> dict[str, Any]:
         "kill_switch": kill_switch(config),
         "unconfigured": {},
     }
-    return {**facts, "problems": [problem], "notes": list(_notes(facts))}
+    return {**facts, "problems": [problem], "notes": list(_notes(facts, option))}
 
 
 def kill_switch(config: Config) -> str | None:
@@ -269,11 +312,13 @@ def _problems(facts: dict[str, Any], option: str) -> Iterator[str]:
             yield f"worker {name} is not running{_lag(strategy)}: pine worker {name}{option}"
         if courier["state"] == "not running" and courier["owed"]:
             yield f"courier {name} is not running and owes {courier['owed']} webhooks; the worker starts it"
+        for difference in strategy["differs"]:
+            yield f"{name}: {difference}, nothing on its way; see what the broker has, then pine positions set{option}"
         for intent in courier["unknown"]:
             yield f"{intent}: outcome unknown; pine orders resolve {intent} --posted{option}, or --not-posted"
 
 
-def _notes(facts: dict[str, Any]) -> Iterator[str]:
+def _notes(facts: dict[str, Any], option: str) -> Iterator[str]:
     """Yield what somebody should know."""
     if facts["kill_switch"] is not None:
         yield f"kill switch ON ({facts['kill_switch']}): entries are blocked"
@@ -283,10 +328,15 @@ def _notes(facts: dict[str, Any]) -> Iterator[str]:
             yield f"worker {name} is running{_lag(strategy)}"
         if not strategy["enabled"] and strategy["positions"]:
             yield f"{name} is disabled and holds positions"
+        if strategy["day_pnl"] <= -strategy["daily_stop_loss"]:
+            yield (
+                f"{name} has lost {-strategy['day_pnl']:,.2f} in this session, its daily stop is "
+                f"{strategy['daily_stop_loss']:,.2f}: no entries until the next"
+            )
         for symbol, reason in strategy["no_entries"].items():
             yield f"{name} enters nothing in {symbol}: {reason}"
-        if strategy["halted"] is not None:
-            yield f"{name} is halted: {strategy['halted']}"
+        if (halt := strategy["halt"]) is not None:
+            yield f"{name} is halted by {halt['who']}: {halt['why']}; pine resume {name}{option}"
     for name, lag in facts["unconfigured"].items():
         yield f"{name} reads the clock, {lag} steps behind, and is not in the configuration"
 

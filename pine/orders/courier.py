@@ -11,7 +11,6 @@ import time
 from collections import defaultdict, deque
 from typing import Any, Final
 
-import orjson
 import redis
 from attrs import define, field
 
@@ -26,10 +25,11 @@ from pine.core.config import Config
 from pine.core.errors import BusError, WentBack
 from pine.core.log import about_intent, get_logger
 from pine.core.times import Clock, from_seconds
-from pine.orders.entries import Intent, decode
+from pine.orders.entries import Control, Entry, Intent, decode
 from pine.orders.gates import Freshness, KillSwitch, generated
-from pine.orders.ledger import NEVER_POSTED, Deliveries
+from pine.orders.ledger import NEVER_POSTED, Deliveries, read_ledger
 from pine.orders.ratelimit import RateLimit
+from pine.orders.requests import ask_void
 from pine.orders.traderspost import Answer, TradersPost, Verdict, payload
 
 GROUP: Final = "courier"
@@ -98,6 +98,7 @@ class Courier:
     _killswitch: KillSwitch = field(init=False)
     _freshness: Freshness = field(init=False)
     _stale: bool = False
+    _halted: str | None = None
     _queues: dict[str, deque[tuple[str, Intent]]] = field(factory=lambda: defaultdict(deque))
     _not_before: dict[str, float] = field(factory=dict)
     _alone_since: float | None = None
@@ -156,6 +157,9 @@ class Courier:
         self._limit.remember(self._deliveries.attempts_at)
         self._queues.clear()
         self._not_before.clear()
+        self._halted = None
+        for _, entry in read_ledger(self.client, self.strategy):
+            self._heed(entry)
         stream = keys.ledger(self.strategy)
         self._sort(streams.claim_predecessors(self.client, stream, GROUP, str(self.lease.token)))
 
@@ -204,7 +208,13 @@ class Courier:
             if isinstance(content, Intent):
                 self._queues[content.symbol].append((identifier, content))
             else:
+                self._heed(content)
                 self._acknowledge(identifier)
+
+    def _heed(self, entry: Entry) -> None:
+        """Know whether the strategy is halted: what it decided before does not go out after."""
+        if isinstance(entry, Control) and entry.order != "flatten":
+            self._halted = f"halted by {entry.who}: {entry.reason}" if entry.order == "halt" else None
 
     def _due(self) -> list[str]:
         """Return the symbols that may be tried now, those that want to get out first."""
@@ -280,8 +290,8 @@ class Courier:
         """Record that an intent will not be posted; in the same write an entry's void is asked of the worker."""
         self.failed += 1
         if intent.is_entry:
-            request = {"order": "void", "intent": intent.id, "reason": f"{state}: {answer.text}"}
-            self._writer.append(keys.control(self.strategy), "*", {"request": orjson.dumps(request)})
+            request = ask_void(intent.id, f"{state}: {answer.text}")
+            self._writer.append(keys.control(self.strategy), "*", {**request})
         self._record(intent, state, answer.status, answer.text)
         log.error("not posted", state=state, status=answer.status, text=answer.text)
 
@@ -299,7 +309,8 @@ class Courier:
         if limit is not None and self.clock() - intent.step > from_seconds(limit):
             self._give_up(intent, "expired", Answer(Verdict.REFUSED, text="too old"))
             return True
-        if reason := self._killswitch.reason() or generated(intent, self.config.strategies[self.strategy].webhook):
+        webhook = self.config.strategies[self.strategy].webhook
+        if reason := self._killswitch.reason() or self._halted or generated(intent, webhook):
             self._give_up(intent, "blocked", Answer(Verdict.REFUSED, text=reason))
             return True
         return False

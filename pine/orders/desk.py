@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from pine.core.bar import Bar
 from pine.core.config import TradedInstrument
@@ -11,7 +11,7 @@ from pine.core.contract import parse_contract
 from pine.core.errors import PineError, UnknownSymbol
 from pine.core.timeframe import NS_PER_MINUTE
 from pine.core.times import to_datetime
-from pine.orders.entries import Action, Control, Entry, Fill, Intent, Void
+from pine.orders.entries import Action, Asked, Control, Correction, Entry, Fill, Intent
 from pine.orders.portfolio import Portfolio
 from pine.strategies.account import Position
 
@@ -97,6 +97,11 @@ class Desk:
         self._last[bar.symbol] = bar
         self._lead[bar.symbol] = bar.contract_symbol
 
+    def recall(self, last: Mapping[str, Bar], leads: Mapping[str, str]) -> None:
+        """Put the newest minute and the lead contract of each symbol in place of what was seen."""
+        self._last = dict(last)
+        self._lead = dict(leads)
+
     def roll(self, symbol: str, to: str) -> None:
         """Close what is open in the old contract at its last close, before any rule of the strategy.
 
@@ -134,12 +139,22 @@ class Desk:
         self.decisions.append({"symbol": symbol, "ask": "exit", "reason": reason, "refused": None})
         return self._book_exit(position, reason, self._last[symbol].close, facts)
 
-    def book(self, asked: Void | Control) -> list[Entry]:
+    def book(self, asked: Asked) -> list[Entry]:
         """Do between two steps what a courier or an operator asks; return the ledger entries, the request first."""
         if isinstance(asked, Control) and asked.order == "flatten":
             return self.flatten(asked)
+        if isinstance(asked, Correction):
+            asked = evolve(asked, time=self._step, pnl=self._closed_at(asked))
         self.restore(asked)
         return [asked]
+
+    def _closed_at(self, correction: Correction) -> float:
+        """Return what a position brought that an operator says was closed at a price, commissions deducted."""
+        position = self.portfolio.positions.get(correction.symbol)
+        if position is None or correction.quantity or correction.price is None:
+            return 0.0
+        gain = (correction.price - position.price) * position.quantity
+        return gain * self.traded[correction.symbol].point_value - position.commission
 
     def flatten(self, control: Control) -> list[Entry]:
         """Close every position between two steps, for an operator; return the ledger entries, the request first.

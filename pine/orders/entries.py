@@ -1,4 +1,4 @@
-"""What a ledger holds: intents, fills, voids and what operators or couriers asked for."""
+"""What a ledger holds: intents, fills, and what operators or couriers asked for."""
 
 from typing import Any, Final, Literal, get_args
 
@@ -12,6 +12,9 @@ from pine.core.errors import DataError
 Action = Literal["buy", "sell", "exit"]
 Order = Literal["halt", "resume", "flatten"]
 ORDERS: Final[tuple[Order, ...]] = get_args(Order)
+
+OWN: Final = "step-"
+"""How the request of a halt begins that follows from the strategy's own failure, and comes from nobody outside."""
 
 
 @frozen
@@ -152,7 +155,42 @@ class Control:
     request: str
 
 
-Entry = Origin | Intent | Fill | Void | Control
+@frozen
+class Correction:
+    """A position as the broker has it, said by an operator; the paper account takes it over.
+
+    What was open on paper is taken back as if it had never been, and orders on their way in the symbol are forgotten.
+    Only a position that is said to be closed at a price realises a profit or loss: from its own price to that.
+
+    Attributes
+    ----------
+    quantity
+        Contracts, negative when short, 0 when there is no position.
+    contract
+        In the exchange's form, ``ESZ4``; empty where there is no position.
+    price
+        What the position cost on average, in points; of none, where it was closed, if it is to be realised.
+    time
+        Ns of the step after which it holds; the desk puts it in when it books.
+    pnl
+        Dollars realised, the entry's commission deducted; put in by the desk too.
+    """
+
+    symbol: str
+    contract: str
+    quantity: int
+    price: float | None
+    reason: str
+    who: str
+    request: str
+    time: int = 0
+    pnl: float = 0.0
+
+
+Asked = Void | Control | Correction
+"""What reaches a ledger from outside: from a courier, or from a person."""
+
+Entry = Origin | Intent | Fill | Asked
 
 _KINDS: Final[dict[str, type[Any]]] = {
     "origin": Origin,
@@ -160,6 +198,7 @@ _KINDS: Final[dict[str, type[Any]]] = {
     "fill": Fill,
     "void": Void,
     "control": Control,
+    "correction": Correction,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 _CONVERTER: Final = cattrs.Converter(forbid_extra_keys=True)

@@ -5,7 +5,7 @@ from collections import Counter
 from attrs import define, field
 
 from pine.core.period import SessionRule, session
-from pine.orders.entries import Control, Entry, Fill, Intent, Origin, Void
+from pine.orders.entries import Control, Correction, Entry, Fill, Intent, Origin, Void
 from pine.strategies.account import Position
 
 
@@ -53,6 +53,8 @@ class Portfolio:
         elif isinstance(entry, Control):
             if entry.order != "flatten":
                 self.halted = entry.reason if entry.order == "halt" else None
+        elif isinstance(entry, Correction):
+            self._correct(entry)
         else:
             assert isinstance(entry, Origin)
 
@@ -89,13 +91,37 @@ class Portfolio:
         position = self.positions.pop(fill.symbol)
         pnl = fill.pnl or 0.0
         self.cash += pnl + fill.commission + position.commission
+        self._realise(pnl, fill.time, position)
+
+    def _realise(self, pnl: float, time: int, position: Position) -> None:
         self.realised += pnl
         self.trades += 1
-        day = self._session_of(fill.time)
+        day = self._session_of(time)
         if day != self._day:
             self._day, self._day_pnl = day, 0.0
         self._day_pnl += pnl
         self._closed[position.entry] = (pnl, day)
+
+    def _correct(self, correction: Correction) -> None:
+        """Take a position over as the broker has it: the paper one is taken back, or was closed at a price."""
+        symbol = correction.symbol
+        for order in self.pending(symbol):
+            del self.orders[order.id]
+        before = self.positions.pop(symbol, None)
+        if before is not None:
+            self.cash += before.commission
+            if correction.quantity == 0 and correction.price is not None:
+                self.cash += correction.pnl
+                self._realise(correction.pnl, correction.time, before)
+        if correction.quantity and correction.price is not None:
+            self.positions[symbol] = Position(
+                symbol,
+                correction.contract,
+                correction.quantity,
+                correction.price,
+                correction.time,
+                f"correction-{correction.request}",
+            )
 
     def _void(self, void: Void) -> None:
         """Take an entry back: its order, the position it opened and what that cost, or the trade that it became."""

@@ -15,7 +15,7 @@ from pine.feeds.warmup import WarmUp, read_bars
 from pine.history.archive import Archive
 from pine.history.refill import digest
 from pine.hub.publisher import read_registered
-from pine.orders.entries import Control, Entry, Origin, Void, decode
+from pine.orders.entries import OWN, Asked, Entry, Origin, decode
 from pine.replay.record import Facts, Record
 from pine.replay.recorder import Recorder
 from pine.replay.settings import of_config
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 UNKNOWN: Final = ("events", "bars")
 """Tables of inputs: what a worker saw of the market it wrote down as a digest only."""
-_OWN: Final = "worker"
-"""Who asked for a halt that follows from the strategy's own failure, and not from outside."""
 
 
 @define(eq=False)
@@ -99,8 +97,8 @@ class Life:
 
     def requests(self) -> list[Request]:
         """Return what operators and couriers had booked, with the step after which each took effect."""
-        asked = ((at, entry) for at, entry in self.entries if isinstance(entry, Void | Control))
-        return [Request(at, entry) for at, entry in asked if _outside(entry)]
+        asked = ((at, entry) for at, entry in self.entries if isinstance(entry, Asked))
+        return [Request(at, entry) for at, entry in asked if not entry.request.startswith(OWN)]
 
     def warm_up(self) -> WarmUp | None:
         """Return the bars it was fed first, as they were kept; nothing if it was fed steps, or they are gone.
@@ -203,7 +201,3 @@ def _ns(identifier: str) -> int:
 
 def _joined(known: Iterable[str]) -> str:
     return ", ".join(sorted(known))
-
-
-def _outside(entry: Entry) -> bool:
-    return not (isinstance(entry, Control) and entry.who == _OWN)

@@ -11,7 +11,7 @@ from pine.core.period import SessionRule, period
 from pine.core.timeframe import NS_PER_MINUTE, Timeframe
 from pine.feeds.steps import MarketEvent
 from pine.feeds.warmup import WarmUp
-from pine.orders.entries import Control, Entry, Fill, Intent, Void, encode
+from pine.orders.entries import Asked, Entry, Fill, Intent, encode
 from pine.orders.portfolio import Portfolio
 from pine.replay.record import Facts, Record
 from pine.replay.tables import RECORDED, Page
@@ -91,7 +91,7 @@ class Recorder:
                 self._intent(step, entry)
             elif isinstance(entry, Fill):
                 self._fill(step, entry)
-            elif isinstance(entry, Void | Control):
+            elif isinstance(entry, Asked):
                 self._pages["requests"].add(step, entry.request, encode(entry).decode())
 
     def record(self, facts: Facts, without: Sequence[str] = ()) -> Record:

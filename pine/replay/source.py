@@ -13,7 +13,7 @@ from pine.feeds.steps import Step
 from pine.feeds.warmup import WarmUp
 from pine.history.refill import Refill
 from pine.orders.desk import Desk
-from pine.orders.entries import Control, Void
+from pine.orders.entries import Asked
 from pine.replay.recorder import Recorder
 from pine.worker.engine import Outcome
 
@@ -25,7 +25,7 @@ class Request:
     """What an operator or a courier had booked, and the step (ns) after which it took effect."""
 
     step: int
-    entry: Void | Control
+    entry: Asked
 
 
 @define

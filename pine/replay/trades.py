@@ -1,7 +1,9 @@
 """Finished trades of a record: each exit with the entry that it closed."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pine.orders.entries import Correction, Fill, Void, decode
+from pine.orders.trades import Blotter
 from pine.replay.record import Record
 from pine.replay.tables import schema
 
@@ -14,36 +16,31 @@ def trades_of(record: Record) -> "pl.DataFrame":
     import polars as pl
 
     reasons = dict(record.table("intents").select("id", "reason").iter_rows())
-    voided = _voided(record)
-    opened: dict[str, dict[str, Any]] = {}
-    rows: list[tuple[Any, ...]] = []
-    for fill in record.table("fills").iter_rows(named=True):
-        if fill["pnl"] is None:
-            opened[fill["symbol"]] = fill
-            continue
-        entry = opened.pop(fill["symbol"], None)
-        if entry is None or entry["intent"] in voided:
-            continue
-        rows.append(
-            (
-                fill["step"],
-                fill["symbol"],
-                entry["side"],
-                fill["quantity"],
-                entry["time"],
-                entry["price"],
-                fill["time"],
-                fill["price"],
-                fill["pnl"],
-                reasons.get(fill["intent"]),
-            )
+    blotter = Blotter.of(entry for _, _, entry in sorted(_entries(record), key=lambda found: found[:2]))
+    steps = dict(record.table("fills").select("intent", "step").iter_rows())
+    rows = [
+        (
+            steps.get(trade.exit, trade.left),
+            trade.symbol,
+            trade.side,
+            trade.quantity,
+            trade.entered,
+            trade.entry_price,
+            trade.left,
+            trade.exit_price,
+            trade.pnl,
+            reasons.get(trade.exit, trade.exit_reason or None),
         )
+        for trade in blotter.trades
+    ]
     return pl.DataFrame(rows, schema=schema("trades"), orient="row")
 
 
-def _voided(record: Record) -> set[str]:
-    """Return the entries that were taken back, whose trades never were."""
-    from pine.orders.entries import Void, decode
-
-    found = (decode(payload.encode()) for payload in record.table("requests")["payload"])
-    return {entry.intent for entry in found if isinstance(entry, Void)}
+def _entries(record: Record) -> list[tuple[int, int, Fill | Void | Correction]]:
+    """Return what makes trades, with step and place: requests are booked after what a step led to."""
+    fills = [(row.pop("step"), n, Fill(**row)) for n, row in enumerate(record.table("fills").iter_rows(named=True))]
+    asked = [
+        (step, len(fills) + n, decode(payload.encode()))
+        for n, (step, payload) in enumerate(record.table("requests").select("step", "payload").iter_rows())
+    ]
+    return fills + [(step, n, entry) for step, n, entry in asked if isinstance(entry, Void | Correction)]

@@ -26,7 +26,7 @@ from pine.feeds.warmup import WarmUp
 from pine.history import refill
 from pine.history.refill import Refill
 from pine.orders.desk import Desk
-from pine.orders.entries import Control, Entry, Intent, encode
+from pine.orders.entries import OWN, Control, Entry, Intent, encode
 from pine.orders.portfolio import Portfolio
 from pine.strategies.catalog import strategy_class
 from pine.strategies.foreign import off_stdout
@@ -220,7 +220,7 @@ class Engine:
         last = _brief(text)
         self._alert(f"the strategy raised and is halted: {last}", trace=text)
         if self.desk.live and self._current is not None and self.account.halted is None:
-            request = f"step-{self._current.ts}"
+            request = f"{OWN}{self._current.ts}"
             halt = Control(order="halt", reason=f"strategy error: {last}", who="worker", request=request)
             self.desk.entries.append(halt)
             self.desk.portfolio.apply(halt)

@@ -31,10 +31,12 @@ from pine.feeds.steps import Step, StepReader, parse_clock
 from pine.feeds.warmup import WarmUp, read_bars
 from pine.history.refill import Refill, digest
 from pine.orders.desk import Desk
-from pine.orders.entries import ORDERS, Control, Entry, Fill, Intent, Origin, Void, WarmedUp, encode
+from pine.orders.entries import Asked, Control, Correction, Entry, Fill, Intent, Origin, Void, WarmedUp, encode
 from pine.orders.ledger import NEVER_POSTED, Deliveries, read_ledger
+from pine.orders.requests import read_request
 from pine.worker.engine import Outcome
 from pine.worker.origin import begin_after, begin_at
+from pine.worker.recall import recall
 
 BLOCK_MS: Final = 250
 CONTROL_GROUP: Final = "worker"
@@ -86,6 +88,7 @@ class LiveSource:
     _history: WarmUp | None = None
     _pending: deque[streams.Entry] = field(factory=deque)
     _recheck: bool = True
+    _is_warm: bool = False
     _previous: int = 0
     _acked: int = 0
     _next_entry: tuple[int, int] = (0, 0)
@@ -159,6 +162,7 @@ class LiveSource:
             self._history = self._read_history(self.origin.warm_up)
             first, self._previous = f"({first}", self.origin.origin
         self._warmup = streams.Rereading(self.client, keys.CLOCK, first, f"{self._acked}-{(1 << 64) - 1}")
+        self._book_at_once()
         log.info(
             "worker ready",
             token=self.lease.token,
@@ -166,6 +170,16 @@ class LiveSource:
             positions={p.contract: p.quantity for p in self.desk.portfolio.positions.values()} or "none",
             cash=round(self.desk.portfolio.cash, 2),
         )
+
+    def _book_at_once(self) -> None:
+        """Book what was asked while nobody ran, before the strategy is warmed up, which may take a while."""
+        assert self.origin is not None
+        first = self.origin.origin - (0 if self.origin.warm_up is not None else to_ms(NS_PER_MINUTE))
+        known = recall(self.client, (max(first, 0), self._acked), self.config.traded[self.strategy], self._history)
+        self.desk.begin(self._acked * NS_PER_MS)
+        self.desk.recall(known.bars, known.leads)
+        self._book_requests()
+        self.desk.recall({}, {})
 
     def warm_up(self) -> WarmUp | None:
         """Return the history that the strategy is fed before the first step, once; nothing if it has none."""
@@ -194,6 +208,8 @@ class LiveSource:
                 trouble = reason
             self.lease.check()
             self._resilient(lambda: self.sign("waiting for a refill"))
+            if self._is_warm:
+                self._resilient(self._book_control)
             self.stop.wait(REFILL_SECONDS)
         return None
 
@@ -272,7 +288,7 @@ class LiveSource:
     def _restore(self, entry: Entry) -> None:
         if isinstance(entry, Origin):
             self.origin = entry
-        if isinstance(entry, Void | Control):
+        if isinstance(entry, Asked):
             self._booked.add(entry.request)
         self.desk.restore(entry)
 
@@ -306,6 +322,7 @@ class LiveSource:
         past = None if self._warmup is None else self._warmup.next()
         if past is not None:
             return self._warm(past)
+        self._is_warm = True
         self._book_control()
         entry = self._read_clock()
         if entry is None:
@@ -384,30 +401,36 @@ class LiveSource:
 
     def _book_control(self) -> None:
         """Book requests of operators and couriers at the last step, so that a replay books them there too."""
-        if time.monotonic() - self._control_at < CONTROL_SECONDS or not self._acked:
+        if time.monotonic() - self._control_at < CONTROL_SECONDS:
             return
         self._control_at = time.monotonic()
+        self._book_requests()
+
+    def _book_requests(self) -> None:
         stream = keys.control(self.strategy)
         entries = streams.claim_predecessors(self.client, stream, CONTROL_GROUP, self.consumer)
         entries += streams.read_group(self.client, stream, CONTROL_GROUP, self.consumer, count=100)
         for identifier, fields in entries:
-            booked = self._allowed(_control_entry(identifier, fields))
+            booked = self._allowed(read_request(identifier, fields))
             if booked is not None and identifier not in self._booked:
                 self._book(identifier, booked)
             self._writer.acknowledge(stream, CONTROL_GROUP, identifier)
             self._commit()
 
-    def _allowed(self, asked: Void | Control | None) -> Void | Control | None:
-        """Return a request unless it would void an entry that was, or may have been, or may yet be posted."""
+    def _allowed(self, asked: Asked | None) -> Asked | None:
+        """Return a request unless it would void what may have been posted, or correct what is not traded."""
         if isinstance(asked, Void):
             state = Deliveries.read(self.client, self.strategy).state(asked.intent)
             if state not in NEVER_POSTED:
                 fields = {"request": asked.request, "intent": asked.intent, "delivery": state or "none"}
                 log.error("void refused: nothing on record says that it was not posted", **fields)
                 return None
+        if isinstance(asked, Correction) and asked.symbol not in self.desk.traded:
+            log.error("correction refused: the symbol is not traded", request=asked.request, symbol=asked.symbol)
+            return None
         return asked
 
-    def _book(self, identifier: str, booked: Void | Control) -> None:
+    def _book(self, identifier: str, booked: Asked) -> None:
         """Add what a request means to the present write, after what the last step left in the ledger."""
         ms, n = self._next_entry if self._next_entry[0] == self._acked else (self._acked, 0)
         entries = self.desk.book(booked)
@@ -416,9 +439,7 @@ class LiveSource:
             n += 1
         self._next_entry = (ms, n)
         self._booked.add(identifier)
-        named = {"intent": booked.intent} if isinstance(booked, Void) else {"order": booked.order}
-        fields = {"request": identifier, "entry": type(booked).__name__, **named}
-        log.info("booked", **fields)
+        log.info("booked", request=identifier, entry=type(booked).__name__, **_named(booked))
         for entry in entries:
             _tell(entry)
 
@@ -496,6 +517,15 @@ def _archived(config: Config, told: Refill) -> tuple[Sequence[Bar], str]:
     )
 
 
+def _named(booked: Asked) -> dict[str, Any]:
+    """Return what a log should say of a request."""
+    if isinstance(booked, Void):
+        return {"intent": booked.intent}
+    if isinstance(booked, Control):
+        return {"order": booked.order, "who": booked.who, "why": booked.reason}
+    return {"position": f"{booked.quantity:+d} {booked.contract or booked.symbol}", "who": booked.who}
+
+
 def _tell(entry: Entry) -> None:
     """Log what the desk should see happen."""
     if isinstance(entry, Intent):
@@ -510,19 +540,3 @@ def _tell(entry: Entry) -> None:
 def _after(identifier: str) -> tuple[int, int]:
     ms, n = streams.id_pair(identifier)
     return ms, n + 1
-
-
-def _control_entry(identifier: str, fields: dict[bytes, bytes]) -> Void | Control | None:
-    """Return what a request means for the ledger; a request that cannot be read is logged and left out."""
-    try:
-        raw = orjson.loads(fields[b"request"])
-    except (KeyError, orjson.JSONDecodeError):
-        raw = None
-    if isinstance(raw, dict) and all(isinstance(value, str) for value in raw.values()):
-        if raw.keys() >= {"intent", "reason"} and raw.get("order") == "void":
-            return Void(intent=raw["intent"], reason=raw["reason"], request=identifier)
-        order = next((known for known in ORDERS if known == raw.get("order")), None)
-        if raw.keys() >= {"who", "reason"} and order is not None:
-            return Control(order=order, reason=raw["reason"], who=raw["who"], request=identifier)
-    log.error("control request not understood", request=identifier)
-    return None

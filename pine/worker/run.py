@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import redis
@@ -236,12 +237,16 @@ def await_symbols(client: Client, symbols: list[str], stop: threading.Event, sou
 
 @define
 class CourierAttendant:
-    """Starts the strategy's courier, and again if it is gone; the courier outlives its worker."""
+    """Starts the strategy's courier, and again if it is gone; the courier outlives its worker.
+
+    It logs where this process does, or into the file `log`.
+    """
 
     config: Config
     strategy: str
     client: Client
     stop: threading.Event
+    log: Path | None = None
     _started_at: float = -COURIER_PAUSE
     _process: subprocess.Popen[bytes] | None = None
 
@@ -268,5 +273,12 @@ class CourierAttendant:
                 self.strategy,
                 "--with-worker",
             ]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+            self._process = self._begin(command)
         return {"courier": "starting"}
+
+    def _begin(self, command: list[str]) -> subprocess.Popen[bytes]:
+        if self.log is None:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)

@@ -2,19 +2,15 @@
 
 import orjson
 import pytest
+from booked import BUY, FILL, SELL, STEP, record
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.writer import Writer
 from pine.core.errors import PineError
 from pine.ops.orders import list_orders, resolve
-from pine.orders.entries import Fill, Intent, Origin, Void, encode
+from pine.orders.entries import Origin, Void, encode
 from pine.orders.ledger import Deliveries
-
-STEP = 1_709_654_400_000_000_000
-BUY = Intent("a-1", STEP, "ES", "buy", "ESH4", "ESH2024", 1, 5100.0, "IBS entry")
-FILL = Fill("a-1", "ES", "ESH4", 1, 1, 5100.25, STEP, 1.25)
-SELL = Intent("a-2", STEP + 1, "ES", "exit", "ESH4", "ESH2024", 1, 5110.0, "IBS exit", {}, "a-1")
 
 
 @pytest.fixture
@@ -24,10 +20,6 @@ def desk(client: Client) -> Client:
         writer.append(keys.ledger("a"), streams.entry_id(STEP // 1_000_000, n), {"entry": encode(entry)})
     writer.commit()
     return client
-
-
-def record(client: Client, intent: str, state: str) -> None:
-    client.xadd(keys.deliveries("a"), {"intent": intent, "state": state, "status": "", "text": "", "at": "1"})
 
 
 def test_every_intent_is_listed_with_its_fill_and_state(desk: Client) -> None:

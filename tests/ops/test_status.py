@@ -207,7 +207,7 @@ def test_halts_strategies_far_behind_and_groups_of_strangers_are_noted(client: C
     book(client, "one", Control("halt", "lunch", "anna", "1-0"))
     facts = look(client, config)
     assert facts["notes"] == [
-        "one is halted: lunch",
+        "one is halted by anna: lunch; pine resume one",
         "worker paper is running, 90 steps behind",
         "gone reads the clock, 90 steps behind, and is not in the configuration",
     ]

@@ -22,7 +22,7 @@ from pine.core.errors import Fenced
 from pine.core.times import Clock
 from pine.orders import courier as courier_module
 from pine.orders.courier import GROUP, Courier, role
-from pine.orders.entries import Entry, Fill, Intent, Origin, encode
+from pine.orders.entries import Control, Entry, Fill, Intent, Origin, encode
 from pine.orders.ledger import Deliveries
 from pine.sandbox.behaviour import Behaviour
 from pine.sandbox.broker import Broker
@@ -178,6 +178,34 @@ def test_a_final_refusal_voids_the_entry_and_its_exit_is_not_posted(
     assert of_es == [("a-1", "attempt"), ("a-1", "rejected"), ("a-2", "skipped")]
     (request,) = [orjson.loads(f[b"request"]) for _, f in streams.read_range(client, keys.control("a"))]
     assert (request["order"], request["intent"]) == ("void", "a-1")
+
+
+HALT = Control("halt", "lunch", "anna", "9-0")
+RESUME = Control("resume", "back", "anna", "9-1")
+
+
+@pytest.mark.parametrize("known_before", [True, False], ids=["a courier that begins", "a courier that runs"])
+def test_what_was_decided_before_a_halt_does_not_go_out_after_it_and_exits_do(
+    known_before: bool, client: Client, config: Config, broker: Broker
+) -> None:
+    owe(client, ENTRY)
+    work(client, config)
+    courier = engaged(client, config)
+    broker.behave(Behaviour(answer="429", retry_after=0.3, times=1))
+    if known_before:
+        owe(client, OTHER, HALT, EXIT)
+    with running(courier):
+        if not known_before:
+            owe(client, OTHER)
+            until(lambda: ("a-3", "retry") in states(client), "it is tried")
+            owe(client, HALT, EXIT)
+        until(lambda: ("a-3", "blocked") in states(client), "the entry is given up")
+        until(lambda: ("a-2", "posted") in states(client), "the exit goes")
+        owe(client, RESUME, evolve(OTHER, id="a-4"))
+        until(lambda: ("a-4", "posted") in states(client), "entries go again")
+    assert posted(broker) == ["a-1", "a-2", "a-4"]
+    (request,) = [orjson.loads(f[b"request"]) for _, f in streams.read_range(client, keys.control("a"))]
+    assert (request["intent"], request["reason"]) == ("a-3", "blocked: halted by anna: lunch")
 
 
 def test_a_symbol_that_waits_does_not_hold_up_another(client: Client, config: Config, broker: Broker) -> None:

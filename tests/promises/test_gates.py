@@ -100,6 +100,37 @@ def test_flatten_closes_through_the_ledger_and_the_webhook_with_the_hub_down(
         assert {exit_.id for exit_ in exits} == set(desk.posted()[-len(exits) :])
 
 
+def test_flatten_from_the_command_line_is_booked_and_posted_with_neither_hub_nor_worker(
+    tape: Tape, unbroken: Record, tmp_path: Path
+) -> None:
+    moment = while_open(unbroken)
+    with house(tmp_path, tape) as desk:
+        worker, hub = desk.worker("one"), desk.hub()
+        desk.play(moment)
+        desk.decided("one", moment)
+        kill(hub)
+        desk.bury(worker, "worker:one")
+        os.kill(desk.courier_pid("one"), signal.SIGKILL)
+        desk.client.delete(keys.lease("courier:one"))
+        held = orjson.loads(desk.run("positions", "--json").stdout)["positions"]
+        done = desk.run("flatten", "one", "--halt", "--yes", "--reason", "enough", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        halted, closed = orjson.loads(done.stdout)["answers"]
+        assert {exit_["contract"] for exit_ in closed["exits"]} == {row["contract"] for row in held}
+        assert {exit_["state"] for exit_ in closed["exits"]} == {"posted"}
+        assert {exit_["intent"] for exit_ in closed["exits"]} == set(desk.posted()[-len(held) :])
+        assert halted["step"] is not None
+        desk.worker("one")
+        desk.hub()
+        desk.play(END)
+        desk.decided("one", END)
+        after = [i for i in desk.intents("one") if i.step > moment]
+        assert after == []
+        assert desk.run("status").stdout.count("one is halted by") == 1
+        again = desk.run("replay", "--against", "flight", "--strategy", "one", "--json")
+        assert again.returncode == 0, again.stdout + again.stderr
+
+
 def test_a_hub_with_nothing_to_publish_starts_a_server_that_was_killed(tape: Tape, tmp_path: Path) -> None:
     with house(tmp_path, tape) as desk:
         desk.hub()

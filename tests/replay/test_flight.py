@@ -16,6 +16,9 @@ from pine.history.run import seal_once
 from pine.orders.entries import Control, Void
 from pine.replay.flights import Life
 from pine.replay.parity import compare
+from pine.replay.trades import trades_of
+
+POSITION = {"order": "position", "symbol": "GC", "who": "desk", "reason": "the broker says so"}
 
 
 @pytest.mark.parametrize("name", ["one", pytest.param("two", marks=pytest.mark.long)])
@@ -32,7 +35,7 @@ def test_a_replay_gives_the_flights_intents_and_fills_of_the_worker(name: str, c
 
 
 def test_what_operators_and_couriers_asked_is_booked_at_the_same_steps(client: Client, tmp_path: Path) -> None:
-    """A flatten, a halt that is lifted, and an entry that was never posted."""
+    """A flatten, a halt that is lifted, an entry that was never posted, and a position as the broker has it."""
     config = configure(tmp_path)
     run = begin(client, config, "one")
     publish(client, config, closed_bars())
@@ -40,7 +43,9 @@ def test_what_operators_and_couriers_asked_is_booked_at_the_same_steps(client: C
         [
             (900, {"order": "flatten", "who": "desk", "reason": "lunch"}),
             (1000, {"order": "halt", "who": "desk", "reason": "news"}),
-            (1400, {"order": "resume", "who": "desk", "reason": "over"}),
+            (1400, {"order": "resume", "who": "worker", "reason": "over"}),
+            (1450, {**POSITION, "quantity": "-2", "contract": "GCJ4", "price": "2100.5"}),
+            (1490, {**POSITION, "quantity": "0", "contract": "", "price": "2099.5"}),
         ]
     )
     following = next(asked)
@@ -70,9 +75,12 @@ def test_what_operators_and_couriers_asked_is_booked_at_the_same_steps(client: C
     assert [entry.intent for entry in kinds if isinstance(entry, Void)] == voided
     again = replayed(config, client, life)
     live = life.record(config, again.record.facts.begin)
-    assert live.table("requests").height == 4
+    assert live.table("requests").height == 6
     for table, frame in live.tables.items():
         assert again.record.table(table).equals(frame), table
+    mine, theirs = trades_of(live), trades_of(again.record)
+    assert mine.equals(theirs)
+    assert mine["reason"].to_list().count("correction") == 1
 
 
 def _json(request: dict[str, str]) -> bytes:

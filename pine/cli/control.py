@@ -1,0 +1,149 @@
+"""``pine halt``, ``pine resume``, ``pine flatten``: what a person tells a strategy."""
+
+import getpass
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pine.cli.context import FINE, WRONG, configuration, exits, print_json, visit
+from pine.cli.options import config_option
+
+if TYPE_CHECKING:
+    from pine.ops.control import Booked
+    from pine.orders.entries import Order
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def said(command: F) -> F:
+    """Accept who says so, why, and how the answer is printed."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="One JSON document."),
+        click.option("--who", default=getpass.getuser, help="Who says so; you, if left out.", show_default="you"),
+        click.option("--reason", default="no reason given", help="Why; it is kept with the order."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--all", "everybody", is_flag=True, help="Every configured strategy.")
+@said
+@config_option
+@click.pass_context
+@exits
+def halt(ctx: click.Context, name: str | None, everybody: bool, reason: str, who: str, as_json: bool) -> None:
+    """Stop the strategy NAME from entering anything, at once; exits go on.
+
+    Works with worker and hub up or down. What it decided before and is not posted yet is not posted any more. It stays
+    halted, also over restarts, until pine resume.
+    """
+    _tell(ctx, name, everybody, ["halt"], reason, who, as_json)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--all", "everybody", is_flag=True, help="Every configured strategy.")
+@said
+@config_option
+@click.pass_context
+@exits
+def resume(ctx: click.Context, name: str | None, everybody: bool, reason: str, who: str, as_json: bool) -> None:
+    """Let the strategy NAME enter again after a halt, whoever or whatever halted it."""
+    _tell(ctx, name, everybody, ["resume"], reason, who, as_json)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--all", "everybody", is_flag=True, help="Every configured strategy.")
+@click.option("--halt", "also_halt", is_flag=True, help="Halt it first, so that it does not enter again.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@said
+@config_option
+@click.pass_context
+@exits
+def flatten(
+    ctx: click.Context,
+    name: str | None,
+    everybody: bool,
+    also_halt: bool,
+    yes: bool,
+    reason: str,
+    who: str,
+    as_json: bool,
+) -> None:
+    """Close every position of the strategy NAME at the market, through its ledger and its webhook.
+
+    Works with worker and hub up or down. The strategy goes on and may enter again; --halt keeps it from that.
+    """
+    _tell(ctx, name, everybody, ["halt", "flatten"] if also_halt else ["flatten"], reason, who, as_json, ask=not yes)
+
+
+def _tell(
+    ctx: click.Context,
+    name: str | None,
+    everybody: bool,
+    orders: "list[Order]",
+    reason: str,
+    who: str,
+    as_json: bool,
+    *,
+    ask: bool = False,
+) -> None:
+    config = configuration(ctx)
+    from pine.ops import control
+    from pine.worker.run import check_name
+
+    chosen = control.known_strategies(config, name, everybody=everybody)
+    for strategy in chosen:
+        check_name(config, strategy)
+    with visit(config) as client:
+        if ask:
+            from pine.ops.positions import list_positions
+
+            _confirm(ctx, list_positions(config, client, chosen), chosen)
+        answers = [
+            control.ask(config, client, strategy, order, who=who, reason=reason)
+            for strategy in chosen
+            for order in orders
+        ]
+    _print(answers, as_json)
+
+
+def _confirm(ctx: click.Context, rows: list[dict[str, Any]], chosen: list[str]) -> None:
+    """Show what will be closed and ask; end the command unless the answer is yes."""
+    if not sys.stdin.isatty():
+        raise click.UsageError("this closes positions and nobody can be asked: say --yes", ctx)
+    held = [f"{row['strategy']} {row['coming']:+d} {row['contract']}" for row in rows if row["coming"]]
+    click.echo("to close: " + (", ".join(held) or f"nothing; {', '.join(chosen)} hold no position"), err=True)
+    click.confirm("close at the market?", abort=True, err=True)
+
+
+def _print(answers: "list[Booked]", as_json: bool) -> None:
+    """Print what became of requests; exit code 1 if one is not booked yet, or an exit could not be posted."""
+    wrong = any(answer.step is None or any(state in _BAD for _, state in answer.intents) for answer in answers)
+    if as_json:
+        print_json({"answers": [answer.to_dict() for answer in answers]})
+    else:
+        for answer in answers:
+            click.echo(sentence(answer))
+    sys.exit(WRONG if wrong else FINE)
+
+
+_BAD = frozenset({"rejected", "unknown", "skipped"})
+
+
+def sentence(answer: "Booked") -> str:
+    """Return what became of a request, for a person."""
+    from pine.core.times import to_datetime
+
+    if answer.step is None:
+        return f"{answer.strategy}: {answer.order} is asked for and not booked yet: {answer.waits_for}"
+    after = f"booked after step {to_datetime(answer.step):%Y-%m-%d %H:%M} UTC" if answer.step else "booked"
+    if answer.order != "flatten":
+        return f"{answer.strategy}: {answer.order} {after}"
+    closed = ", ".join(f"exit {i.quantity} {i.contract} near {i.price:.10g} ({state})" for i, state in answer.intents)
+    return f"{answer.strategy}: flatten {after}: {closed or 'nothing to close'}"

@@ -1,0 +1,155 @@
+"""Paper, sent and the broker's list side by side; corrections are checked before they are asked for."""
+
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from booked import BUY, FILL, SELL, record
+
+from pine.bus import keys, streams
+from pine.bus.client import Client
+from pine.bus.writer import Writer
+from pine.core.config import Config, load_config
+from pine.core.errors import DataError, PineError
+from pine.core.times import parse_time
+from pine.ops.correction import correct
+from pine.ops.positions import compare, list_positions, read_broker
+from pine.ops.trades import list_trades, sums
+from pine.orders.entries import Correction, Entry, Fill, Origin, encode
+from pine.strategies.catalog import PARAMS
+
+TEXT = """
+data_dir: data
+instruments: {ES: {}, GC: {}}
+strategies:
+  a: {type: ibs, webhook: "https://hooks.example/1", instruments: [ES, GC]}
+  paper: {type: ibs, instruments: [ES]}
+"""
+NOW = parse_time("2024-03-05T15:00")
+SOLD = Fill("a-2", "ES", "ESH4", -1, 1, 5110.0, BUY.step + 60, 1.25, 485.0)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    (tmp_path / "pine.yaml").write_text(TEXT)
+    return load_config(tmp_path / "pine.yaml", PARAMS, {})
+
+
+def book(client: Client, *entries: Entry) -> None:
+    writer = Writer(client, "worker:a", 1)
+    for n, entry in enumerate([Origin(0, 0), *entries], start=1):
+        writer.append(keys.ledger("a"), streams.entry_id(BUY.step // 1_000_000, n), {"entry": encode(entry)})
+    writer.commit()
+
+
+def rows(client: Client, config: Config) -> list[tuple]:
+    found = list_positions(config, client, ["a"])
+    return [(r["contract"], r["paper"], r["coming"], r["sent"], r["settled"], r["differs"]) for r in found]
+
+
+@pytest.mark.parametrize(
+    ("entries", "states", "expected"),
+    [
+        ([BUY], {}, [("ESH4", 0, 1, 0, False, False)]),
+        ([BUY, FILL], {"a-1": "posted"}, [("ESH4", 1, 1, 1, True, False)]),
+        ([BUY, FILL, SELL], {"a-1": "posted", "a-2": "posted"}, [("ESH4", 1, 0, 0, True, False)]),
+        ([BUY, FILL, SELL, SOLD], {"a-1": "posted", "a-2": "rejected"}, [("ESH4", 0, 0, 1, True, True)]),
+        ([BUY, FILL], {"a-1": "unknown"}, [("ESH4", 1, 1, 0, False, False)]),
+        ([BUY, FILL, SELL, SOLD], {"a-1": "posted", "a-2": "posted"}, []),
+    ],
+)
+def test_paper_and_sent_stand_side_by_side_and_differ_only_when_all_is_settled(
+    entries, states, expected, client: Client, config: Config
+) -> None:
+    book(client, *entries)
+    for intent, state in states.items():
+        record(client, intent, state)
+    assert rows(client, config) == expected
+
+
+def broker(folder: Path, text: str) -> dict[str, int]:
+    (folder / "broker.csv").write_text(text)
+    return read_broker(folder / "broker.csv", NOW)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "contract,quantity\nESH4,2\n6EH4,-1\n",
+        "\ufeffTicker, Qty\nESH2024, 2\n\n6EH2024, -1\n",
+        "Symbol,Side,Position,Account\nESH24,Long,2,x\n6eh24,Short,1,x\n",
+        "instrument;x,net\n".replace(";x", "") + "/ESH4,1.0\nESH4,1\n6EH4,\u22121\nGCJ4,0\n",
+    ],
+)
+def test_a_brokers_list_is_read_whatever_its_columns_are_called(text: str, tmp_path: Path) -> None:
+    assert broker(tmp_path, text) == {"ESH4": 2, "6EH4": -1}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "is empty, expected a header such as contract,quantity"),
+        ("a,b\n1,2\n", "found columns a, b, expected one of contract"),
+        ("contract,quantity\nESH4,1\nES,2\n", r"broker\.csv:3: found contract 'ES'"),
+        ("contract,quantity\nESH4,1.5\n", r"broker\.csv:2: found quantity '1.5'"),
+        ("contract,quantity,side\nESH4,1,up\n", r"broker\.csv:2: found side 'up'"),
+        ("contract,quantity\nESH4\n", r"broker\.csv:2: found quantity ''"),
+    ],
+)
+def test_a_list_that_cannot_be_understood_is_told_with_its_line(text: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=told):
+        broker(tmp_path, text)
+
+
+def test_the_brokers_list_is_compared_with_what_strategies_that_post_hold_together(
+    client: Client, config: Config
+) -> None:
+    book(client, BUY, FILL)
+    record(client, "a-1", "posted")
+    held = list_positions(config, client, config.strategies)
+    assert compare(held, {"ESH4": 1}) == [{"contract": "ESH4", "paper": 1, "sent": 1, "broker": 1, "differs": False}]
+    found = {row["contract"]: (row["paper"], row["broker"]) for row in compare(held, {"6EH4": 2}) if row["differs"]}
+    assert found == {"ESH4": (1, 0), "6EH4": (0, 2)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("ZZ", 1, "ZZH4", 1.0), "ZZ: a does not trade it; it trades ES, GC"),
+        (("ES", 1, "", 1.0), "expected the contract of"),
+        (("ES", 1, "ESH4", None), "expected what .* cost on average"),
+        (("ES", 1, "ESH4", float("nan")), "expected what .* cost on average"),
+        (("ES", 1, "GCJ4", 1.0), "found 'GCJ4', expected an outright of ES"),
+        (("ES", 0, "nonsense", None), "found 'NONSENSE'"),
+    ],
+)
+def test_a_correction_that_cannot_be_is_not_asked_for(asked, told: str, client: Client, config: Config) -> None:
+    with pytest.raises(PineError, match=told):
+        correct(config, client, "a", *asked, who="anna", reason="r", force=False, now=NOW)
+    assert not client.exists(keys.control("a"))
+
+
+def test_a_correction_waits_for_an_order_on_its_way_unless_it_is_forced(client: Client, config: Config) -> None:
+    book(client, BUY, FILL, SELL)
+    with pytest.raises(PineError, match="a-2 is on its way"):
+        correct(config, client, "a", "ES", 0, "", None, who="anna", reason="r", force=False, now=NOW)
+    answer = correct(config, client, "a", "ES", 2, "esh2024", 5101.5, who="anna", reason="r", force=True, now=NOW)
+    assert answer.step is not None
+    (row,) = list_positions(config, client, ["a"])
+    assert (row["contract"], row["paper"], row["sent"], row["price"]) == ("ESH4", 2, 2, 5101.5)
+
+
+def test_the_blotter_tells_each_trade_with_what_the_broker_said(client: Client, config: Config) -> None:
+    closed = Correction("ES", "", 0, 5120.0, "by hand", "anna", "7-0", SOLD.time + 60, 98.0)
+    book(client, BUY, FILL, SELL, SOLD, evolve(BUY, id="a-3"), evolve(FILL, intent="a-3"), closed)
+    record(client, "a-1", "posted")
+    first, second = list_trades(client, ["a"])
+    assert (first["pnl"], first["commission"], first["entry_state"], first["exit_reason"]) == (
+        485.0,
+        2.5,
+        "posted",
+        "IBS exit",
+    )
+    assert (second["pnl"], second["exit_price"], second["exit_reason"]) == (98.0, 5120.0, "correction")
+    assert sums([first, second]) == {"a": {"trades": 2, "won": 2, "pnl": 583.0, "commission": 3.75}}
+    assert list_trades(client, ["a"], begin=SOLD.time + 1) == [second]
