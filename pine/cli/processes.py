@@ -29,10 +29,11 @@ def hub(ctx: click.Context) -> None:
 
 @click.command()
 @click.argument("name")
+@click.option("--no-courier", is_flag=True, help="Somebody else starts the courier: pine up, a service.")
 @config_option
 @click.pass_context
 @exits
-def worker(ctx: click.Context, name: str) -> None:
+def worker(ctx: click.Context, name: str, no_courier: bool) -> None:
     """Run the strategy NAME: read steps, decide, write the ledger.
 
     Runs until SIGINT or SIGTERM: the step under way is finished and acknowledged first. Starts the strategy's
@@ -49,7 +50,7 @@ def worker(ctx: click.Context, name: str) -> None:
     from pine.worker.run import run_worker
 
     with progress() as on_progress:
-        code = run_worker(config, name, on_progress)
+        code = run_worker(config, name, on_progress, starts_courier=not no_courier)
     sys.exit(code)
 
 
@@ -71,11 +72,15 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
     from pine.bus.connection import connect
     from pine.bus.ending import stop_on_end
     from pine.bus.lease import Lease
+    from pine.bus.notify import READY, STOPPING, notify
     from pine.orders.courier import AWAY_SECONDS, Courier, role
     from pine.worker.run import check_name
 
     check_name(config, name)
-    config.strategies[name].webhook.reveal()
+    webhook = config.strategies[name].webhook
+    if not webhook and notify(READY, STOPPING, status="no webhook: paper only"):
+        return  # a service manager's: there is nothing to post, and nothing wrong
+    webhook.reveal()
     client = connect(config, start=not with_worker)
     stop = stop_on_end()  # not before: until there is something to end in order, a request to end ends at once
     patience = AWAY_SECONDS if with_worker else math.inf

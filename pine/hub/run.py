@@ -198,7 +198,7 @@ class Hub:
         }
 
     def _data(self) -> DataAge:
-        """Judge the newest trade; a tape's present is what was received last, so its data is never old."""
+        """Judge the newest trade; the present of a tape is the latest time that was received."""
         now, groups = self.clock.now(), {self.config.session_rule(symbol).group for symbol in self.config.instruments}
         if not now:
             return DataAge(None, None, market_open=False)

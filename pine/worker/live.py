@@ -466,9 +466,9 @@ class LiveSource:
             "steps": self.steps,
             "intents": self.intents,
             "positions": {p.symbol: p.quantity for p in portfolio.positions.values()},
-            "cash": portfolio.cash,
-            "realised": portfolio.realised,
-            "day_pnl": portfolio.day_pnl(self._acked * NS_PER_MS),
+            "cash": round(portfolio.cash, 2),
+            "realised": round(portfolio.realised, 2),
+            "day_pnl": round(portfolio.day_pnl(self._acked * NS_PER_MS), 2),
             "halted": portfolio.halted or "",
         }
 

@@ -49,7 +49,13 @@ def make_desk(config: Config, strategy: str) -> Desk:
     return Desk(strategy, portfolio, traded, RiskRules(setting.max_positions, setting.daily_stop_loss))
 
 
-def run_worker(config: Config, strategy: str, on_progress: Callable[[Progress], None] | None = None) -> int:
+def run_worker(
+    config: Config,
+    strategy: str,
+    on_progress: Callable[[Progress], None] | None = None,
+    *,
+    starts_courier: bool = True,
+) -> int:
     """Run a strategy until SIGINT or SIGTERM; return the exit code.
 
     Parameters
@@ -58,6 +64,8 @@ def run_worker(config: Config, strategy: str, on_progress: Callable[[Progress], 
         What to run.
     on_progress
         Told how far the history of a first start has come; without it that is in the log.
+    starts_courier
+        Whether its courier is this process's to start, and nobody else's.
 
     Raises
     ------
@@ -83,7 +91,7 @@ def run_worker(config: Config, strategy: str, on_progress: Callable[[Progress], 
     if lease is None:
         return 0
     lease.keep()
-    attendant = CourierAttendant(config, strategy, client, stop)
+    attendant = CourierAttendant(config, strategy, client, stop, starts=starts_courier)
 
     def look() -> dict[str, Any]:
         return {**attendant.look(), "no_entries": dict(standards.fleet.problems)}
@@ -239,7 +247,7 @@ def await_symbols(client: Client, symbols: list[str], stop: threading.Event, sou
 class CourierAttendant:
     """Starts the strategy's courier, and again if it is gone; the courier outlives its worker.
 
-    It logs where this process does, or into the file `log`.
+    It logs where this process does, or into the file `log`. Where somebody else starts it, it only looks.
     """
 
     config: Config
@@ -247,6 +255,7 @@ class CourierAttendant:
     client: Client
     stop: threading.Event
     log: Path | None = None
+    starts: bool = True
     _started_at: float = -COURIER_PAUSE
     _process: subprocess.Popen[bytes] | None = None
 
@@ -258,7 +267,7 @@ class CourierAttendant:
             self._process.poll()
         if self.client.exists(keys.lease(f"courier:{self.strategy}")):
             return {"courier": "running"}
-        if self.stop.is_set():
+        if self.stop.is_set() or not self.starts:
             return {"courier": "not running"}
         if time.monotonic() - self._started_at >= COURIER_PAUSE:
             self._started_at = time.monotonic()
