@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from manager import service_manager
 
 from pine.bus import heartbeat, keys
 from pine.bus.client import Client
@@ -26,21 +27,8 @@ def configured(folder: Path, more: str = "", data: str = "data") -> Config:
 
 
 @pytest.fixture
-def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
-    """A service manager's socket; returns the lines it was sent since the last look."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(tmp_path / "notify"))
-        listener.setblocking(False)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-
-        def told() -> list[str]:
-            lines: list[str] = []
-            while True:
-                try:
-                    lines += listener.recv(4096).decode().split("\n")
-                except BlockingIOError:
-                    return lines
-
+def manager(tmp_path: Path) -> Iterator[Callable[[], list[str]]]:
+    with service_manager(tmp_path) as told:
         yield told
 
 
