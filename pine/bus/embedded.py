@@ -7,7 +7,6 @@ the lock free may start one.
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import shutil
 import signal
@@ -23,9 +22,9 @@ from attrs import frozen
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from pine.bus.sockets import make_room, socket_path
 from pine.core.errors import BusError
 
-MAX_SOCKET_PATH: Final = 100
 START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 30.0
 LOOK_SECONDS: Final = 0.02
@@ -84,13 +83,8 @@ class EmbeddedServer:
 
     @property
     def socket(self) -> Path:
-        """Its unix socket; elsewhere when the data directory's path is too long for one."""
-        folder = self.folder.resolve()  # however it is spelled, it is one folder
-        direct = folder / "server.sock"
-        if len(str(direct)) <= MAX_SOCKET_PATH:
-            return direct
-        digest = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-        return Path("/tmp") / f"pine-{os.getuid()}-{digest}" / "server.sock"  # noqa: S108  # short on purpose; its owner is checked
+        """Its unix socket."""
+        return socket_path(self.folder, "server.sock")
 
     @property
     def url(self) -> str:
@@ -165,9 +159,7 @@ class EmbeddedServer:
     def _make_folders(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if self.socket.parent.stat().st_uid != os.getuid():
-                raise BusError(f"{self.socket.parent}: belongs to another user; the server's socket cannot lie there")
+            make_room(self.socket)
         except OSError as error:
             raise BusError(f"data_dir {self.data_dir}: no folder can be made there: {error.strerror}") from None
 

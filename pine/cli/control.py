@@ -105,11 +105,8 @@ def _tell(
             from pine.ops.positions import list_positions
 
             _confirm(ctx, list_positions(config, client, chosen), chosen)
-        answers = [
-            control.ask(config, client, strategy, order, who=who, reason=reason)
-            for strategy in chosen
-            for order in orders
-        ]
+        asked = [(strategy, order) for order in orders for strategy in chosen]
+        answers = control.ask_all(config, client, asked, who=who, reason=reason)
     _print(answers, as_json)
 
 

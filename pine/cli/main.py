@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from pine import __version__
+from pine.bus.ending import end_with_input
 from pine.cli.archive import archive
 from pine.cli.audit import audit
 from pine.cli.backfill import backfill
@@ -26,6 +27,7 @@ from pine.cli.status import status
 from pine.cli.strategies import strategies
 from pine.cli.train import train
 from pine.cli.trim import trim
+from pine.cli.up import up
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -48,6 +50,7 @@ def cli(config: Path | None) -> None:  # read from the context by the commands
 
 for command in (
     demo,
+    up,
     hub,
     worker,
     courier,
@@ -80,4 +83,5 @@ for command in (
 
 def main() -> None:
     """Run the command line."""
+    end_with_input()
     cli()

@@ -73,9 +73,11 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
     from pine.bus.ending import stop_on_end
     from pine.bus.lease import Lease
     from pine.bus.notify import READY, STOPPING, notify
+    from pine.core.log import get_logger
     from pine.orders.courier import AWAY_SECONDS, Courier, role
     from pine.worker.run import check_name
 
+    log = get_logger("pine.orders.courier")
     check_name(config, name)
     webhook = config.strategies[name].webhook
     if not webhook and notify(READY, STOPPING, status="no webhook: paper only"):
@@ -84,7 +86,9 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
     client = connect(config, start=not with_worker)
     stop = stop_on_end()  # not before: until there is something to end in order, a request to end ends at once
     patience = AWAY_SECONDS if with_worker else math.inf
-    lease = Lease.acquire(client, role(name), lambda h: click.echo(f"waiting for {h}", err=True), stop, patience)
+    lease = Lease.acquire(
+        client, role(name), lambda holder: log.warning("waiting", lease_held_by=holder), stop, patience
+    )
     if lease is None:
         return
     lease.keep()

@@ -202,5 +202,6 @@ class Hub:
         now, groups = self.clock.now(), {self.config.session_rule(symbol).group for symbol in self.config.instruments}
         if not now:
             return DataAge(None, None, market_open=False)
-        since = self._began if self.config.hub.clock == "wall" else 0
-        return data_age(self.aggregator.last_trade or None, now, groups, since)
+        newest = self.aggregator.last_trade or None
+        since = self._began if newest is None and self.config.hub.clock == "wall" else 0
+        return data_age(newest, now, groups, since)

@@ -5,6 +5,7 @@ moment and books it itself. Hub and market data are not needed.
 """
 
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 from attrs import frozen
@@ -85,74 +86,114 @@ def ask(
     PineError
         If there is no such strategy.
     """
-    return book(config, client, strategy, order, ask_order(order, who, reason), patience)
+    return ask_all(config, client, [(strategy, order)], who=who, reason=reason, patience=patience)[0]
 
 
-def book(
+def ask_all(
     config: Config,
     client: Client,
-    strategy: str,
-    order: str,
-    fields: dict[str, bytes],
+    orders: Iterable[tuple[str, Order]],
+    *,
+    who: str,
+    reason: str,
     patience: float = PATIENCE,
-) -> Booked:
-    """Have a request booked that `pine.orders.requests` wrote; the rest as in `ask`."""
-    from pine.worker.alone import book_alone, courier_of
-    from pine.worker.run import check_name
-
-    check_name(config, strategy)
-    courier = courier_of(config, strategy, client)
-    before = _newest(client, strategy)
-    request = client.xadd(keys.control(strategy), {**fields}).decode()
+) -> list[Booked]:
+    """Have orders booked, each of a strategy: all are asked for before any is waited for; the rest as in `ask`."""
+    asked = [Request.put(config, client, name, order, ask_order(order, who, reason)) for name, order in orders]
     deadline = time.monotonic() + patience
-    while (found := _found(config, client, strategy, order, request, before)) is None:
-        if not client.exists(keys.lease(f"worker:{strategy}")) and book_alone(config, strategy, client):
-            continue
-        if time.monotonic() > deadline or before is None:
-            return Booked(strategy, order, request, waits_for=_waits_for(client, strategy, begun=before is not None))
-        time.sleep(LOOK_SECONDS)  # a ledger tells nobody that it has grown
-    while any(state not in _DONE for _, state in found.intents) and time.monotonic() < deadline:
-        if not client.exists(keys.lease(role(strategy))):
-            courier.look()
-        time.sleep(LOOK_SECONDS)  # nor do deliveries
-        found = _found(config, client, strategy, order, request, before) or found
-    return found
+    return [request.follow(deadline) for request in asked]
+
+
+@frozen(eq=False)
+class Request:
+    """Something that was asked for.
+
+    Attributes
+    ----------
+    identifier
+        Its id in ``control:…``.
+    after
+        Id of the newest entry of the ledger before it was asked for; nothing before the strategy's life has begun.
+    """
+
+    config: Config
+    client: Client
+    strategy: str
+    order: str
+    identifier: str
+    after: str | None
+
+    @classmethod
+    def put(cls, config: Config, client: Client, strategy: str, order: str, fields: dict[str, bytes]) -> "Request":
+        """Ask for what `pine.orders.requests` wrote.
+
+        Raises
+        ------
+        PineError
+            If there is no such strategy.
+        """
+        from pine.worker.run import check_name
+
+        check_name(config, strategy)
+        after = streams.last_id(client, keys.ledger(strategy))
+        identifier = client.xadd(keys.control(strategy), {**fields}).decode()
+        return cls(config, client, strategy, order, identifier, after)
+
+    def follow(self, deadline: float) -> Booked:
+        """Have it booked and what follows from it posted; return what has become of it at the latest at a deadline."""
+        from pine.worker.alone import book_alone, courier_of
+
+        courier = courier_of(self.config, self.strategy, self.client)
+        while (found := self._found()) is None:
+            if not self._is_led() and book_alone(self.config, self.strategy, self.client):
+                continue
+            if time.monotonic() > deadline or self.after is None:
+                return Booked(self.strategy, self.order, self.identifier, waits_for=self._waits_for())
+            time.sleep(LOOK_SECONDS)  # a ledger tells nobody that it has grown
+        while any(state not in _DONE for _, state in found.intents) and time.monotonic() < deadline:
+            if not self.client.exists(keys.lease(role(self.strategy))):
+                courier.look()
+            time.sleep(LOOK_SECONDS)  # nor do deliveries
+            found = self._found() or found
+        return found
+
+    def _is_led(self) -> bool:
+        return bool(self.client.exists(keys.lease(f"worker:{self.strategy}")))
+
+    def _found(self) -> Booked | None:
+        """Return what the ledger holds of it and of what followed from it; nothing if it is not booked."""
+        step: int | None = None
+        exits: list[Intent] = []
+        for identifier, entry in read_ledger(
+            self.client, self.strategy, "-" if self.after is None else f"({self.after}"
+        ):
+            if isinstance(entry, Asked) and entry.request == self.identifier:
+                step = streams.ms_of(identifier) * NS_PER_MS
+            elif isinstance(entry, Intent) and entry.id.endswith(f"-flatten-{self.identifier}"):
+                exits.append(entry)
+        if step is None:
+            return None
+        states = self._states(exits)
+        return Booked(self.strategy, self.order, self.identifier, step, tuple(zip(exits, states, strict=True)))
+
+    def _states(self, exits: list[Intent]) -> list[str]:
+        if not self.config.strategies[self.strategy].webhook:
+            return ["paper only"] * len(exits)
+        deliveries = Deliveries.read(self.client, self.strategy) if exits else Deliveries()
+        return [deliveries.state(intent.id) or "owed" for intent in exits]
+
+    def _waits_for(self) -> str:
+        if self.after is None:
+            return "its worker has never run; the first one books it before its first step"
+        beat = self.client.hget(keys.heartbeat(f"worker:{self.strategy}"), "status")
+        holder = self.client.get(keys.lease(f"worker:{self.strategy}"))
+        if holder is None:
+            return "nobody could book it; try again"
+        status = beat.decode() if beat is not None else "without a sign of life"
+        return f"its worker ({holder.decode().rsplit('#', 1)[0]}) is {status} and books it next"
 
 
 _DONE: Final = SETTLED | {"unknown", "paper only"}
-
-
-def _newest(client: Client, strategy: str) -> str | None:
-    """Return the id of the newest entry of a ledger; nothing before the strategy's life has begun."""
-    return streams.last_id(client, keys.ledger(strategy))
-
-
-def _found(config: Config, client: Client, strategy: str, order: str, request: str, after: str | None) -> Booked | None:
-    """Return what the ledger holds of a request and of what followed from it; nothing if it is not booked."""
-    step: int | None = None
-    exits: list[Intent] = []
-    for identifier, entry in read_ledger(client, strategy, "-" if after is None else f"({after}"):
-        if isinstance(entry, Asked) and entry.request == request:
-            step = streams.ms_of(identifier) * NS_PER_MS
-        elif isinstance(entry, Intent) and entry.id.endswith(f"-flatten-{request}"):
-            exits.append(entry)
-    if step is None:
-        return None
-    if not config.strategies[strategy].webhook:
-        return Booked(strategy, order, request, step, tuple((intent, "paper only") for intent in exits))
-    deliveries = Deliveries.read(client, strategy) if exits else Deliveries()
-    return Booked(strategy, order, request, step, tuple((i, deliveries.state(i.id) or "owed") for i in exits))
-
-
-def _waits_for(client: Client, strategy: str, *, begun: bool) -> str:
-    if not begun:
-        return "its worker has never run; the first one books it before its first step"
-    beat = client.hget(keys.heartbeat(f"worker:{strategy}"), "status")
-    holder = client.get(keys.lease(f"worker:{strategy}"))
-    if holder is None:
-        return "nobody could book it; try again"
-    status = beat.decode() if beat is not None else "without a sign of life"
-    return f"its worker ({holder.decode().rsplit('#', 1)[0]}) is {status} and books it next"
 
 
 def known_strategies(config: Config, name: str | None, *, everybody: bool) -> list[str]:

@@ -1,11 +1,13 @@
 """A position taken over as the broker has it: checked here, booked by the worker."""
 
+import time
+
 from pine.bus.client import Client
 from pine.core.config import Config
 from pine.core.contract import parse_contract
 from pine.core.errors import PineError, UnknownSymbol
 from pine.core.times import to_datetime
-from pine.ops.control import Booked, book
+from pine.ops.control import PATIENCE, Booked, Request
 from pine.orders.ledger import read_ledger
 from pine.orders.portfolio import Portfolio
 from pine.orders.requests import POSITION, ask_position
@@ -66,4 +68,5 @@ def correct(
         raise PineError(
             f"{pending[0].id} is on its way: wait until it is filled and compare again, or forget it with --force"
         )
-    return book(config, client, strategy, POSITION, ask_position(symbol, contract, quantity, price, who, reason))
+    fields = ask_position(symbol, contract, quantity, price, who, reason)
+    return Request.put(config, client, strategy, POSITION, fields).follow(time.monotonic() + PATIENCE)

@@ -59,6 +59,16 @@ def role(strategy: str) -> str:
     return f"courier:{strategy}"
 
 
+def nothing_owed(client: Client, strategy: str) -> bool:
+    """Tell whether couriers have dealt with everything in a strategy's ledger."""
+    ledger = keys.ledger(strategy)
+    newest = streams.last_id(client, ledger)
+    if newest is None:
+        return True
+    groups = [group for group in client.xinfo_groups(ledger) if group["name"].decode() == GROUP]
+    return bool(groups) and not groups[0]["pending"] and groups[0]["last-delivered-id"].decode() == newest
+
+
 @define(eq=False)
 class Courier:
     """Posts the intents of one strategy.

@@ -43,8 +43,10 @@ class Trade:
     exit_reason: str
 
 
-@define
-class _Open:
+@frozen
+class Holding:
+    """A position that is open: since when (ns), at which price, by which intent and rule."""
+
     contract: str
     side: int
     quantity: int
@@ -57,11 +59,19 @@ class _Open:
 
 @define
 class Blotter:
-    """Folds a ledger into trades; a trade whose entry is voided later is taken back."""
+    """Folds a ledger into trades; a trade whose entry is voided later is taken back.
+
+    Attributes
+    ----------
+    trades
+        In order of their ends.
+    open
+        What is not closed yet, by symbol.
+    """
 
     trades: list[Trade] = field(factory=list)
+    open: dict[str, Holding] = field(factory=dict)
     _reasons: dict[str, str] = field(factory=dict)
-    _open: dict[str, _Open] = field(factory=dict)
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Blotter":
@@ -80,29 +90,29 @@ class Blotter:
         elif isinstance(entry, Correction):
             self._correct(entry)
         elif isinstance(entry, Void):
-            self._open = {symbol: one for symbol, one in self._open.items() if one.entry != entry.intent}
+            self.open = {symbol: one for symbol, one in self.open.items() if one.entry != entry.intent}
             self.trades = [trade for trade in self.trades if trade.entry != entry.intent]
 
     def _fill(self, fill: Fill) -> None:
         reason = self._reasons.get(fill.intent, "")
         if fill.pnl is None:
-            self._open[fill.symbol] = _Open(
+            self.open[fill.symbol] = Holding(
                 fill.contract, fill.side, fill.quantity, fill.time, fill.price, fill.commission, fill.intent, reason
             )
             return
-        opened = self._open.pop(fill.symbol, None)
+        opened = self.open.pop(fill.symbol, None)
         if opened is not None:
             costs = fill.commission + opened.commission
             self._close(fill.symbol, opened, fill.time, fill.price, costs, fill.pnl, fill.intent, reason)
 
     def _correct(self, correction: Correction) -> None:
         name = f"correction-{correction.request}"
-        opened = self._open.pop(correction.symbol, None)
+        opened = self.open.pop(correction.symbol, None)
         if opened is not None and not correction.quantity and correction.price is not None:
             costs, at = opened.commission, (correction.time, correction.price)
             self._close(correction.symbol, opened, *at, costs, correction.pnl, name, "correction")
         if correction.quantity and correction.price is not None:
-            self._open[correction.symbol] = _Open(
+            self.open[correction.symbol] = Holding(
                 correction.contract,
                 1 if correction.quantity > 0 else -1,
                 abs(correction.quantity),
@@ -114,7 +124,7 @@ class Blotter:
             )
 
     def _close(
-        self, symbol: str, opened: _Open, time: int, price: float, commission: float, pnl: float, by: str, reason: str
+        self, symbol: str, opened: Holding, time: int, price: float, commission: float, pnl: float, by: str, reason: str
     ) -> None:
         self.trades.append(
             Trade(

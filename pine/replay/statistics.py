@@ -10,8 +10,9 @@ from attrs import field, frozen
 from pine.core.period import SessionRule, session
 from pine.core.times import isoformat
 from pine.orders.desk import refusal_kind
+from pine.orders.trades import Blotter
 from pine.replay.record import Record
-from pine.replay.trades import trades_of
+from pine.replay.trades import blotter_of, trades_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,7 +67,7 @@ class Statistics:
 
 def statistics_of(record: Record, rule: SessionRule) -> Statistics:
     """Return a run's figures; sessions are those of `rule`."""
-    trades = trades_of(record)
+    trades, blotter = trades_of(record), blotter_of(record)
     profits = trades["pnl"].to_list()
     actions = record.table("intents")["action"].to_list()
     gains = math.fsum(profit for profit in profits if profit > 0)
@@ -80,8 +81,8 @@ def statistics_of(record: Record, rule: SessionRule) -> Statistics:
         profit_factor=gains / losses if losses else None,
         sharpe=sharpe(session_profits(trades, rule)),
         max_drawdown=max_drawdown(profits),
-        exposure=_exposure(record, trades),
-        open=_open(record),
+        exposure=_exposure(record, blotter),
+        open=_open(blotter),
         refused=_refused(record),
     )
 
@@ -92,16 +93,12 @@ def _refused(record: Record) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _open(record: Record) -> tuple[str, ...]:
-    held: dict[str, str] = {}
-    columns = ("symbol", "contract", "side", "quantity", "price", "time", "pnl")
-    for symbol, contract, side, quantity, price, time, pnl in record.table("fills").select(columns).iter_rows():
-        if pnl is None:
-            word = "long" if side > 0 else "short"
-            held[symbol] = f"{contract} {word} {quantity} at {price} since {isoformat(time)}"
-        else:
-            held.pop(symbol, None)
-    return tuple(held.values())
+def _open(blotter: Blotter) -> tuple[str, ...]:
+    return tuple(
+        f"{held.contract} {'long' if held.side > 0 else 'short'} {held.quantity} at {held.price} "
+        f"since {isoformat(held.time)}"
+        for held in blotter.open.values()
+    )
 
 
 def session_profits(trades: "pl.DataFrame", rule: SessionRule) -> list[float]:
@@ -149,13 +146,11 @@ def drawdowns(profits: Sequence[float]) -> list[float]:
     return found
 
 
-def _exposure(record: Record, trades: "pl.DataFrame") -> float:
+def _exposure(record: Record, blotter: Blotter) -> float:
     from pine.history.manifest import clipped
 
     facts = record.facts
-    spans = list(trades.select("entry_time", "exit_time").iter_rows())
-    closed = set(trades["entry_time"].to_list())
-    entered = record.table("fills").filter(record.table("fills")["pnl"].is_null())["time"]
-    spans += [(time, facts.end) for time in entered if time not in closed]
+    spans = [(trade.entered, trade.left) for trade in blotter.trades]
+    spans += [(held.time, facts.end) for held in blotter.open.values()]
     held = sum(end - begin for begin, end in clipped(spans, facts.begin, facts.end))
     return held / (facts.end - facts.begin) if facts.end > facts.begin else 0.0

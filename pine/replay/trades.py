@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+def blotter_of(record: Record) -> Blotter:
+    """Return the trades of a run and what it held at its end; reasons are not known here."""
+    return Blotter.of(entry for _, _, entry in sorted(_entries(record), key=lambda found: found[:2]))
+
+
 def trades_of(record: Record) -> "pl.DataFrame":
     """Return the trades that a run finished, in order of their exits; profits in dollars after commissions."""
     import polars as pl
 
     reasons = dict(record.table("intents").select("id", "reason").iter_rows())
-    blotter = Blotter.of(entry for _, _, entry in sorted(_entries(record), key=lambda found: found[:2]))
     steps = dict(record.table("fills").select("intent", "step").iter_rows())
     rows = [
         (
@@ -31,7 +35,7 @@ def trades_of(record: Record) -> "pl.DataFrame":
             trade.pnl,
             reasons.get(trade.exit, trade.exit_reason or None),
         )
-        for trade in blotter.trades
+        for trade in blotter_of(record).trades
     ]
     return pl.DataFrame(rows, schema=schema("trades"), orient="row")
 

@@ -247,7 +247,7 @@ def await_symbols(client: Client, symbols: list[str], stop: threading.Event, sou
 class CourierAttendant:
     """Starts the strategy's courier, and again if it is gone; the courier outlives its worker.
 
-    It logs where this process does, or into the file `log`. Where somebody else starts it, it only looks.
+    It logs where this process does, or into the file `log`. Where somebody else starts it, this one only looks.
     """
 
     config: Config

@@ -13,7 +13,8 @@ from waiting import children
 from pine.bus import embedded as embedded_module
 from pine.bus import keys
 from pine.bus.connection import assert_fit, client_for
-from pine.bus.embedded import BINARY_VARIABLE, MAX_SOCKET_PATH, EmbeddedServer
+from pine.bus.embedded import BINARY_VARIABLE, EmbeddedServer
+from pine.bus.sockets import MAX_SOCKET_PATH
 from pine.core.errors import BusError
 
 from .servers import kill, server_pid

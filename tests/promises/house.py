@@ -26,7 +26,7 @@ from pine.core.errors import BusError, SandboxError
 from pine.core.log import parsed
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
 from pine.orders.courier import GROUP, role
-from pine.orders.entries import Entry, Intent
+from pine.orders.entries import Entry, Intent, decode
 from pine.orders.ledger import Deliveries, read_ledger
 from pine.sandbox import messages
 from pine.sandbox.background import GatewayThread
@@ -265,6 +265,11 @@ class House:
         until(lambda: self.client.hget(keys.heartbeat(role(strategy)), "pid"), f"a courier of {strategy} beats")
         return int(self.client.hget(keys.heartbeat(role(strategy)), "pid") or 0)
 
+    def stop_courier(self, strategy: str) -> None:
+        """Ask the courier of a strategy to end, and wait until it has."""
+        os.kill(self.courier_pid(strategy), signal.SIGTERM)
+        until(lambda: not self.client.exists(keys.lease(role(strategy))), f"the courier of {strategy} ends")
+
     def holder(self, of: str) -> bytes | None:
         """Return who holds a role."""
         return self.client.get(keys.lease(of))
@@ -292,6 +297,16 @@ class House:
         self.client.close()
         with contextlib.suppress(BusError):
             self.server.stop()
+
+
+def while_open(record: Record, after: int = 0) -> int:
+    """Return a moment, in ns, at which strategy one holds a position: some minutes after an entry, before its exit."""
+    ledger = [decode(fields[b"entry"]) for _, fields in record[keys.ledger("one")]]
+    intents = [entry for entry in ledger if isinstance(entry, Intent)]
+    exits = {intent.entry: intent.step for intent in intents}
+    wait = 5 * NS_PER_MINUTE
+    entries = [intent for intent in intents if intent.is_entry and intent.step > after]
+    return next(i.step + wait for i in entries if exits.get(i.id, END) > i.step + 2 * wait)
 
 
 def _processes_of(folder: Path) -> list[int]:

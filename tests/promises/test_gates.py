@@ -5,13 +5,13 @@ import signal
 from pathlib import Path
 
 import orjson
-from house import END, House, at, house, kill, log
+from house import END, House, at, house, kill, log, while_open
 from test_courier_retries import intent, owe, states
 from waiting import until
 
 from pine.bus import keys, streams
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_SECOND
-from pine.orders.entries import Control, Intent, decode
+from pine.orders.entries import Control
 from pine.sandbox.demo.record import Record
 from pine.sandbox.tape import Tape
 
@@ -66,15 +66,6 @@ def test_the_kill_switch_blocks_entries_at_once_and_lets_exits_go(tape: Tape, tm
         owe(desk, again)
         desk.delivered("one")
         assert desk.posted() == [first.id, exit_.id, again.id]
-
-
-def while_open(record: Record) -> int:
-    """Return a moment, in ns, at which strategy one holds a position: some minutes after an entry, before its exit."""
-    ledger = [decode(fields[b"entry"]) for _, fields in record[keys.ledger("one")]]
-    intents = [entry for entry in ledger if isinstance(entry, Intent)]
-    exits = {intent.entry: intent.step for intent in intents}
-    wait = 5 * NS_PER_MINUTE
-    return next(i.step + wait for i in intents if i.is_entry and exits.get(i.id, END) > i.step + 2 * wait)
 
 
 def test_flatten_closes_through_the_ledger_and_the_webhook_with_the_hub_down(

@@ -6,7 +6,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +23,8 @@ from pine.core.config import Config
 from pine.core.errors import SandboxError
 from pine.core.timeframe import NS_PER_SECOND
 from pine.core.times import to_ms
-from pine.orders.courier import GROUP, role
+from pine.ops.process import pine_command
+from pine.orders.courier import nothing_owed, role
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
@@ -55,7 +55,7 @@ class Child:
         log.parent.mkdir(exist_ok=True)
         with log.open("a") as sink:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pine", *arguments],
+                pine_command(arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if tells else sink,
                 stderr=sink,
@@ -217,11 +217,7 @@ class Stage:
         oldest = self.client.xpending(keys.CLOCK, strategy)["min"]
         if streams.id_pair(cursor["last-delivered-id"]) < last or (oldest and streams.id_pair(oldest) <= last):
             return False
-        ledger = keys.ledger(strategy)
-        groups = [g for g in self.client.xinfo_groups(ledger) if g["name"].decode() == GROUP]
-        return bool(groups) and all(
-            not g["pending"] and g["last-delivered-id"].decode() == streams.last_id(self.client, ledger) for g in groups
-        )
+        return nothing_owed(self.client, strategy)
 
     def seal(self) -> None:
         """End the process that seals, and seal what is left in one go.

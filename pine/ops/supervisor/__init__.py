@@ -1,0 +1,1 @@
+"""All processes of one machine: started, started again, and ended in order."""
