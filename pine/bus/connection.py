@@ -1,7 +1,6 @@
 """One way to connect, with redis-py's defaults set right for blocking reads and explicit ids."""
 
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pine.bus import embedded
 from pine.bus.client import Client
 from pine.core.config import Config
 from pine.core.errors import BusError, NoServer, ServerUnfit
+from pine.core.log import get_logger
 
 MIN_REDIS: Final = (7, 0)
 MIN_VALKEY: Final = (8, 0)
@@ -26,7 +26,7 @@ SILENT_SECONDS: Final = 30.0
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def connect(config: Config, *, start: bool = True) -> Client:
@@ -138,7 +138,7 @@ def patiently(action: Callable[[], T], config: Config, stop: threading.Event) ->
             if not is_away(error):
                 raise
             if not told:
-                logger.warning("server away", extra={"fields": {"reason": str(error)}})
+                log.warning("server away", reason=str(error))
                 told = True
             if not stop.wait(AWAY_PAUSE):
                 revive(config, stop.is_set)

@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import quote
 
 import redis
@@ -28,6 +28,9 @@ from pine.core.errors import BusError
 START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 30.0
 LOOK_SECONDS: Final = 0.02
+STARTS_VARIABLE: Final = "PINE_STARTS_SERVER"
+"""Environment variable that is ``no`` where the server is somebody else's to start, such as a service manager's."""
+
 BINARY_VARIABLE: Final = "PINE_SERVER_BINARY"
 """Environment variable with the server program to run, as a path or a name on PATH."""
 
@@ -121,11 +124,7 @@ class EmbeddedServer:
         """
         if self._answers():
             return
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            make_room(self.socket)
-        except OSError as error:
-            raise BusError(f"data_dir {self.data_dir}: no folder can be made there: {error.strerror}") from None
+        self._make_folders()
         deadline = time.monotonic() + START_TIMEOUT
         spawned = False
         while not self._answers():
@@ -157,6 +156,13 @@ class EmbeddedServer:
                 self.socket.parent.rmdir()
         return True
 
+    def _make_folders(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            make_room(self.socket)
+        except OSError as error:
+            raise BusError(f"data_dir {self.data_dir}: no folder can be made there: {error.strerror}") from None
+
     def _answers(self) -> bool:
         if not self.socket.exists():
             return False
@@ -179,8 +185,32 @@ class EmbeddedServer:
                 return True
             return False
 
+    def become(self) -> NoReturn:
+        """Turn this very process into the server, for a service manager that watches it.
+
+        Raises
+        ------
+        BusError
+            If one runs already, or its folder or program cannot be used.
+        """
+        self._make_folders()
+        lock = (self.folder / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusError(f"{self.folder}: a server runs already, process {self.pid()}") from None
+        os.set_inheritable(lock.fileno(), True)  # held for as long as the server lives
+        os.chdir(self.folder)
+        command = self._command()
+        try:
+            os.execv(command[0], command)  # noqa: S606  # our own program with a list of arguments
+        except OSError as error:
+            raise BusError(f"{command[0]}: cannot be run: {error.strerror}") from None
+
     def _try_spawn(self) -> bool:
         """Start it if the lock is free; else somebody starts it, it is loading, or one is still dying."""
+        if os.environ.get(STARTS_VARIABLE) == "no":
+            return False
         with (self.folder / "lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -189,7 +219,7 @@ class EmbeddedServer:
             self._spawn(lock.fileno())
             return True
 
-    def _spawn(self, lock: int) -> None:
+    def _command(self) -> list[str]:
         settings = {
             "port": "0",
             "unixsocket": str(self.socket),
@@ -203,9 +233,11 @@ class EmbeddedServer:
             "pidfile": str(self.folder / "server.pid"),
             "logfile": str(self.folder / "server.log"),
         }
-        arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
+        return [server_binary(), *(part for name, value in settings.items() for part in (f"--{name}", value))]
+
+    def _spawn(self, lock: int) -> None:
         process = subprocess.Popen(
-            [server_binary(), *arguments],
+            self._command(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

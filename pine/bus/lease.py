@@ -14,6 +14,7 @@ from attrs import define, field
 from pine.bus import keys
 from pine.bus.client import Client
 from pine.bus.connection import is_away
+from pine.bus.notify import notify
 from pine.core.errors import Fenced
 
 TTL_MS: Final = 6_000
@@ -105,6 +106,7 @@ class Lease:
                 return outcome
             if not told:
                 on_wait(outcome)
+                notify(status=f"waiting for the role {role}, which {outcome.rpartition('#')[0] or outcome} has")
                 told = True
             stop.wait(0.5)
         return None

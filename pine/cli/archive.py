@@ -29,7 +29,7 @@ def archive(ctx: click.Context, once: bool, as_json: bool) -> None:
         return
     from pine.cli import logs
 
-    logs.set_up()
+    logs.set_up("archive")
     config = configuration(ctx)
     from pine.history.run import run_archive, seal_once
 

@@ -38,13 +38,16 @@ R = TypeVar("R")
 
 def configuration(ctx: click.Context) -> "Config":
     """Load the configuration that ``--config``, ``PINE_CONFIG`` or the working folder names."""
+    from pine.cli import logs
     from pine.core.config import load_config
     from pine.strategies.catalog import PARAMS
 
     path = Path(_named(ctx) or "pine.yaml").expanduser().absolute()
     if not path.exists():
         raise PineError(f"no configuration at {path}; name one with -c or PINE_CONFIG, or write one with pine init")
-    return load_config(path, PARAMS)
+    config = load_config(path, PARAMS)
+    logs.hide(config)
+    return config
 
 
 def config_suffix(ctx: click.Context) -> str:

@@ -61,7 +61,7 @@ def legacy(
         raise click.UsageError("--json needs --check or --dbn")
     from pine.cli import logs
 
-    logs.set_up()
+    logs.set_up("legacy", name)
     config = configuration(ctx)
     from pine.legacy.files import run_files
     from pine.legacy.run import LegacyRun

@@ -20,7 +20,7 @@ def hub(ctx: click.Context) -> None:
     """
     from pine.cli import logs
 
-    logs.set_up()
+    logs.set_up("hub")
     config = configuration(ctx)
     from pine.hub.run import run_hub
     from pine.ops.preflight.whole import before_hub, refuse
@@ -46,7 +46,7 @@ def worker(ctx: click.Context, name: str, no_courier: bool) -> None:
     """
     from pine.cli import logs
 
-    logs.set_up()
+    logs.set_up("worker", name)
     config = configuration(ctx)
     from pine.cli.warmup_view import progress
     from pine.ops.preflight.whole import before_worker, refuse
@@ -72,20 +72,28 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
     """
     from pine.cli import logs
 
-    logs.set_up()
+    logs.set_up("courier", name)
     config = configuration(ctx)
     from pine.bus.connection import connect
     from pine.bus.ending import stop_on_end
     from pine.bus.lease import Lease
+    from pine.bus.notify import READY, STOPPING, notify
+    from pine.core.log import get_logger
     from pine.orders.courier import AWAY_SECONDS, Courier, role
     from pine.worker.run import check_name
 
+    log = get_logger("pine.orders.courier")
     check_name(config, name)
-    config.strategies[name].webhook.reveal()
+    webhook = config.strategies[name].webhook
+    if not webhook and notify(READY, STOPPING, status="no webhook: paper only"):
+        return  # a service manager's: there is nothing to post, and nothing wrong
+    webhook.reveal()
     client = connect(config, start=not with_worker)
     stop = stop_on_end()  # not before: until there is something to end in order, a request to end ends at once
     patience = AWAY_SECONDS if with_worker else math.inf
-    lease = Lease.acquire(client, role(name), lambda h: click.echo(f"waiting for {h}", err=True), stop, patience)
+    lease = Lease.acquire(
+        client, role(name), lambda holder: log.warning("waiting", lease_held_by=holder), stop, patience
+    )
     if lease is None:
         return
     lease.keep()

@@ -26,6 +26,18 @@ def start(ctx: click.Context) -> None:
 
 
 @server.command()
+@config_option
+@click.pass_context
+@exits
+def run(ctx: click.Context) -> None:
+    """Be it, in the foreground, until SIGTERM: for a service manager. Nothing to do where bus.url names another."""
+    if configuration(ctx).bus.url != "embedded":
+        click.echo("bus.url names a server of your own: nothing to run", err=True)
+        return
+    _embedded(ctx).become()
+
+
+@server.command()
 @click.option("--force", is_flag=True, help="Also while hub or workers use it; they would start it again.")
 @config_option
 @click.pass_context

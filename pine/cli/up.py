@@ -72,7 +72,7 @@ def _run(ctx: click.Context, words: list[str], extras: list[str], *, quiet: bool
     os.environ.setdefault(
         "PINE_LOG", "json"
     )  # here and in every process: the view makes sentences of it for a terminal
-    logs.set_up()
+    logs.set_up("up")
     relay = Relay(screen(quiet=quiet), config.data_dir / "logs")
     relay.start()
     try:

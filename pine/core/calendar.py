@@ -135,9 +135,22 @@ def is_open(group: str, ts: int) -> bool:
     ts
         Nanoseconds since 1970, UTC. An opening instant is open, a closing instant is not.
     """
-    windows = _around(group, ts // NS_PER_DAY, True)
+    return open_since(group, ts) is not None
+
+
+def open_since(group: str, ts: int) -> int | None:
+    """Return since when, in ns, a group's market is open at an instant; nothing if it is closed."""
+    return _since(_around(group, ts // NS_PER_DAY, True), ts)
+
+
+def scheduled_since(group: str, ts: int) -> int | None:
+    """Return the same by weekly hours and daily halts, holidays left aside; see `is_scheduled`."""
+    return _since(_around(group, ts // NS_PER_DAY, False), ts)
+
+
+def _since(windows: tuple[tuple[int, int], ...], ts: int) -> int | None:
     i = bisect_right(windows, (ts, 1 << 63)) - 1
-    return i >= 0 and windows[i][0] <= ts < windows[i][1]
+    return windows[i][0] if i >= 0 and ts < windows[i][1] else None
 
 
 def is_scheduled(group: str, ts: int) -> bool:
@@ -145,7 +158,7 @@ def is_scheduled(group: str, ts: int) -> bool:
 
     For a quick look: nothing heavy is imported for it, as holidays would need.
     """
-    return any(start <= ts < end for start, end in _around(group, ts // NS_PER_DAY, False))
+    return scheduled_since(group, ts) is not None
 
 
 def is_business_day(day: date) -> bool:

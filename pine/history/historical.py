@@ -7,7 +7,6 @@ these add up to exactly the sessions' volumes; there are up to sixty times fewer
 byte. Hourly and daily bars are never used as bars: the vendor's days are those of UTC.
 """
 
-import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from pine.core.calendar import scheduled_hours
 from pine.core.config import Config
 from pine.core.contract import Contract, parse_contract
 from pine.core.errors import HistoryError, Unresolved
+from pine.core.log import get_logger
 from pine.core.period import SessionRule, session, session_begin
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE
 from pine.core.times import isoformat, to_datetime
@@ -30,7 +30,7 @@ from pine.history.leads import Choose, decide_leads, lead_of, look_back, unknown
 from pine.history.pieces import Part, Piece, cover, parts_of
 from pine.history.vendor import Budget, Patience, Vendor, expect_own_market
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 MINUTE_SCHEMAS: Final = ("ohlcv-1m", "ohlcv-1s", "trades", "mbp-1")
 VOLUME_SCHEMAS: Final = ("ohlcv-1h", *MINUTE_SCHEMAS)
@@ -202,7 +202,7 @@ class HistoricalSource:
         ranges = self._vendor.ranges()
         pieces = cover(MINUTE_SCHEMAS, ranges, begin, end)
         if not pieces:
-            logger.warning("historical has nothing", extra={"fields": _asked(symbol, begin, end)})
+            log.warning("historical has nothing", **_asked(symbol, begin, end))
             return Fetched(symbol, begin, begin)
         begin, end = pieces[0].begin, pieces[-1].end
         budget = budget or self.budget()
@@ -217,10 +217,7 @@ class HistoricalSource:
         self._kept.clear()
         spent = budget.spent - before
         found = {start: lead for start in starts if (lead := lead_of(decided, start)) is not None}
-        logger.info(
-            "historical minutes",
-            extra={"fields": _asked(symbol, begin, end) | {"bars": len(bars), "cost_usd": round(spent, 6)}},
-        )
+        log.info("historical minutes", **_asked(symbol, begin, end), bars=len(bars), cost_usd=round(spent, 6))
         return Fetched(
             symbol,
             begin,

@@ -4,7 +4,6 @@ They are bought by parent symbol, which brings spreads too, and kept as the DBN 
 nothing is bought twice however often the hub is killed. ``pine import`` reads such files as well.
 """
 
-import logging
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +23,6 @@ from pine.history.durable import put
 from pine.history.manifest import Interval, joined, without
 from pine.history.pieces import cover, parts_of
 from pine.history.vendor import Budget, Patience, Vendor
-
-logger = logging.getLogger(__name__)
 
 BAR_SCHEMAS: Final = ("ohlcv-1m", "ohlcv-1s")
 """By preference. Trades would do as well, at many times the price."""

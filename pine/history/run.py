@@ -1,8 +1,6 @@
 """The process that seals sessions as they finish, and the run that seals what is finished and ends."""
 
 import contextlib
-import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,22 +13,21 @@ from pine.bus import keys
 from pine.bus.client import Client
 from pine.bus.connection import connect, patiently
 from pine.bus.ending import stop_on_end
+from pine.bus.heartbeat import SECONDS, STOPPED, Heartbeat
 from pine.bus.lease import TTL_MS, Lease
 from pine.core.config import Config
 from pine.core.errors import ArchiveDiffers, ArchiveError, BusError, WentBack
-from pine.core.times import isoformat
+from pine.core.log import get_logger
 from pine.history.archive import Archive
 from pine.history.sealer import Sealed, Sealer
 
 LOOK_SECONDS: Final = 5.0
-HEARTBEAT_SECONDS: Final = 1.0
-HEARTBEAT_TTL_MS: Final = 15_000
 HELD_SECONDS: Final = TTL_MS / 1000 + 2.0
 """How long a single run waits for the role: as long as a killed holder keeps it, and no longer."""
 
 Progress = Callable[[str, int, int], None]
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def seal_once(config: Config, client: Client, on_channel: Progress = lambda *_: None) -> list[Sealed]:
@@ -79,7 +76,7 @@ def run_archive(config: Config) -> list[Sealed]:
     stop = stop_on_end()
 
     def waiting(holder: str) -> None:
-        logger.warning("waiting", extra={"fields": {"lease_held_by": holder}})
+        log.warning("waiting", lease_held_by=holder)
 
     lease = Lease.acquire(client, keys.ARCHIVE, waiting, stop)
     if lease is None:
@@ -87,9 +84,9 @@ def run_archive(config: Config) -> list[Sealed]:
     lease.keep()
     try:
         keeper = Keeper(config, client, lease, Sealer(config, client, lease, archive), stop)
-        logger.info("archive started", extra={"fields": {"location": archive.store.shown, "token": lease.token}})
+        log.info("archive started", location=archive.store.shown, token=lease.token)
         keeper.run()
-        logger.info("archive stopped", extra={"fields": {"sessions": len(keeper.sealed)}})
+        log.info("archive stopped", sessions=len(keeper.sealed))
         return keeper.sealed
     finally:
         lease.release()
@@ -119,7 +116,10 @@ class Keeper:
     sealed: list[Sealed] = field(factory=list)
     _trouble: str = ""
     _looked_at: float = -LOOK_SECONDS
-    _beat_at: float = 0.0
+    _heartbeat: Heartbeat = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._heartbeat = Heartbeat(self.client, self.config, keys.ARCHIVE, self.lease.token)
 
     def run(self) -> None:
         """Work until stopped; a location that cannot be used for the moment is tried again."""
@@ -129,9 +129,9 @@ class Keeper:
             if time.monotonic() - self._looked_at >= LOOK_SECONDS:
                 self._look()
                 self._looked_at = time.monotonic()
-            self.stop.wait(HEARTBEAT_SECONDS)
+            self.stop.wait(SECONDS)
         with contextlib.suppress(redis.RedisError):
-            self._beat("stopped")
+            self._beat(STOPPED)
 
     def _look(self) -> None:
         try:
@@ -139,12 +139,12 @@ class Keeper:
         except ArchiveDiffers:
             raise
         except WentBack as error:
-            logger.warning("the server went back", extra={"fields": {"reason": str(error)}})
+            log.warning("the server went back", reason=str(error))
             return
         except ArchiveError as error:
             if str(error) != self._trouble:
                 fields = {"reason": str(error), "again_in_s": LOOK_SECONDS}
-                logger.warning("the archive cannot be used", extra={"fields": fields})
+                log.warning("the archive cannot be used", **fields)
             self._trouble = str(error)
             return
         self._trouble = ""
@@ -152,24 +152,12 @@ class Keeper:
         for session in sorted({item.session for item in found}):
             rows = [item.rows for item in found if item.session == session]
             fields = {"session": session, "tables": len(rows), "rows": sum(rows)}
-            logger.info("session sealed", extra={"fields": fields})
+            log.info("session sealed", **fields)
 
     def _on_channel(self, _table: str, _done: int, _of: int) -> None:
         """Stay visible during a long look."""
-        if time.monotonic() - self._beat_at >= HEARTBEAT_SECONDS:
+        if self._heartbeat.due():
             self._beat()
 
     def _beat(self, status: str = "running") -> None:
-        self._beat_at = time.monotonic()
-        facts: dict[str, str | int] = {
-            "status": status,
-            "pid": os.getpid(),
-            "token": self.lease.token,
-            "sessions": len(self.sealed),
-            "trouble": self._trouble,
-            "updated_at": isoformat(time.time_ns()),
-        }
-        pipeline = self.client.pipeline(transaction=True)
-        pipeline.hset(keys.heartbeat(keys.ARCHIVE), mapping=facts)
-        pipeline.pexpire(keys.heartbeat(keys.ARCHIVE), HEARTBEAT_TTL_MS)
-        pipeline.execute()
+        self._heartbeat.write(status, {"sessions": len(self.sealed), "trouble": self._trouble})

@@ -1,6 +1,5 @@
 """Sealing: finished sessions from the streams into the archive, and the consumer groups behind them."""
 
-import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
@@ -23,8 +22,6 @@ from pine.history.manifest import Interval, Slot
 BEGINNING: Final = "0-0"
 
 _Session = tuple[Slot, list[streams.Entry], tuple[Interval, ...]]
-
-logger = logging.getLogger(__name__)
 
 
 @frozen

@@ -17,10 +17,11 @@ from attrs import define, frozen
 
 from pine.core.config import DatabentoConfig
 from pine.core.errors import HistoryError, KeyRefused, TooDear, Unreachable, Unresolved
+from pine.core.log import get_logger
 from pine.core.times import parse_time
 from pine.history.bought import Bought, Incomplete, Quote, Request, check, decode
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -166,7 +167,7 @@ class Vendor:
                 cost = self._number(f"the price of {request}", partial(_cost, form))
                 quotes.append(Quote(request, records, cost))
                 fields = {"request": str(request), "records": records, "cost_usd": round(cost, 6)}
-                logger.info("historical price", extra={"fields": fields})
+                log.info("historical price", **fields)
         return quotes
 
     def fetch(self, quote: Quote, budget: Budget) -> Bought:
@@ -199,7 +200,7 @@ class Vendor:
                 reason = str(error)
                 continue
             fields = {"request": str(request), "records": len(bought.records), "cost_usd": round(quote.cost, 6)}
-            logger.info("historical bought", extra={"fields": fields})
+            log.info("historical bought", **fields)
             return bought
         raise HistoryError(
             f"databento: {request}: found incomplete data {self._patience.downloads} times, lastly {reason}; "
@@ -299,7 +300,7 @@ class Vendor:
         fields = {"request": what, "reason": reason, "attempt": attempt, "wait_s": round(seconds, 3)}
         level = logging.INFO if reason in self._told else logging.WARNING
         self._told.add(reason)
-        logger.log(level, "historical tried again", extra={"fields": fields})
+        log.log(level, "historical tried again", **fields)
         self._sleep(seconds)
 
     def _connected(self) -> Any:

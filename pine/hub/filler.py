@@ -1,7 +1,6 @@
 """Minutes that the gateway does not replay any more: bought and built like live ones, or named as a gap."""
 
 import asyncio
-import logging
 import time
 from typing import Final
 
@@ -10,6 +9,7 @@ from attrs import define, field
 
 from pine.core.config import Config
 from pine.core.errors import HistoryError, KeyRefused, PineError, SecretMissing, TooDear
+from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_MINUTE
 from pine.core.times import isoformat
 from pine.history.bought import COUNT_GRID
@@ -25,7 +25,7 @@ LONGEST_PAUSE: Final = 30.0
 MARGIN: Final = 5 * NS_PER_MINUTE
 """Bought beyond what the gateway lacks, since it lacks more with every minute that the buying takes."""
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def may_fill(config: Config) -> bool:
@@ -90,7 +90,7 @@ class Filler:
         if (hole := self._hole()) is not None:
             self.aggregator.lose(hole[0], hole[1] - NS_PER_MINUTE)
             lost = {"from": isoformat(hole[0]), "to": isoformat(hole[1])}
-            logger.error("gap: longer away than the gateway replays", extra={"fields": lost})
+            log.error("gap: longer away than the gateway replays", **lost)
             return hole[1]
         return self.reach.needed()
 
@@ -123,18 +123,16 @@ class Filler:
             async with asyncio.timeout(seconds):
                 reached = await off_loop(lambda: self._outrights.buy(symbols, begin, end))
         except TimeoutError:
-            logger.warning(
-                "gap not filled in time", extra={"fields": fields | {"gap_wait_s": self.config.hub.gap_wait_s}}
-            )
+            log.warning("gap not filled in time", **fields, gap_wait_s=self.config.hub.gap_wait_s)
             return False
         except PineError as error:
             if str(error) != self._said:
                 self._said = str(error)
-                logger.warning("gap not filled yet", extra={"fields": fields | {"reason": str(error)}})
+                log.warning("gap not filled yet", **fields, reason=str(error))
             return not isinstance(error, (TooDear, KeyRefused, SecretMissing))
         finally:
             self._outrights.give_up()  # the hub ends, or has no more time
-        logger.info("gap bought", extra={"fields": fields | {"until": isoformat(reached)}})
+        log.info("gap bought", **fields, until=isoformat(reached))
         return True
 
     async def _build(self, begin: int, end: int) -> bool:
@@ -144,13 +142,13 @@ class Filler:
         until -= until % NS_PER_MINUTE
         if until <= begin:
             return False
-        logger.info("filling", extra={"fields": {"from": isoformat(begin), "to": isoformat(until)}})
+        log.info("filling", to=isoformat(until), **{"from": isoformat(begin)})
         await off_loop(lambda: self._outrights.prune(begin - self.config.retention.ns))
         try:
             for first, last in days(begin, until):
                 await self._build_day(first, last)
         except PineError as error:
-            logger.warning("gap not filled yet", extra={"fields": {"reason": str(error)}})
+            log.warning("gap not filled yet", reason=str(error))
             return False
         return True
 

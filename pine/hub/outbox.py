@@ -1,7 +1,6 @@
 """What closed, on its way to the streams; it waits here while the server is away."""
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -10,9 +9,11 @@ import redis
 from attrs import define, field
 
 from pine.bus.connection import is_away, revive
+from pine.bus.heartbeat import STOPPED, Heartbeat
 from pine.bus.lease import Lease
 from pine.core.config import Config
 from pine.core.errors import WentBack
+from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_MS, Timeframe
 from pine.core.times import isoformat
 from pine.hub.aggregator import Closed
@@ -23,7 +24,7 @@ MAX_UNPUBLISHED: Final = 20_000
 _MINUTES: Final = frozenset(["first_minute", "last_minute"])
 """Minute boundaries that may wait for the server before reading from the gateway pauses."""
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @define(eq=False)
@@ -38,6 +39,8 @@ class Outbox:
         The hub's role.
     publisher
         Writes to the streams.
+    heartbeat
+        Tells how the hub is doing.
     late
         Roots that no hub had for a while, until their gap is published; see `Publisher.register`.
     on_room
@@ -47,6 +50,7 @@ class Outbox:
     config: Config
     lease: Lease
     publisher: Publisher
+    heartbeat: Heartbeat
     late: dict[str, int]
     on_room: Callable[[], None] = lambda: None
     _closed: list[Closed] = field(factory=list)
@@ -87,7 +91,7 @@ class Outbox:
                 if not is_away(error):
                     raise
                 if not waiting:
-                    logger.warning("server away", extra={"fields": {"reason": str(error), "waiting_bars": len(batch)}})
+                    log.warning("server away", reason=str(error), waiting_bars=len(batch))
                 waiting = True
                 self._work.set()
                 await asyncio.sleep(SERVER_PAUSE)
@@ -99,10 +103,10 @@ class Outbox:
             self._room.set()
             self.on_room()
 
-    async def beat(self, facts: Mapping[str, str | int]) -> None:
+    async def beat(self, status: str, facts: Mapping[str, Any], *, well: bool) -> None:
         """Write the heartbeat, and have published again what the server lost meanwhile."""
         try:
-            if await asyncio.to_thread(self._beat_locked, facts):
+            if await asyncio.to_thread(self._beat_locked, status, facts, well):
                 self._work.set()
         except redis.RedisError as error:
             if not is_away(error):
@@ -117,18 +121,18 @@ class Outbox:
         finally:
             ended.set()
 
-    def finish(self, facts: Mapping[str, str | int], **log: str | int) -> None:
+    def finish(self, facts: Mapping[str, Any], **told: str | int) -> None:
         """Publish what is left, and say that this was the end."""
         self._publish_locked(self._closed)
         with self._server:
-            self.publisher.heartbeat(facts)
-            self.publisher.log("shutdown", **log)
+            self.heartbeat.write(STOPPED, facts)
+            self.publisher.log("shutdown", **told)
 
-    def _beat_locked(self, facts: Mapping[str, str | int]) -> bool:
+    def _beat_locked(self, status: str, facts: Mapping[str, Any], well: bool) -> bool:
         """Write the heartbeat; return whether the server must be given again what it lost."""
         with self._server:
             self.lease.check()  # with nothing to publish nobody else would
-            self.publisher.heartbeat(facts)
+            self.heartbeat.write(status, facts, well=well)
             return self.publisher.is_behind()
 
     def _publish_locked(self, batch: list[Closed]) -> None:
@@ -142,7 +146,7 @@ class Outbox:
             try:
                 return self.publisher.publish(batch)
             except WentBack as error:
-                logger.warning("the server went back", extra={"fields": {"reason": str(error)}})
+                log.warning("the server went back", reason=str(error))
         self._take_back()
         return self.publisher.publish(batch)
 
@@ -154,7 +158,7 @@ class Outbox:
         self.publisher.take_back()
         self.publisher.register(self.config, self.late)
         back = {"from": isoformat(self.publisher.last_clock * NS_PER_MS), "to": isoformat(lost_from * NS_PER_MS)}
-        logger.error("the server lost what it had acknowledged; publishing it again", extra={"fields": back})
+        log.error("the server lost what it had acknowledged; publishing it again", **back)
 
     def _settle_late(self, batch: list[Closed]) -> None:
         """Take roots whose gap is published off the record of what is late."""
@@ -171,9 +175,9 @@ def _tell(batch: list[Closed]) -> None:
         for bar in item.bars:
             if bar.timeframe is Timeframe.DAY:
                 fields: dict[str, Any] = {"symbol": bar.symbol, "contract": bar.contract_symbol, "close": bar.close}
-                logger.info("session closed", extra={"fields": fields | {"at": isoformat(item.boundary)}})
+                log.info("session closed", **fields, at=isoformat(item.boundary))
         for event in item.events:
-            logger.info(event.kind, extra={"fields": {"symbol": event.symbol, **_readable(event.details)}})
+            log.info(event.kind, symbol=event.symbol, **_readable(event.details))
 
 
 def _readable(details: Mapping[str, Any]) -> dict[str, Any]:

@@ -206,14 +206,6 @@ class Publisher:
             payload = {"kind": event.kind, "symbol": event.symbol, **event.details}
             self.writer.append(keys.EVENTS, streams.entry_id(to_ms(item.boundary), n), {"event": orjson.dumps(payload)})
 
-    def heartbeat(self, facts: Mapping[str, str | int]) -> None:
-        """Renew the hub's heartbeat."""
-        client = self.writer.client
-        pipeline = client.pipeline(transaction=True)
-        pipeline.hset(keys.heartbeat(keys.HUB), mapping=dict(facts))
-        pipeline.pexpire(keys.heartbeat(keys.HUB), HEARTBEAT_TTL_MS)
-        pipeline.execute()
-
     def log(self, event: str, **fields: str | int) -> None:
         """Append a diagnostic that influences nothing."""
         self.writer.client.xadd(keys.HUB_LOG, {"event": event, **fields}, maxlen=LOG_LENGTH, approximate=True)

@@ -4,7 +4,6 @@ Where the vendor may be asked, they are bought.
 """
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from pine.bus.client import Client
 from pine.bus.connection import connect
 from pine.core.config import Config
 from pine.core.errors import BusError, HistoryError, PineError
+from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat
 from pine.history.answer import History
@@ -41,7 +41,7 @@ FAILED: Final = "an error that nobody expected; the hub's log has it (gap not fi
 
 _LOSING: Final = ("gap", "reset")
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @frozen(order=True)
@@ -141,7 +141,7 @@ class Refiller:
             return
         except Exception:
             if self._said.get(hole) != FAILED:
-                logger.exception("gap not filled", extra={"fields": _shown(hole)})
+                log.exception("gap not filled", **_shown(hole))
             self._said[hole] = FAILED
             return
         if refill is None:
@@ -200,7 +200,7 @@ class Refiller:
     def _say(self, hole: Hole, reason: str) -> None:
         if self._said.get(hole) != reason:
             self._said[hole] = reason
-            logger.warning("gap not filled yet", extra={"fields": _shown(hole) | {"reason": reason}})
+            log.warning("gap not filled yet", **_shown(hole), reason=reason)
 
 
 def _shown(hole: Hole) -> dict[str, str]:

@@ -1,17 +1,17 @@
 """What the streams hold of the session under way, taken up by the hub that comes next."""
 
-import logging
 from typing import Any
 
 from pine.bus.client import Client
 from pine.core.config import Config
+from pine.core.log import get_logger
 from pine.core.period import session_begin
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS
 from pine.core.times import isoformat, to_ms
 from pine.hub.aggregator import Aggregator
 from pine.hub.publisher import LEFT, read_holes, read_registered, read_session
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def take_up(config: Config, client: Client, aggregator: Aggregator, last: int) -> dict[str, int]:
@@ -44,7 +44,7 @@ def take_up(config: Config, client: Client, aggregator: Aggregator, last: int) -
             aggregator.lose(since, last - NS_PER_MINUTE, [symbol])
             late[symbol] = to_ms(since)
             missing = {"symbol": symbol, "from": isoformat(since), "to": isoformat(last)}
-            logger.error("gap: no hub had this root", extra={"fields": missing})
+            log.error("gap: no hub had this root", **missing)
     return late
 
 

@@ -1,23 +1,24 @@
 """The hub process: connection, aggregator and publisher on one event loop."""
 
 import asyncio
-import logging
 import os
 import threading
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-import orjson
 from attrs import define, field
 
-from pine.bus import keys
+from pine.bus import heartbeat, keys
 from pine.bus.client import Client
 from pine.bus.connection import connect, patiently
 from pine.bus.ending import ENDING, stop_on_end
+from pine.bus.heartbeat import Heartbeat
 from pine.bus.lease import Lease
-from pine.core.calendar import is_open
 from pine.core.config import Config
 from pine.core.errors import PineError, WentBack
+from pine.core.freshness import DataAge, data_age
+from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_MS
 from pine.core.times import isoformat
 from pine.hub.aggregator import Aggregator
@@ -30,14 +31,12 @@ from pine.hub.resume import take_up
 from pine.hub.supervisor import Supervisor
 from pine.hub.tape import Tape
 
-HEARTBEAT_SECONDS: Final = 1.0
-
 USUAL: Final = frozenset(
     {"trades", "bars", "spread", "user_defined", "option", "root_not_configured", "gateway_error", "gap", "reset"}
 )
 """Counts that belong to any day, or are told where they arise."""
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def run_hub(config: Config) -> int:
@@ -53,9 +52,7 @@ def run_hub(config: Config) -> int:
         raise PineError("instruments: none are configured, so there is nothing to subscribe to")
     client = connect(config)
     stop = stop_on_end()
-    lease = Lease.acquire(
-        client, keys.HUB, lambda holder: logger.warning("waiting", extra={"fields": {"lease_held_by": holder}}), stop
-    )
+    lease = Lease.acquire(client, keys.HUB, lambda holder: log.warning("waiting", lease_held_by=holder), stop)
     if lease is None:
         return 0
     lease.keep()
@@ -68,7 +65,7 @@ def run_hub(config: Config) -> int:
                         asyncio.run(hub.run(stop))
                 break
             except WentBack as error:
-                logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
+                log.warning("starting again from what the server holds", reason=str(error))
                 stop = stop_on_end()  # the event loop that ended took its signal handlers along
     finally:
         lease.release()
@@ -101,7 +98,8 @@ class Hub:
     refiller: Refiller = field(init=False)
     _stop: asyncio.Event = field(factory=asyncio.Event)
     _told: set[str] = field(factory=set)
-    _started: float = field(factory=time.monotonic)
+    _began: int = field(factory=time.time_ns)
+    _traded: int = 0
 
     def __attrs_post_init__(self) -> None:
         hub = self.config.hub
@@ -117,7 +115,8 @@ class Hub:
             leads=read_leads(self.client, self.config.instruments),
         )
         late = take_up(self.config, self.client, self.aggregator, self.publisher.last_clock * NS_PER_MS)
-        self.outbox = Outbox(self.config, self.lease, self.publisher, late)
+        beat = Heartbeat(self.client, self.config, keys.HUB, self.lease.token)
+        self.outbox = Outbox(self.config, self.lease, self.publisher, beat, late)
         self.supervisor = Supervisor(self.config, self.clock, self.aggregator, self.outbox, self.tape)
         self.refiller = Refiller(self.config, self.aggregator, why_not(self.config))
 
@@ -127,7 +126,7 @@ class Hub:
         hub = cls(config, client, lease)
         hub.publisher.register(config, hub.outbox.late)
         hub.publisher.log("start", pid=os.getpid(), token=lease.token)
-        logger.info("hub started", extra={"fields": {"symbols": len(config.instruments), "token": lease.token}})
+        log.info("hub started", symbols=len(config.instruments), token=lease.token)
         return hub
 
     async def run(self, stop: threading.Event) -> None:
@@ -153,42 +152,56 @@ class Hub:
         if failed and failed[0] is not None:
             raise failed[0]
         self._tell_counts()
-        self.outbox.finish(self._facts("stopped"), pid=os.getpid(), token=self.lease.token)
-        logger.info("hub stopped", extra={"fields": {"bars": self.publisher.bars}})
+        self.outbox.finish(self._facts(), pid=os.getpid(), token=self.lease.token)
+        log.info("hub stopped", bars=self.publisher.bars)
 
     async def _beat(self) -> None:
         while True:
             self._tell_counts()
-            await self.outbox.beat(self._facts("running" if self.supervisor.filler.filling is None else "filling"))
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            facts = self._facts()
+            status = "filling" if facts["filling"] else "running"
+            await self.outbox.beat(status, facts, well=self._is_well(facts))
+            await asyncio.sleep(heartbeat.SECONDS)
+
+    def _is_well(self, facts: Mapping[str, Any]) -> bool:
+        """Tell whether data comes, or need not: it is fresh, old trades are being replayed, or a hole is bought."""
+        before, self._traded = self._traded, facts["trades"]
+        return bool(facts["fresh"]) or self._traded > before or bool(facts["filling"])
 
     def _tell_counts(self) -> None:
         """Log what was left out, once per kind; how often is in the heartbeat."""
         found = {kind: count for kind, count in self.aggregator.counts.items() if count}
         for kind in sorted(found.keys() - self._told - USUAL):
             self._told.add(kind)
-            logger.warning("left out", extra={"fields": {"kind": kind, "so_far": found[kind]}})
+            log.warning("left out", kind=kind, so_far=found[kind])
 
-    def _facts(self, status: str) -> dict[str, str | int]:
-        watermark = self.aggregator.watermark
-        groups = {self.config.session_rule(symbol).group for symbol in self.config.instruments}
+    def _facts(self) -> dict[str, Any]:
+        data = self._data()
         filling = self.supervisor.filler.filling
         return {
-            "status": status,
-            "pid": os.getpid(),
-            "token": self.lease.token,
-            "uptime_s": int(time.monotonic() - self._started),
-            "watermark": watermark,
+            "watermark": self.aggregator.watermark,
             "last_trade": self.aggregator.last_trade,
             "unpublished": len(self.outbox),
             "last_clock": self.publisher.last_clock,
+            "last_step": isoformat(self.publisher.last_clock * NS_PER_MS) if self.publisher.last_clock else "",
             "connections": self.supervisor.connections,
-            "market_open": int(bool(watermark) and any(is_open(group, watermark) for group in groups)),
+            "data_age_s": None if data.age_s is None else round(data.age_s, 1),
+            "market_open": data.market_open,
+            "fresh": data.is_fresh(),
+            "trades": self.aggregator.counts["trades"],
             "bars": self.publisher.bars,
             "tape": self.tape.state,
             "unfilled": len(self.refiller.holes),
             "unfilled_because": self.refiller.reason,
             "filling": "" if filling is None else f"{isoformat(filling[0])} to {isoformat(filling[1])}",
-            "counts": orjson.dumps(dict(self.aggregator.counts)).decode(),
-            "updated_at": isoformat(time.time_ns()),
+            "counts": dict(self.aggregator.counts),
         }
+
+    def _data(self) -> DataAge:
+        """Judge the newest trade; the present of a tape is the latest time that was received."""
+        now, groups = self.clock.now(), {self.config.session_rule(symbol).group for symbol in self.config.instruments}
+        if not now:
+            return DataAge(None, None, market_open=False)
+        newest = self.aggregator.last_trade or None
+        since = self._began if newest is None and self.config.hub.clock == "wall" else 0
+        return data_age(newest, now, groups, since)

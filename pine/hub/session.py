@@ -1,6 +1,5 @@
 """One connection to the Databento Live gateway: the vendor's protocol, handing batches of trades to the aggregator."""
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +8,13 @@ import databento_dbn as dbn
 import numpy as np
 from databento.live.protocol import DatabentoLiveProtocol
 
+from pine.core.log import get_logger
 from pine.hub.aggregator import Aggregator
 from pine.hub.dbn import TRADE
 from pine.hub.sieve import Sieve
 from pine.hub.tape import Tape
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class HubSession(DatabentoLiveProtocol):
@@ -105,7 +105,7 @@ class HubSession(DatabentoLiveProtocol):
             if record.code != dbn.ErrorCode.SYMBOL_RESOLUTION_FAILED:
                 self.fatal = record.err
             self._aggregator.counts["gateway_error"] += 1
-            logger.warning("gateway error", extra={"fields": {"code": str(record.code), "text": record.err}})
+            log.warning("gateway error", code=str(record.code), text=record.err)
         else:
             self._aggregator.counts[f"other_schema:{type(record).__name__}"] += 1
 

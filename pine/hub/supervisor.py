@@ -1,7 +1,6 @@
 """Keeps one connection to the gateway, a fresh one after each that was lost."""
 
 import asyncio
-import logging
 import random
 import time
 from typing import Any, Final
@@ -11,6 +10,7 @@ from attrs import define, field
 from pine.core.calendar import is_open
 from pine.core.config import Config
 from pine.core.errors import KeyRefused
+from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_MINUTE
 from pine.core.times import isoformat
 from pine.hub.aggregator import Aggregator
@@ -30,7 +30,7 @@ LONGEST_BACKOFF: Final = 30.0
 HEALTHY_SECONDS: Final = 60.0
 LONGEST_REASON: Final = 200
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @define(eq=False)
@@ -107,9 +107,7 @@ class Supervisor:
             if time.monotonic() - began > HEALTHY_SECONDS:
                 backoff = FIRST_BACKOFF
             pause = backoff * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, not a secret
-            logger.warning(
-                "connection lost", extra={"fields": {"reason": reason[:LONGEST_REASON], "retry_in_s": round(pause, 1)}}
-            )
+            log.warning("connection lost", reason=reason[:LONGEST_REASON], retry_in_s=round(pause, 1))
             await asyncio.sleep(pause)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
 
@@ -137,7 +135,7 @@ class Supervisor:
         self.connections += 1
         host, port = self.config.databento.live_gateway
         fields = {"gateway": f"{host}:{port}", "replay_from": isoformat(start) if start else "the beginning"}
-        logger.info("connected", extra={"fields": fields})
+        log.info("connected", **fields)
         await self._until_lost(protocol)
 
     async def _authenticated(self) -> HubSession:

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ import numpy as np
 from attrs import define, field, frozen
 
 from pine.core.config import Config
+from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE
 from pine.core.times import isoformat
 from pine.hub.aggregator import HEARTBEAT_DOUBT
@@ -25,7 +25,7 @@ REACH_BACK: Final = NS_PER_HOUR
 """How far before the hub's own need the gateway is asked for what a killed hub did not come to write."""
 END_SECONDS: Final = 30.0
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @frozen
@@ -218,7 +218,7 @@ class Tape:
             self._told_hour = max(self._told_hour, newest // NS_PER_HOUR)
             return
         if not self._hole:
-            logger.error("tape: the disk does not keep up; left out", extra={"fields": {"from": isoformat(newest)}})
+            log.error("tape: the disk does not keep up; left out", **{"from": isoformat(newest)})
         self._hole = True
         self._missed = max(self._missed, newest)
 
@@ -280,7 +280,7 @@ class _Writer:
         except Exception:
             self.failing = self._broken = True
             self._abandon()
-            logger.exception("tape: nothing more is written")
+            log.exception("tape: nothing more is written")
 
     def _take(self, item: _Item) -> None:
         if isinstance(item, _Begin):
@@ -341,7 +341,7 @@ class _Writer:
             self._reached = newest
         if self.failing and self._part is not None:
             self.failing = False
-            logger.warning("tape: is written again", extra={"fields": {"from": isoformat(self._floor)}})
+            log.warning("tape: is written again", **{"from": isoformat(self._floor)})
 
     def _part_for(self, ts: int) -> Part:
         """Return the file of the hour that holds an instant; hours without a trade get one too."""
@@ -370,7 +370,7 @@ class _Writer:
         """Say it once, and write nothing until the next minute of trades."""
         if not self.failing:
             fields: dict[str, Any] = {"folder": str(self.folder.path), "why": error.strerror or str(error)}
-            logger.error("tape: cannot be written; the hub goes on without it", extra={"fields": fields})
+            log.error("tape: cannot be written; the hub goes on without it", **fields)
         self.failing = True
         self._abandon()
         self._retry_at = self._reached - self._reached % NS_PER_MINUTE + NS_PER_MINUTE

@@ -5,7 +5,6 @@ connection or of the hub, and at the next start after a kill, it is laid over wh
 both have a time, what was received later counts, so that a replay doubles nothing.
 """
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
 
 from pine.core.errors import DataError
+from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from pine.core.times import to_datetime
 from pine.history.durable import put, sync
@@ -32,7 +32,7 @@ _STAMP: Final = "%Y-%m-%dT%H-%M"
 _LEVEL: Final = 3
 _FOREVER: Final = (1 << 64) - 1
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @frozen
@@ -233,7 +233,7 @@ class TapeFolder:
     def _set_aside(self, path: Path, error: DataError) -> None:
         aside = path.with_name(path.name + ASIDE)
         path.replace(aside)
-        logger.error("tape: a file cannot be read and is set aside", extra={"fields": {"as": aside, "why": str(error)}})
+        log.error("tape: a file cannot be read and is set aside", why=str(error), **{"as": aside})
 
     def _write(self, segment: Segment) -> Path:
         """Write a whole file: under another name first, on disk, then renamed."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
 from attrs import define, field
 
+from pine.bus.heartbeat import put, read_file
 from pine.core.config import Config
 from pine.core.errors import PineError
 from pine.core.times import isoformat
@@ -24,15 +24,6 @@ def heartbeat_path(config: Config, strategy: str) -> Path:
     return config.data_dir / "legacy" / f"{strategy}.heartbeat.json"
 
 
-def read_heartbeat(path: Path) -> dict[str, Any]:
-    """Return what a run said last; nothing if none did, or nobody can read it."""
-    try:
-        found = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def holds_live(said: dict[str, Any]) -> bool:
     """Tell whether a run that posted said last that something was open or on its way."""
     return bool(said.get("live") and (said.get("ordered") or said.get("positions")))
@@ -41,7 +32,7 @@ def holds_live(said: dict[str, Any]) -> bool:
 def own_path(config: Config, strategy: str, *, live: bool) -> Path:
     """Return where a run writes: one on paper leaves what a run that posted said of open positions as it is."""
     path = heartbeat_path(config, strategy)
-    return path if live or not holds_live(read_heartbeat(path)) else path.with_name(f"{strategy}.paper.heartbeat.json")
+    return path if live or not holds_live(read_file(path)) else path.with_name(f"{strategy}.paper.heartbeat.json")
 
 
 @contextlib.contextmanager
@@ -133,9 +124,4 @@ class Heartbeat:
                 "uptime_s": round(time.monotonic() - self._began, 1),
                 **self.facts(),
             }
-            draft = self.path.with_suffix(".tmp")
-            with draft.open("wb") as file:
-                file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.path)
+            put(self.path, document, durable=True)

@@ -1,6 +1,5 @@
 """Posts intents to the one webhook, in order, on a thread of its own. Made only for ``--live``."""
 
-import logging
 import queue
 import threading
 import time
@@ -11,6 +10,7 @@ from typing import Final
 from attrs import define, field
 
 from pine.core.config import OrdersConfig
+from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_MINUTE
 from pine.core.times import Clock, from_seconds
 from pine.orders.entries import Intent
@@ -21,7 +21,7 @@ FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 60.0
 LONGEST_RETRY_AFTER: Final = 300.0
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @define(eq=False)
@@ -89,8 +89,8 @@ class Poster:
             if intent.is_entry and state not in ("posted", "unknown"):
                 self.unposted.add(intent.id)
             self.last = f"{intent.id}: {state}{f' ({text})' if text else ''}"
-            tell = logger.info if state == "posted" else logger.error
-            tell(state, extra={"fields": {"intent": intent.id, "ticker": intent.ticker, "text": text}})
+            tell = log.info if state == "posted" else log.error
+            tell(state, intent=intent.id, ticker=intent.ticker, text=text)
 
     def _settle(self, intent: Intent) -> tuple[str, str]:
         """Post an intent until its outcome is known or nothing more may be done; return what became of it."""

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable
 
 from attrs import frozen
 
+from pine.bus.heartbeat import read_file
 from pine.core.config import Config
 from pine.core.config.webhook import host_of, mistake_in
 from pine.core.errors import PineError, SecretMissing
 from pine.core.instruments import SPECS
 from pine.history.account import gateway_answers
-from pine.legacy.heartbeat import heartbeat_path, holds_live, read_heartbeat
+from pine.legacy.heartbeat import heartbeat_path, holds_live
 from pine.legacy.strategy import KINDS
 from pine.orders.gates import KillSwitch
 
@@ -109,7 +110,7 @@ class Preflight:
 
     def _earlier_run(self) -> str:
         path = heartbeat_path(self.config, self.strategy)
-        said = read_heartbeat(path)
+        said = read_file(path)
         ordered = said.get("ordered") or {}
         held = {**ordered, **(said.get("positions") or {})}
         if self.live and said.get("live") and held:

@@ -1,6 +1,5 @@
 """``pine legacy``: the reference as a process."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pine.bus.ending import stop_on_end
 from pine.core.calendar import is_open
 from pine.core.config import Config
 from pine.core.errors import PineError
+from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_SECOND
 from pine.core.times import isoformat
 from pine.legacy.heartbeat import Heartbeat, own_path, posting_alone
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FINISH_S: Final = 20.0
 """How long a run that ends waits for orders that are not posted yet."""
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @define(eq=False)
@@ -121,7 +121,7 @@ class LegacyRun:
         stop: threading.Event,
     ) -> int:
         facts = {"strategy": self.strategy, "posting": self.live, "symbols": ",".join(system.rules)}
-        logger.info("reference started", extra={"fields": facts})
+        log.info("reference started", **facts)
         status, code = "failed", 1
         try:
             beat.say("running")
@@ -130,15 +130,15 @@ class LegacyRun:
         except PineError:
             raise
         except Exception:
-            logger.exception("the reference failed")
+            log.exception("the reference failed")
         finally:
             if poster is not None and not poster.finish(FINISH_S):
-                logger.error("orders were not posted before the end", extra={"fields": {"last": poster.last}})
+                log.error("orders were not posted before the end", last=poster.last)
                 code = 1
             beat.end(status)
             open_now = {p.contract: p.quantity for p in system.account.positions.values()}
             said = {"cash": round(system.account.cash, 2), "positions": open_now or "none"}
-            logger.info("reference %s", status, extra={"fields": said})
+            log.info("reference ended", status=status, **said)
         return code
 
     def _models(self) -> str:
@@ -226,4 +226,4 @@ def _tell_overflow(symbol: str, count: int) -> None:
     """Say that reading waits for the strategy: at the 1st, 2nd, 4th, 8th … time, or a slow one would fill the log."""
     if count & (count - 1) == 0:
         facts = {"symbol": symbol, "times": count}
-        logger.warning("queue full: reading waits for the strategy", extra={"fields": facts})
+        log.warning("queue full: reading waits for the strategy", **facts)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import queue
 import random
 import threading
@@ -14,6 +13,7 @@ from attrs import define, field
 
 from pine.core.config import Config
 from pine.core.errors import KeyRefused
+from pine.core.log import get_logger
 from pine.core.period import session_begin
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE
 from pine.core.times import isoformat
@@ -31,7 +31,7 @@ REPLAY_WINDOW: Final = 24 * NS_PER_HOUR
 _LOOK_S: Final = 0.1
 _UNRESOLVED: Final = "symbol_resolution_failed"
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @define(eq=False)
@@ -93,7 +93,7 @@ class Subscriber:
             pause = BACKOFF_S[min(failures, len(BACKOFF_S)) - 1] if failures else BACKOFF_S[0]
             pause *= random.uniform(0.5, 1.5)  # noqa: S311  # jitter, not a secret
             facts = {"reason": self.last_error[:200], "retry_in_s": round(pause, 1)}
-            logger.warning("connection lost", extra={"fields": facts})
+            log.warning("connection lost", **facts)
             self.stop.wait(pause)
 
     def _connect_once(self) -> None:
@@ -125,7 +125,7 @@ class Subscriber:
                 client.start()
                 self.connections += 1
                 since = isoformat(start) if start else "the beginning"
-                logger.info("connected", extra={"fields": {"replay_from": since}})
+                log.info("connected", replay_from=since)
                 self._until_lost(client)
             finally:
                 with contextlib.suppress(ValueError):
@@ -196,7 +196,7 @@ class Subscriber:
             aggregator.counts["gateway_error"] += 1
             if str(record.code) != _UNRESOLVED:
                 self._fatal = record.err
-            logger.warning("gateway error", extra={"fields": {"text": record.err}})
+            log.warning("gateway error", text=record.err)
 
     def _replay_from(self) -> tuple[int, int]:
         """Return where the replay begins and the first minute to build from it, in ns; 0 is the beginning.
@@ -218,7 +218,7 @@ class Subscriber:
             if reach > needed:
                 aggregator.lose(needed, reach - NS_PER_MINUTE)
                 lost = {"from": isoformat(needed), "to": isoformat(reach)}
-                logger.error("gap: longer away than the gateway replays", extra={"fields": lost})
+                log.error("gap: longer away than the gateway replays", **lost)
                 needed = reach
         return needed - NS_PER_MINUTE, needed
 

@@ -1,7 +1,6 @@
 """What Prometheus can read: one table of metrics, each computed from the facts of a look at the moment of a scrape."""
 
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from pine.bus.ending import stop_on_end
 from pine.core.config import Config
 from pine.core.config.secret import masked
 from pine.core.errors import PineError
+from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_SECOND
 from pine.core.times import Clock, parse_time
 from pine.ops.status import Observer
@@ -31,7 +31,7 @@ PATIENCE_S: Final = 5.0
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @frozen
@@ -428,9 +428,9 @@ class Collector:
 
 def _log(trouble: Exception | None) -> None:
     if trouble is None:
-        logger.info("the server answers again")
+        log.info("the server answers again")
     else:
-        logger.warning("the server cannot be asked", extra={"fields": {"reason": masked(str(trouble))}})
+        log.warning("the server cannot be asked", reason=masked(str(trouble)))
 
 
 def registry(config: Config, on_trouble: Callable[[Exception | None], None] = _log) -> "CollectorRegistry":
@@ -497,7 +497,7 @@ def run_metrics(config: Config) -> int:
     stop = stop_on_end()
     with serving(config) as url:
         if config.metrics.host not in LOOPBACK:
-            logger.warning("metrics hold positions and profit, and anybody who can reach this address can read them")
-        logger.info("metrics started", extra={"fields": {"url": url}})
+            log.warning("metrics hold positions and profit, and anybody who can reach this address can read them")
+        log.info("metrics started", url=url)
         stop.wait()
     return 0

@@ -13,10 +13,10 @@ import orjson
 import redis
 from attrs import define, field
 
-from pine.bus import keys, streams
+from pine.bus import heartbeat, keys, streams
 from pine.bus.client import Client
 from pine.bus.cursors import Cursor, acknowledged, behind, read_cursors
-from pine.core.calendar import is_scheduled
+from pine.bus.freshness import hub_data
 from pine.core.config import Config
 from pine.core.errors import WentBack
 from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND, Timeframe
@@ -29,34 +29,11 @@ from pine.orders.ledger import Deliveries, read_ledger
 from pine.orders.portfolio import Portfolio
 from pine.orders.sent import Sent, sent_positions
 
-STALE_SECONDS: Final = 120
-"""Older data than this in an open market is wrong; a gateway that is alive speaks every few seconds."""
-
 LATE_STEPS: Final = 5
 """A running worker this many steps behind is worth a word."""
 
 FLIGHTS: Final = 100
 """Flight records that are looked through for the newest refusal."""
-
-_NUMBERS: Final = frozenset(
-    [
-        "pid",
-        "token",
-        "uptime_s",
-        "unpublished",
-        "connections",
-        "bars",
-        "steps",
-        "intents",
-        "posted",
-        "failed",
-        "unfilled",
-        "alerts",
-        "disagreements",
-        "waiting",
-    ]
-)
-"""Facts of heartbeats that are whole numbers."""
 
 
 @define
@@ -153,27 +130,18 @@ class Observer:
     def _hub(self, newest: int | None, now: int) -> dict[str, Any]:
         facts = self._process(keys.HUB)
         beat = facts["heartbeat"]
+        data = hub_data(self.config, beat, now, newest)
         watermark = int(beat.pop("watermark", 0)) or None
-        last_trade = int(beat.pop("last_trade", 0)) or None
-        expected = beat.pop("market_open", None)
+        beat.pop("last_trade", None)
         counts = orjson.loads(beat.pop("counts", "{}"))
-        beat.pop("last_clock", None)
-        reached = max(filter(None, (watermark, newest)), default=None)
-        wall = self.config.hub.clock == "wall"
-        # A gateway whose data is frozen still sends heartbeats, which move the watermark: trades tell the age.
-        traded = last_trade or newest
-        age = None if traded is None or not wall else max(now - traded, 0) / NS_PER_SECOND
-        present: int | None = now if wall else reached
-        groups = {self.config.session_rule(symbol).group for symbol in self.config.instruments}
-        is_open = present is not None and any(is_scheduled(group, present) for group in groups)
-        if facts["running"] and expected == "0" and watermark and now - watermark < STALE_SECONDS * NS_PER_SECOND:
-            is_open = False  # a holiday, which the hub knows of and weekly hours do not
+        for name in ("last_clock", "market_open", "data_age_s", "fresh", "last_step"):  # judged here, at this instant
+            beat.pop(name, None)
         return facts | {
             "watermark": None if watermark is None else isoformat(watermark),
             "last_step": None if newest is None else isoformat(newest),
-            "data_age_s": None if age is None else round(age, 1),
-            "market_open": is_open,
-            "stale": is_open and age is not None and age > STALE_SECONDS,
+            "data_age_s": None if data.age_s is None else round(data.age_s, 1),
+            "market_open": data.market_open,
+            "stale": not data.is_fresh(),
             "counts": counts,
         }
 
@@ -181,15 +149,11 @@ class Observer:
         """Return who holds a role, and the last heartbeat if there is one."""
         holder = self.client.get(keys.lease(role_name))
         token = self.client.get(keys.fence(role_name))
-        found = {
-            name.decode(): value.decode() for name, value in self.client.hgetall(keys.heartbeat(role_name)).items()
-        }
-        beat: dict[str, Any] = {name: int(value) if name in _NUMBERS else value for name, value in found.items()}
         return {
             "running": holder is not None,
             "holder": None if holder is None else holder.decode().rsplit("#", 1)[0],
             "token": None if token is None else int(token),
-            "heartbeat": beat,
+            "heartbeat": heartbeat.read(self.client, role_name),
         }
 
     def _symbol(self, symbol: str) -> dict[str, Any]:
@@ -346,7 +310,8 @@ def _problems(facts: dict[str, Any], option: str) -> Iterator[str]:
     if not hub["running"]:
         yield f"the hub is not running: pine hub{option}"
     if hub["stale"]:
-        yield f"no data for {span(hub['data_age_s'])} while the market is open"
+        age = "" if hub["data_age_s"] is None else f" for {span(hub['data_age_s'])}"
+        yield f"no data{age} while the market is open"
     if hub["running"] and hub["heartbeat"].get("tape") == "failing":
         yield "the hub's tape cannot be written; look for tape: in its log, and at the disk"
     for name, strategy in facts["strategies"].items():

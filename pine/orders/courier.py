@@ -4,13 +4,12 @@ Intent and attempt are on the server's disk before anything is sent. What a kill
 and answer is unknown: an exit is posted again, an entry is held and reported.
 """
 
-import logging
-import os
+import contextlib
 import random
 import threading
 import time
 from collections import defaultdict, deque
-from typing import Final
+from typing import Any, Final
 
 import redis
 from attrs import define, field
@@ -18,12 +17,14 @@ from attrs import define, field
 from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.connection import is_away, revive
+from pine.bus.heartbeat import STOPPED, Heartbeat
 from pine.bus.lease import Lease
 from pine.bus.pauses import pause
 from pine.bus.writer import Writer
 from pine.core.config import Config
 from pine.core.errors import BusError, WentBack
-from pine.core.times import Clock, from_seconds, isoformat
+from pine.core.log import about_intent, get_logger
+from pine.core.times import Clock, from_seconds
 from pine.orders.entries import Control, Entry, Intent, decode
 from pine.orders.gates import Freshness, KillSwitch, generated
 from pine.orders.ledger import NEVER_POSTED, Deliveries, read_ledger
@@ -33,7 +34,6 @@ from pine.orders.traderspost import Answer, TradersPost, Verdict, payload
 
 GROUP: Final = "courier"
 BLOCK_MS: Final = 250
-HEARTBEAT_TTL_MS: Final = 15_000
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 60.0
 LONGEST_RETRY_AFTER: Final = 300.0
@@ -51,7 +51,7 @@ STALE_PAUSE: Final = 1.0
 
 SETTLED: Final = NEVER_POSTED | {"posted", "skipped"}
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def role(strategy: str) -> str:
@@ -101,6 +101,7 @@ class Courier:
     posted: int = 0
     failed: int = 0
     _writer: Writer = field(init=False)
+    _heartbeat: Heartbeat = field(init=False)
     _web: TradersPost = field(init=False)
     _deliveries: Deliveries = field(factory=Deliveries)
     _limit: RateLimit = field(init=False)
@@ -110,11 +111,11 @@ class Courier:
     _halted: str | None = None
     _queues: dict[str, deque[tuple[str, Intent]]] = field(factory=lambda: defaultdict(deque))
     _not_before: dict[str, float] = field(factory=dict)
-    _beat_at: float = 0.0
     _alone_since: float | None = None
 
     def __attrs_post_init__(self) -> None:
         self._writer = Writer(self.client, role(self.strategy), self.lease.token)
+        self._heartbeat = Heartbeat(self.client, self.config, role(self.strategy), self.lease.token)
         self._killswitch = KillSwitch(self.config.path.with_name(".env"))
         self._freshness = Freshness(self.client, self.config, self.clock)
         self._web = TradersPost(self.config.strategies[self.strategy].webhook, self.config.orders.timeout_s)
@@ -131,9 +132,9 @@ class Courier:
                     taken_over, away_since = True, None
                 self._round()
                 if self._finished():
-                    return
+                    break
             except WentBack as error:
-                logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
+                log.warning("starting again from what the server holds", reason=str(error))
                 self.stop.wait(SERVER_PAUSE)
                 taken_over = False
             except redis.RedisError as error:
@@ -141,11 +142,15 @@ class Courier:
                     raise
                 away_since = self._wait_for_server(error, away_since)
                 taken_over = False
+        with contextlib.suppress(redis.RedisError):  # everything is on record; the server may be gone first
+            self._heartbeat.write(STOPPED, self._facts())
 
     def _wait_for_server(self, error: redis.RedisError, since: float | None) -> float:
         now = time.monotonic()
         if since is None:
-            logger.warning("server away", extra={"fields": {"reason": str(error)}})
+            log.warning("server away", reason=str(error))
+        if self._heartbeat.due():
+            self._heartbeat.away(self._facts())
         self.stop.wait(SERVER_PAUSE)
         if not self.with_worker:
             revive(self.config, self.stop.is_set)
@@ -177,9 +182,7 @@ class Courier:
                 self._put(intent, delivery.state, delivery.status or 0, "the server had lost this")
             self._writer.commit()
             held.refresh(self.client, self.strategy)
-            logger.error(
-                "deliveries that the server had lost are on record again", extra={"fields": {"count": len(lost)}}
-            )
+            log.error("deliveries that the server had lost are on record again", count=len(lost))
         self._deliveries = held  # not before: what is known here only must outlast a server that is away
 
     def _round(self) -> None:
@@ -243,6 +246,10 @@ class Courier:
 
     def _try(self, intent: Intent) -> float | None:
         """Take an intent one try further; return the seconds to wait before the next, or nothing if it is done with."""
+        with about_intent(intent.id):
+            return self._try_once(intent)
+
+    def _try_once(self, intent: Intent) -> float | None:
         self._deliveries.refresh(self.client, self.strategy)  # an operator may have settled something
         state = self._deliveries.state(intent.id)
         if state in SETTLED or (state == "unknown" and intent.is_entry):
@@ -272,7 +279,7 @@ class Courier:
         if answer.verdict is Verdict.ACCEPTED:
             self.posted += 1
             self._record(intent, "posted", answer.status, answer.text)
-            logger.info("posted", extra={"fields": {"intent": intent.id, "status": answer.status}})
+            log.info("posted", status=answer.status)
             return None
         if answer.verdict is Verdict.REFUSED:
             self._give_up(intent, "rejected", answer)
@@ -296,16 +303,13 @@ class Courier:
             request = ask_void(intent.id, f"{state}: {answer.text}")
             self._writer.append(keys.control(self.strategy), "*", {**request})
         self._record(intent, state, answer.status, answer.text)
-        logger.error(
-            "not posted",
-            extra={"fields": {"intent": intent.id, "state": state, "status": answer.status, "text": answer.text}},
-        )
+        log.error("not posted", state=state, status=answer.status, text=answer.text)
 
     def _hold(self, intent: Intent, text: str) -> None:
         self.failed += 1
         if self._deliveries.state(intent.id) != "unknown":
             self._record(intent, "unknown", text=text)
-        logger.error("outcome unknown, not posted again", extra={"fields": {"intent": intent.id, "text": text}})
+        log.error("outcome unknown, not posted again", text=text)
 
     def _barred(self, intent: Intent) -> bool:
         """Give an entry up that is too old, or that must not go out; return whether it was. Exits always go."""
@@ -325,9 +329,9 @@ class Courier:
         """Tell whether an entry must wait for fresh data; the desk is told once."""
         reason = self._freshness.reason(intent.symbol)
         if reason is not None and not self._stale:
-            logger.error(reason, extra={"fields": {"intent": intent.id, "held": "until it is fresh or too old"}})
+            log.error(reason, held="until it is fresh or too old")
         if reason is None and self._stale:
-            logger.warning("data is fresh again", extra={"fields": {"symbol": intent.symbol}})
+            log.warning("data is fresh again", symbol=intent.symbol)
         self._stale = reason is not None
         return self._stale
 
@@ -351,7 +355,7 @@ class Courier:
 
     def _await_server(self, error: redis.RedisError) -> None:
         """Wait a moment with an outcome in hand; not even a request to end makes it forgotten."""
-        logger.warning("server away, an outcome waits", extra={"fields": {"reason": str(error)}})
+        log.warning("server away, an outcome waits", reason=str(error))
         time.sleep(SERVER_PAUSE)  # not `stop.wait`: once it is set that would not wait at all
         if not self.with_worker:
             revive(self.config)
@@ -369,18 +373,11 @@ class Courier:
 
     def _beat(self) -> bool:
         """Write the heartbeat about once a second; return whether it was time."""
-        if time.monotonic() - self._beat_at < 1.0:
+        if not self._heartbeat.due():
             return False
-        self._beat_at = time.monotonic()
-        facts: dict[str, str | int] = {
-            "status": "running",
-            "pid": os.getpid(),
-            "token": self.lease.token,
-            "posted": self.posted,
-            "failed": self.failed,
-            "updated_at": isoformat(time.time_ns()),
-        }
-        name = keys.heartbeat(role(self.strategy))
-        self.client.hset(name, mapping=facts)
-        self.client.pexpire(name, HEARTBEAT_TTL_MS)
+        self._heartbeat.write("running", self._facts())
         return True
+
+    def _facts(self) -> dict[str, Any]:
+        waiting = {symbol: len(queue) for symbol, queue in self._queues.items() if queue}
+        return {"posted": self.posted, "failed": self.failed, "waiting": waiting, "held": int(self._stale)}

@@ -8,12 +8,11 @@ from typing import Final
 
 from attrs import field, frozen
 
-from pine.bus import keys
+from pine.bus import heartbeat, keys
 from pine.bus.client import Client
-from pine.core.calendar import is_open
 from pine.core.config import Config, Secret
 from pine.core.config.webhook import leads_here
-from pine.core.timeframe import NS_PER_SECOND
+from pine.core.freshness import data_age
 from pine.core.times import Clock
 from pine.orders.entries import Intent
 from pine.strategies.models.card import GENERATED
@@ -104,12 +103,12 @@ class Freshness:
         limit = self.config.orders.stale_after_s
         if limit is None:
             return None
-        facts = self.client.hgetall(keys.heartbeat(keys.HUB))
+        facts = heartbeat.read(self.client, keys.HUB)
         if not facts:
             return "stale data: no hub is running"
-        newest = int(facts.get(b"last_trade", 0))
-        now = int(facts.get(b"watermark", 0)) if self.config.hub.clock == "tape" else self.clock()
-        age = (now - newest) / NS_PER_SECOND
-        if age <= limit or not is_open(self.config.session_rule(symbol).group, now):
+        now = int(facts.get("watermark", 0)) if self.config.hub.clock == "tape" else self.clock()
+        data = data_age(int(facts.get("last_trade", 0)), now, [self.config.session_rule(symbol).group])
+        # A market that has just opened is fresh, and nothing can be entered in it before it has traded.
+        if data.age_s is None or data.age_s <= limit or not data.market_open:
             return None
-        return f"stale data: the newest trade is {age:.0f} s old in an open market, the limit is {limit} s"
+        return f"stale data: the newest trade is {data.age_s:.0f} s old in an open market, the limit is {limit} s"

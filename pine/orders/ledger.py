@@ -1,6 +1,5 @@
 """Reading a strategy's ledger and deliveries."""
 
-import logging
 from collections.abc import Iterator
 from typing import Final
 
@@ -9,6 +8,7 @@ from attrs import define, field
 from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.core.errors import WentBack
+from pine.core.log import get_logger
 from pine.orders.entries import Entry, decode
 
 NOTHING: Final = "0-0"
@@ -18,7 +18,7 @@ _FINAL: Final = ("posted", "rejected", "expired", "blocked", "skipped", "not pos
 _FINALITY: Final = {"": 0, "attempt": 1, "retry": 1, "unknown": 2, **dict.fromkeys(_FINAL, 3)}
 """How much a state settles."""
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def read_ledger(client: Client, strategy: str, first: str = "-") -> Iterator[tuple[str, Entry]]:
@@ -83,7 +83,7 @@ class Deliveries:
                 # Somebody wrote it by hand. It must not keep the courier from posting what it owes.
                 self.unreadable += 1
                 place = {"stream": stream, "id": identifier, "reason": wrong}
-                logger.error("delivery record left out, it cannot be read", extra={"fields": place})
+                log.error("delivery record left out, it cannot be read", **place)
 
     def _try(self, fields: dict[bytes, bytes]) -> str:
         """Fold one record if it can be read; return why not."""

@@ -1,17 +1,17 @@
 """What operators and couriers ask of a worker, as it travels in ``control:…``: written and read here only."""
 
-import logging
 import math
 from typing import Final
 
 import orjson
 
+from pine.core.log import get_logger
 from pine.orders.entries import ORDERS, Asked, Control, Correction, Order, Void
 
 VOID: Final = "void"
 POSITION: Final = "position"
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def ask_void(intent: str, reason: str) -> dict[str, bytes]:
@@ -42,7 +42,7 @@ def read_request(identifier: str, fields: dict[bytes, bytes]) -> Asked | None:
             return _understood(identifier, raw)
     except (KeyError, ValueError):  # orjson's own error is a kind of ValueError
         pass
-    logger.error("control request not understood", extra={"fields": {"request": identifier}})
+    log.error("control request not understood", request=identifier)
     return None
 
 

@@ -1,5 +1,6 @@
 """Worker processes over a private desk: begun where a plan begins, started again when they are killed."""
 
+import os
 import subprocess
 import sys
 from array import array
@@ -15,6 +16,7 @@ from pine.bus.cursors import reached
 from pine.bus.lease import Lease
 from pine.bus.writer import Writer
 from pine.core.errors import BusError, PineError
+from pine.core.log import parsed
 from pine.core.timeframe import NS_PER_MS
 from pine.core.times import to_ms
 from pine.replay.desk import PrivateDesk
@@ -24,8 +26,8 @@ from pine.worker.origin import begin_after, begin_at
 ENDING_SECONDS: Final = 20.0
 DEATHS: Final = 3
 """How often a worker may be killed without having done a step in between."""
-_ALERT: Final = " ERROR   worker.engine "
-_TRACE: Final = " trace="
+_ALERTS: Final = "worker.engine"
+"""Who tells, as an error, what an engine finds wrong."""
 
 
 @define(eq=False)
@@ -116,15 +118,21 @@ class WorkerProcess:
 
     def alerts(self) -> tuple[str, ...]:
         """Return what its engine found wrong, each once."""
-        lines = (line.partition(_ALERT)[2] for line in self._told() if _ALERT in line)
-        return tuple(dict.fromkeys(line.partition(_TRACE)[0] for line in lines))
+        events = (parsed(line) for line in self._told())
+        wrong = (e for e in events if (e.get("level"), e.get("logger")) == ("error", _ALERTS))
+        return tuple(dict.fromkeys(str(event["event"]) for event in wrong))
 
     def _start(self) -> None:
         command = [sys.executable, "-P", "-m", "pine", "-c", str(self.desk.config.path), "worker", self.plan.strategy]
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C is the parent's to answer.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PINE_LOG": "json"},
+                start_new_session=True,
             )
         self.desk.guard.started(self._process.pid)
 

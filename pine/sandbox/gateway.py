@@ -1,7 +1,6 @@
 """A Databento Live gateway that plays a tape over the real wire protocol."""
 
 import asyncio
-import logging
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from pine.core.errors import SandboxError
+from pine.core.log import get_logger
 from pine.core.times import Clock, isoformat
 from pine.sandbox.events import print_event
 from pine.sandbox.faults import Fault, faulty_session
@@ -18,7 +18,7 @@ from pine.sandbox.tape import Tape
 from pine.sandbox.tapeclock import TapeClock
 from pine.sandbox.wire import MAX_LINE, Wire
 
-_log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def _ignore(event: str, fields: Mapping[str, object]) -> None:
@@ -138,7 +138,7 @@ class Gateway:
             return
         if (error := task.exception()) is not None:
             # One client's failure is never another's.
-            _log.error("sandbox_session_failed", exc_info=error)
+            log.error("sandbox_session_failed", exc_info=error)
             wire.abort()
 
 

@@ -1,6 +1,5 @@
 """Who judges an entry that a rule asks for: the strategy's filters, then its model. Risk comes after, at the desk."""
 
-import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from attrs import define, evolve, field, frozen
 from pine.core.bar import Bar
 from pine.core.config import Config, WarmUpConfig
 from pine.core.errors import FeatureError, ModelError
+from pine.core.log import get_logger
 from pine.core.period import SessionRule
 from pine.core.timeframe import Timeframe
 from pine.strategies.features.places import Places
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pine.strategies.features.needs import Needs
     from pine.strategies.filters import Filter
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @frozen
@@ -232,7 +232,7 @@ class Judge:
             score = model.score(row)
         except ModelError as error:
             if symbol not in self._told:
-                logger.error("no score of %s: %s", symbol, error)  # noqa: TRY400  # once: each entry is refused alike
+                log.error("no score", symbol=symbol, reason=str(error))  # noqa: TRY400  # once: each entry is refused alike
                 self._told.add(symbol)
             return Verdict("model: no score", seen=seen)
         threshold = model.card.threshold

@@ -1,7 +1,6 @@
 """The dialog that asks for a reason before anything is halted, resumed or flattened, and says what came of it."""
 
 import asyncio
-import logging
 from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -13,6 +12,7 @@ from nicegui import ui
 from pine.bus.connection import connect
 from pine.core.config import Config
 from pine.core.errors import PineError
+from pine.core.log import get_logger
 from pine.hub.off_loop import off_loop
 from pine.ops import control
 from pine.ops.control import PATIENCE, Booked
@@ -28,7 +28,7 @@ MEANS: Final[dict[Order, str]] = {
     "flatten": "Every open position is closed at the market, through ledger and webhook.",
 }
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 Asker = Callable[[str, Sequence[Order], str, str], list[Booked]]
 """Has orders of one strategy booked: strategy, orders, who, reason."""
@@ -67,14 +67,14 @@ async def ask_all(
 async def _ask(asking: Asker, strategy: str, orders: Sequence[Order], who: str, reason: str) -> list[Answer]:
     what = " and ".join(orders)
     fields = {"strategy": strategy, "orders": what, "who": who, "reason": reason}
-    logger.info("asked", extra={"fields": fields})
+    log.info("asked", **fields)
     try:
         return [told(booked) for booked in await off_loop(partial(asking, strategy, orders, who, reason))]
     except (redis.RedisError, PineError) as error:
-        logger.warning("not asked", extra={"fields": {**fields, "error": str(error)}})
+        log.warning("not asked", **fields, error=str(error))
         return [Answer(strategy, f"{what} failed: {error}", "bad")]
     except Exception as error:  # whoever pressed the button must learn that it did nothing
-        logger.exception("not asked", extra={"fields": fields})
+        log.exception("not asked", **fields)
         return [Answer(strategy, f"{what} failed: {type(error).__name__}: {error}", "bad")]
 
 

@@ -19,6 +19,7 @@ from fastapi.responses import JSONResponse
 from pine.bus.ending import ENDING
 from pine.core.config import Config
 from pine.core.errors import PineError
+from pine.core.log import get_logger
 from pine.web.guard import HEALTH, Guard, Sessions, is_loopback
 from pine.web.watch import Watcher
 
@@ -29,7 +30,7 @@ RECONNECT_SECONDS: Final = 20.0
 GRACE_SECONDS: Final = 1
 """How long open connections are waited for at the end."""
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def run_dashboard(config: Config, host: str | None = None, port: int | None = None, option: str = "") -> None:
@@ -68,9 +69,9 @@ def run_dashboard(config: Config, host: str | None = None, port: int | None = No
         sessions = Sessions(token, secret) if token else None
         application = Guard(make_app(watcher, folder, secret), sessions)
         told = {"url": f"http://{_netloc(host, port)}", "token": "asked for" if token else "none"}
-        logger.info("dashboard", extra={"fields": told})
+        log.info("dashboard", **told)
         if not is_loopback(host):
-            logger.warning("not encrypted: whoever is between can read the token; see docs/dashboard.md")
+            log.warning("not encrypted: whoever is between can read the token; see docs/dashboard.md")
         serve(application, listening)
         watcher.stop()
 

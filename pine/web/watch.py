@@ -1,6 +1,5 @@
 """One look a second at the whole system, in a thread of its own, whoever and however many watch."""
 
-import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from pine.bus.connection import connect
 from pine.core.bar import Bar
 from pine.core.config import Config
 from pine.core.errors import NoServer, PineError
+from pine.core.log import get_logger
 from pine.core.timeframe import Timeframe
 from pine.core.times import Clock
 from pine.ops.status import Observer, without_server
@@ -28,7 +28,7 @@ FORGET_SECONDS: Final = 30.0
 
 Chart = tuple[str, Timeframe]
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @frozen
@@ -147,7 +147,7 @@ class Watcher:
         except (redis.RedisError, PineError) as error:
             picture = self._without(now, f"{error}{self.option}" if isinstance(error, NoServer) else str(error))
         except Exception as error:  # the one who looks must not fall silent
-            logger.exception("look failed")
+            log.exception("look failed")
             picture = self._without(now, f"this dashboard cannot look: {type(error).__name__}: {error}")
         self.picture = evolve(picture, taken=time.monotonic())
 
@@ -198,7 +198,7 @@ class Watcher:
 
     def _without(self, now: int, problem: str) -> Picture:
         if problem != self._told:
-            logger.warning("nothing to see", extra={"fields": {"reason": problem}})
+            log.warning("nothing to see", reason=problem)
             self._told = problem
         self._forget()
         return evolve(self.picture, facts=without_server(self.config, now, problem, self.option))

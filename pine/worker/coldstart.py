@@ -1,7 +1,6 @@
 """The first start of a strategy: the history that it is fed, or a refusal that says what is missing."""
 
 import contextlib
-import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -24,6 +23,7 @@ from pine.core.errors import (
     SourcesDiffer,
     WarmUpMissing,
 )
+from pine.core.log import get_logger
 from pine.core.period import SessionRule, period, session_begin
 from pine.core.timeframe import NS_PER_MS, Timeframe
 from pine.core.times import isoformat
@@ -41,7 +41,7 @@ ENDING_SECONDS: Final = 5.0
 TOLD: Final = 3
 VENDOR: Final = "Databento Historical"
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @frozen
@@ -118,7 +118,7 @@ class ColdStart:
             return None
         asked = questions(self.rules, self.timeframes, self.settings, until)
         fields = {"until": isoformat(until), "questions": len(asked), "from": isoformat(min(q.begin for q in asked))}
-        logger.info("warming up", extra={"fields": fields})
+        log.info("warming up", **fields)
         found: list[tuple[Bar, ...]] = []
         errors: list[BaseException] = []
 
@@ -135,7 +135,7 @@ class ColdStart:
             return None
         if errors:
             raise errors[0]
-        logger.info("history gathered", extra={"fields": {"bars": len(found[0])}})
+        log.info("history gathered", bars=len(found[0]))
         return WarmUp(until, found[0])
 
     def _newest_step(self) -> int | None:
@@ -146,7 +146,7 @@ class ColdStart:
             if newest is not None:
                 return streams.ms_of(newest) * NS_PER_MS
             if not told:
-                logger.info("waiting for the first step of a hub", extra={"fields": {"strategy": self.strategy}})
+                log.info("waiting for the first step of a hub", strategy=self.strategy)
                 told = True
             self.on_beat("waiting for the first step")
             self.stop.wait(BEAT_SECONDS)
@@ -191,7 +191,7 @@ class ColdStart:
                 wanted.setdefault(question.symbol, []).extend(lacking)
             return self._fill(Backfill(history, shop), wanted)
         except (HistoryError, KeyRefused) as error:
-            logger.warning("history is not bought", extra={"fields": {"reason": str(error)}})
+            log.warning("history is not bought", reason=str(error))
             return dict.fromkeys(self.rules, f"does not sell it: {error}")
 
     def _fill(self, work: "Backfill", wanted: Mapping[str, Sequence[Interval]]) -> dict[str, str]:
@@ -217,11 +217,11 @@ class ColdStart:
                 return dict.fromkeys(wanted, f"{has}; nothing was bought")
             for found in missing:
                 fields = {"symbol": found.symbol, "sessions": found.sessions, "price": str(found.price)}
-                logger.info("buying history", extra={"fields": fields})
+                log.info("buying history", **fields)
             filled = list(work.fill(missing, work.shop.source.budget(), kept))
         for done in filled:
             fields = {"symbol": done.symbol, "minutes": done.bars, "cost": f"${done.cost:.4f}"}
-            logger.info("bought history", extra={"fields": fields})
+            log.info("bought history", **fields)
         return {done.symbol: f"does not sell it: {done.reason}" for done in filled if done.reason}
 
     @contextlib.contextmanager
@@ -259,7 +259,7 @@ class ColdStart:
                 missing.append((question, holes))
             if self.on_progress is None:
                 fields = {"of": what, "bars": len(found), "question": f"{n + 1}/{len(asked)}"}
-                logger.info("history", extra={"fields": fields})
+                log.info("history", **fields)
         self._at = Progress("", len(asked), len(asked), len(bars))
         if missing:
             raise WarmUpMissing(self._refusal(history, missing, reasons or {}))
@@ -288,7 +288,7 @@ class ColdStart:
             source = HistoricalSource(self.config, choose_lead, Patience(), self._sleep)
             self.config.databento.api_key.reveal()
         except (HistoryError, SecretMissing) as error:
-            logger.warning("no history is bought", extra={"fields": {"reason": str(error)}})
+            log.warning("no history is bought", reason=str(error))
             return None, f"not asked: {error}"
         return source, ""
 

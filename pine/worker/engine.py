@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import logging
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from attrs import define, field, frozen
 from pine.core.bar import Bar
 from pine.core.config import Adjust, TradedInstrument, WarmUpConfig
 from pine.core.errors import PineError
+from pine.core.log import at_step, get_logger
 from pine.core.period import SessionRule, period
 from pine.core.timeframe import NS_PER_MINUTE, Timeframe
 from pine.feeds.backtrader import BarFeed, ClockFeed, make_feed
@@ -34,7 +34,7 @@ from pine.strategies.judge import Judge, Standards, Verdict
 from pine.strategies.plugins import is_plug_in
 from pine.worker.broker import LedgerBroker
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 DISAGREE: Final = "bars disagree: "
 """Begins an alert of hub and worker having built different bars."""
@@ -271,6 +271,7 @@ class Engine:
         if step_or_none is None:
             return None
         self.steps += 1
+        at_step(step_or_none.ts)
         changed = self._change_past(step_or_none)
         if changed is None:
             return None
@@ -409,7 +410,7 @@ class Engine:
     def _alert(self, text: str, **fields: str) -> None:
         """Keep an alert; what was said already is not logged again and again."""
         if text not in self.alerts:
-            logger.error(text, extra={"fields": fields})
+            log.error(text, **fields)
         self.alerts.append(text)
 
 

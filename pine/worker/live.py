@@ -1,7 +1,5 @@
 """Steps from the live streams through the strategy's consumer group, outcomes into its ledger and flight records."""
 
-import logging
-import os
 import threading
 import time
 from collections import deque
@@ -15,6 +13,10 @@ from attrs import define, field
 from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.connection import is_away, revive
+from pine.bus.cursors import behind, read_cursors
+from pine.bus.freshness import hub_data
+from pine.bus.heartbeat import Heartbeat
+from pine.bus.heartbeat import read as read_heartbeat
 from pine.bus.lease import Lease
 from pine.bus.pauses import pause
 from pine.bus.writer import Writer
@@ -22,6 +24,7 @@ from pine.core.bar import Bar
 from pine.core.config import Config, WarmUpConfig
 from pine.core.config.secret import masked
 from pine.core.errors import DataError, PineError, WentBack
+from pine.core.log import get_logger
 from pine.core.period import session
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.core.times import isoformat, to_ms
@@ -40,13 +43,11 @@ from pine.worker.recall import recall
 BLOCK_MS: Final = 250
 CONTROL_GROUP: Final = "worker"
 CONTROL_SECONDS: Final = 0.25
-HEARTBEAT_SECONDS: Final = 1.0
-HEARTBEAT_TTL_MS: Final = 15_000
 SERVER_PAUSE: Final = 0.2
 REFILL_SECONDS: Final = 1.0
 LONGEST_ALERT: Final = 500
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 T = TypeVar("T")
 
 
@@ -100,13 +101,15 @@ class LiveSource:
     _entries_read: dict[str, int] = field(factory=dict)
     _booked: set[str] = field(factory=set)
     _control_at: float = 0.0
-    _beat_at: float = 0.0
     _alerts_before: int = 0
     _latency: Latency = field(factory=Latency)
+    _heartbeat: Heartbeat = field(init=False)
+    _looked_at: tuple[int, int] = (0, 0)
 
     def __attrs_post_init__(self) -> None:
         self._reader = StepReader(self.client, self.config.rules_of(self.strategy))
-        self._writer = Writer(self.client, f"worker:{self.strategy}", self.lease.token)
+        self._writer = Writer(self.client, self.lease.role, self.lease.token)
+        self._heartbeat = Heartbeat(self.client, self.config, self.lease.role, self.lease.token)
 
     @property
     def consumer(self) -> str:
@@ -151,7 +154,7 @@ class LiveSource:
         fresh = streams.ensure_group(self.client, keys.CLOCK, self.strategy, streams.entry_id(recorded))
         if fresh and recorded > self.origin.live_after:
             at = {"stream": keys.CLOCK, "after": isoformat(recorded * NS_PER_MS)}
-            logger.error("the cursor was gone; continuing after the last step on record", extra={"fields": at})
+            log.error("the cursor was gone; continuing after the last step on record", **at)
         streams.ensure_group(self.client, keys.control(self.strategy), CONTROL_GROUP)
         for stream, closed in self._closed_bars(recorded).items():
             if not streams.ensure_group(self.client, stream, self.strategy, streams.entry_id(closed)) and fresh:
@@ -168,16 +171,12 @@ class LiveSource:
             first, self._previous = f"({first}", self.origin.origin
         self._warmup = streams.Rereading(self.client, keys.CLOCK, first, f"{self._acked}-{(1 << 64) - 1}")
         self._book_at_once()
-        logger.info(
+        log.info(
             "worker ready",
-            extra={
-                "fields": {
-                    "token": self.lease.token,
-                    "last_step": isoformat(self._acked * NS_PER_MS) if self._acked else "none",
-                    "positions": {p.contract: p.quantity for p in self.desk.portfolio.positions.values()} or "none",
-                    "cash": round(self.desk.portfolio.cash, 2),
-                }
-            },
+            token=self.lease.token,
+            last_step=isoformat(self._acked * NS_PER_MS) if self._acked else "none",
+            positions={p.contract: p.quantity for p in self.desk.portfolio.positions.values()} or "none",
+            cash=round(self.desk.portfolio.cash, 2),
         )
 
     def _book_at_once(self) -> None:
@@ -213,7 +212,7 @@ class LiveSource:
                 return bars
             if reason != trouble:
                 fields = {"symbol": told.symbol, "from": isoformat(told.first_minute), "reason": reason}
-                logger.error("a refill cannot be read, no step is taken before it can", extra={"fields": fields})
+                log.error("a refill cannot be read, no step is taken before it can", **fields)
                 trouble = reason
             self.lease.check()
             self._resilient(lambda: self.sign("waiting for a refill"))
@@ -388,7 +387,7 @@ class LiveSource:
                 raise WentBack(str(error)) from None
             if not is_away(error):
                 raise
-            logger.warning("server away", extra={"fields": {"reason": str(error)}})
+            log.warning("server away", reason=str(error))
             self._recheck = True
             if not self.stop.wait(SERVER_PAUSE):
                 revive(self.config, self.stop.is_set)
@@ -407,7 +406,7 @@ class LiveSource:
 
     def _await_server(self, error: redis.RedisError) -> None:
         """Wait a moment with a decided step in hand; not even a request to end makes it forgotten."""
-        logger.warning("server away", extra={"fields": {"reason": str(error)}})
+        log.warning("server away", reason=str(error))
         time.sleep(SERVER_PAUSE)  # not `stop.wait`: once it is set that would not wait at all
         revive(self.config)
 
@@ -435,11 +434,10 @@ class LiveSource:
             state = Deliveries.read(self.client, self.strategy).state(asked.intent)
             if state not in NEVER_POSTED:
                 fields = {"request": asked.request, "intent": asked.intent, "delivery": state or "none"}
-                logger.error("void refused: nothing on record says that it was not posted", extra={"fields": fields})
+                log.error("void refused: nothing on record says that it was not posted", **fields)
                 return None
         if isinstance(asked, Correction) and asked.symbol not in self.desk.traded:
-            fields = {"request": asked.request, "symbol": asked.symbol}
-            logger.error("correction refused: the symbol is not traded", extra={"fields": fields})
+            log.error("correction refused: the symbol is not traded", request=asked.request, symbol=asked.symbol)
             return None
         return asked
 
@@ -452,42 +450,65 @@ class LiveSource:
             n += 1
         self._next_entry = (ms, n)
         self._booked.add(identifier)
-        logger.info(
-            "booked", extra={"fields": {"request": identifier, "entry": type(booked).__name__, **_named(booked)}}
-        )
+        log.info("booked", request=identifier, entry=type(booked).__name__, **_named(booked))
         for entry in entries:
             _tell(entry)
 
     def sign(self, status: str) -> None:
         """Write the heartbeat if a second has gone since the last one."""
-        if time.monotonic() - self._beat_at < HEARTBEAT_SECONDS:
-            return
-        self._beat_at = time.monotonic()
-        self.heartbeat(status)
+        if self._heartbeat.due():
+            self.heartbeat(status)
 
     def heartbeat(self, status: str) -> None:
         """Write the heartbeat."""
+        own = self._own_facts()
+        try:
+            facts = {**own, **self._facts_of_server(), **self.on_beat()}
+        except redis.RedisError:
+            self._heartbeat.away(own)
+            raise
+        self._heartbeat.write(status, facts, well=self._is_well(facts["lag"]))
+
+    def _own_facts(self) -> dict[str, Any]:
         portfolio = self.desk.portfolio
-        facts: dict[str, Any] = {
-            "status": status,
-            "pid": os.getpid(),
-            "token": self.lease.token,
+        return {
             "last_step": self._acked,
+            "last_step_at": isoformat(self._acked * NS_PER_MS) if self._acked else "",
             "steps": self.steps,
             "intents": self.intents,
-            "positions": orjson.dumps({p.symbol: p.quantity for p in portfolio.positions.values()}).decode(),
-            "cash": portfolio.cash,
-            "realised": portfolio.realised,
-            "day_pnl": portfolio.day_pnl(self._acked * NS_PER_MS),
+            "positions": {p.symbol: p.quantity for p in portfolio.positions.values()},
+            "cash": round(portfolio.cash, 2),
+            "realised": round(portfolio.realised, 2),
+            "day_pnl": round(portfolio.day_pnl(self._acked * NS_PER_MS), 2),
             "halted": portfolio.halted or "",
             **self._found_wrong(),
             **self._latency.facts(),
-            "updated_at": isoformat(time.time_ns()),
-            **self.on_beat(),
         }
-        name = keys.heartbeat(f"worker:{self.strategy}")
-        self.client.hset(name, mapping=facts)
-        self.client.pexpire(name, HEARTBEAT_TTL_MS)
+
+    def _facts_of_server(self) -> dict[str, Any]:
+        """Return how far the clock is ahead of this worker, and how old the hub's data is."""
+        cursor = read_cursors(self.client, keys.CLOCK).get(self.strategy)
+        lag = None if cursor is None else behind(self.client, keys.CLOCK, cursor)
+        clock = streams.last_id(self.client, keys.CLOCK)
+        newest = streams.ms_of(clock) if clock else 0
+        beat = read_heartbeat(self.client, keys.HUB)
+        data = hub_data(self.config, beat, time.time_ns(), newest * NS_PER_MS or None)
+        return {
+            "lag": lag,
+            "lag_s": max(newest - self._acked, 0) // 1000 if lag and self._acked else 0 if lag == 0 else None,
+            "hub": str(beat.get("status", "away")),
+            "data_age_s": None if data.age_s is None else round(data.age_s, 1),
+            "market_open": data.market_open,
+            "fresh": data.is_fresh(),
+        }
+
+    def _is_well(self, lag: int | None) -> bool:
+        """Tell whether there is nothing to do, or something was done since the last look.
+
+        Old data is the hub's fault: a worker that has done all there was is well without any.
+        """
+        before, self._looked_at = self._looked_at, (self._acked, self.steps)
+        return not lag or self._looked_at != before
 
     def _found_wrong(self) -> dict[str, Any]:
         """Return what the engine found wrong at live steps; warming up finds the old again."""
@@ -530,10 +551,10 @@ def _tell(entry: Entry) -> None:
     if isinstance(entry, Intent):
         order = f"{entry.action} {entry.quantity} {entry.contract}"
         fields: dict[str, Any] = {"order": order, "at": entry.price, "reason": entry.reason, "intent": entry.id}
-        logger.info("decided", extra={"fields": fields})
+        log.info("decided", **fields)
     elif isinstance(entry, Fill):
         fields = {"contract": entry.contract, "at": entry.price, "time": isoformat(entry.time), "intent": entry.intent}
-        logger.info("filled", extra={"fields": fields if entry.pnl is None else fields | {"pnl": round(entry.pnl, 2)}})
+        log.info("filled", **(fields if entry.pnl is None else fields | {"pnl": round(entry.pnl, 2)}))
 
 
 def _after(identifier: str) -> tuple[int, int]:

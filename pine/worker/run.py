@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import logging
 import subprocess
 import sys
 import threading
@@ -11,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 import redis
 from attrs import define
 
@@ -19,9 +17,11 @@ from pine.bus import keys
 from pine.bus.client import Client
 from pine.bus.connection import connect, patiently
 from pine.bus.ending import stop_on_end
+from pine.bus.heartbeat import STOPPED
 from pine.bus.lease import Lease
 from pine.core.config import Config, WarmUpConfig
 from pine.core.errors import PineError, UnknownSymbol, WentBack
+from pine.core.log import get_logger
 from pine.feeds.warmup import WarmUp
 from pine.orders.desk import Desk
 from pine.orders.portfolio import Portfolio
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 COURIER_PAUSE: Final = 5.0
 RESTART_PAUSE: Final = 1.0
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def make_desk(config: Config, strategy: str) -> Desk:
@@ -85,7 +85,7 @@ def run_worker(
     stop = stop_on_end()
 
     def waiting(holder: str) -> None:
-        logger.warning("waiting", extra={"fields": {"lease_held_by": holder}})
+        log.warning("waiting", lease_held_by=holder)
 
     lease = Lease.acquire(client, f"worker:{strategy}", waiting, stop)
     if lease is None:
@@ -94,14 +94,14 @@ def run_worker(
     attendant = CourierAttendant(config, strategy, client, stop, starts=starts_courier)
 
     def look() -> dict[str, Any]:
-        return {**attendant.look(), "no_entries": orjson.dumps(dict(standards.fleet.problems)).decode()}
+        return {**attendant.look(), "no_entries": dict(standards.fleet.problems)}
 
     try:
         while not stop.is_set():
             try:
                 _work(config, strategy, standards, client, lease, stop, look, on_progress)
             except WentBack as error:
-                logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
+                log.warning("starting again from what the server holds", reason=str(error))
                 stop.wait(RESTART_PAUSE)
                 patiently(lambda: _still_ours(lease), config, stop)
             else:
@@ -165,20 +165,17 @@ def _work(
     if stop.is_set():
         return
     if not config.strategies[strategy].webhook:
-        logger.warning("no webhook is configured: paper only", extra={"fields": {"strategy": strategy}})
+        log.warning("no webhook is configured: paper only", strategy=strategy)
     for symbol, problem in standards.fleet.problems.items():
-        logger.error("no entries", extra={"fields": {"symbol": symbol, "reason": problem}})
+        log.error("no entries", symbol=symbol, reason=problem)
     patiently(lambda: await_symbols(client, list(config.reads(strategy)), stop, source), config, stop)
 
     engine = make_engine(config, strategy, desk, source, source.reach, standards)
     source.alerts = engine.alerts
     engine.run()
     with contextlib.suppress(redis.RedisError):  # everything is written; the server may be gone first
-        source.heartbeat("stopped")
-    logger.info(
-        "worker stopped",
-        extra={"fields": {"steps": engine.steps, "decided": engine.engine_steps, "alerts": len(engine.alerts)}},
-    )
+        source.heartbeat(STOPPED)
+    log.info("worker stopped", steps=engine.steps, decided=engine.engine_steps, alerts=len(engine.alerts))
 
 
 def make_engine(
@@ -232,7 +229,7 @@ def await_symbols(client: Client, symbols: list[str], stop: threading.Event, sou
         missing = [symbol for symbol in symbols if symbol not in registered]
         if not missing:
             if told:
-                logger.info("a hub has registered its symbols", extra={"fields": {"symbols": ",".join(symbols)}})
+                log.info("a hub has registered its symbols", symbols=",".join(symbols))
             return
         if registered:
             near = difflib.get_close_matches(missing[0], sorted(registered), n=3, cutoff=0.3) or sorted(registered)
@@ -241,7 +238,7 @@ def await_symbols(client: Client, symbols: list[str], stop: threading.Event, sou
                 "and restart the hub"
             )
         if not told:
-            logger.info("waiting for a hub to register its symbols", extra={"fields": {"symbols": ",".join(symbols)}})
+            log.info("waiting for a hub to register its symbols", symbols=",".join(symbols))
             told = True
         source.heartbeat("waiting for the hub")
         stop.wait(0.1)

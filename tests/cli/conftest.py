@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -106,11 +107,14 @@ def no_logging_yet() -> Iterator[None]:
     """Let a command find logging as it is in a process of its own: nobody listens."""
     loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
     before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
+    hooks = sys.excepthook, threading.excepthook
     for logger in loggers:
         logger.handlers[:] = []
     try:
         yield
     finally:
+        sys.excepthook, threading.excepthook = hooks
+        logging.captureWarnings(capture=False)
         for logger, handlers, level in before:
             logger.handlers[:] = handlers
             logger.setLevel(level)

@@ -95,9 +95,8 @@ def test_an_unknown_strategy_is_told_with_those_that_there_are(pine: Shell, comm
     assert not (pine.folder / "data").exists()
 
 
-@pytest.mark.parametrize("command", ["worker", "courier"])
-def test_a_disabled_strategy_is_refused_with_the_setting(pine: Shell, command: str) -> None:
-    ran = pine.quick(command, "asleep")
+def test_a_worker_of_a_disabled_strategy_is_refused_with_the_setting(pine: Shell) -> None:
+    ran = pine.quick("worker", "asleep")
     assert ran.code == 2
     assert "strategies.asleep.enabled" in ran.err
     assert not (pine.folder / "data").exists()

@@ -110,7 +110,7 @@ def test_a_failure_is_one_line_and_leaves_the_archive_as_it_was(
     gateway.faults.plan([HistoryFault.parse(case.fault)] * case.times)
     ran = run(pine, command)
     assert ran.code == getattr(case, command)
-    told = [line for line in (ran.out + ran.err).splitlines() if case.words in line and " WARNING " not in line]
+    told = [line for line in (ran.out + ran.err).splitlines() if case.words in line and " warning " not in line]
     assert told
     assert len([line for line in ran.err.splitlines() if line.startswith(("Error: ", "Stopped: "))]) == (ran.code == 2)
     assert content(pine) == before

@@ -24,6 +24,7 @@ from pine.bus.ending import ENDING
 from pine.bus.pauses import POINTS, Holder
 from pine.core.bar import Bar
 from pine.core.errors import BusError
+from pine.core.log import parsed
 from pine.core.timeframe import Timeframe
 from pine.history import run as running
 from pine.history.archive import Archive
@@ -158,7 +159,8 @@ def test_the_process_seals_a_session_after_its_close_outlives_its_server_and_end
     live = [Bar.from_json(f[b"bar"]) for _, f in streams.read_range(client, keys.bars("ES", Timeframe.HOUR))]
     client.close()
     assert archive.bars("ES", Timeframe.HOUR) == live
-    assert "session sealed session=2024-03-05" in err
+    told = [parsed(line) for line in err.splitlines()]
+    assert "2024-03-05" in [event["session"] for event in told if event["event"] == "session sealed"]
 
 
 def test_a_single_run_leaves_the_server_as_it_found_it(server: EmbeddedServer, tmp_path: Path) -> None:

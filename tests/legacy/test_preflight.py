@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from pine.bus.heartbeat import read_file
 from pine.cli.main import cli
 from pine.core.config import load_config
 from pine.core.errors import PineError
-from pine.legacy.heartbeat import Heartbeat, heartbeat_path, own_path, posting_alone, read_heartbeat
+from pine.legacy.heartbeat import Heartbeat, heartbeat_path, own_path, posting_alone
 from pine.legacy.run import LegacyRun
 from pine.sandbox.background import GatewayThread
 from pine.sandbox.gateway import Gateway
@@ -156,14 +157,14 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
 def test_a_heartbeat_file_is_whole_and_its_last_word_stays(tmp_path: Path) -> None:
     beat = Heartbeat(tmp_path / "a" / "one.json", lambda: {"queue_depths": {"ES": 0}})
     beat.start()
-    assert read_heartbeat(beat.path)["status"] == "starting"
+    assert read_file(beat.path)["status"] == "starting"
     beat.end("stopped")
-    said = read_heartbeat(beat.path)
+    said = read_file(beat.path)
     assert (said["status"], said["queue_depths"]) == ("stopped", {"ES": 0})
     assert said["uptime_s"] >= 0
     assert [path.name for path in beat.path.parent.iterdir()] == ["one.json"]
     beat.path.write_text("{")
-    assert read_heartbeat(beat.path) == {}
+    assert read_file(beat.path) == {}
 
 
 def test_a_record_that_is_there_already_is_not_written_over(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from waiting import until
 
-from pine.legacy.heartbeat import heartbeat_path, read_heartbeat
+from pine.bus.heartbeat import read_file
+from pine.legacy.heartbeat import heartbeat_path
 from pine.sandbox.background import GatewayThread
 from pine.sandbox.broker import Broker
 from pine.sandbox.gateway import Gateway
@@ -60,7 +61,7 @@ def legacy(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def beat(folder: Path) -> dict[str, Any]:
-    return read_heartbeat(folder / "data" / "legacy" / "near.heartbeat.json")
+    return read_file(folder / "data" / "legacy" / "near.heartbeat.json")
 
 
 def play_all(folder: Path, market: GeneratedMarket, *arguments: str) -> None:

@@ -417,7 +417,7 @@ def test_what_a_stopped_and_awakened_predecessor_was_served_is_taken_back(
     courier._take_over()
     owe(client, ENTRY, EXIT)
     assert len(streams.read_group(client, keys.ledger("a"), GROUP, "awakened", count=10)) == 3
-    courier._beat_at = float("-inf")
+    courier._heartbeat._beat_at = float("-inf")
     courier._round()
     courier._round()
     assert posted(broker) == ["a-1", "a-2"]

@@ -23,6 +23,7 @@ from pine.bus.embedded import EmbeddedServer
 from pine.bus.pauses import Holder
 from pine.core.config import Config, load_config
 from pine.core.errors import BusError, SandboxError
+from pine.core.log import parsed
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
 from pine.orders.courier import GROUP, role
 from pine.orders.entries import Entry, Intent, decode
@@ -343,6 +344,12 @@ def ended(child: Child) -> int:
 def log(child: Child) -> str:
     """Return what a process has logged."""
     return child.log.read_text()
+
+
+def events(child: Child, event: str, **fields: object) -> list[dict[str, Any]]:
+    """Return what a process, and the courier that writes where it writes, has logged of one kind."""
+    told = map(parsed, log(child).splitlines())
+    return [e for e in told if e.get("event") == event and fields.items() <= e.items()]
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from house import House, house, kill, log
+from house import House, events, house, kill
 from waiting import until
 
 from pine.bus import keys, streams
@@ -99,6 +99,6 @@ def test_without_an_answer_an_entry_is_held_and_an_exit_is_posted_again(tape: Ta
         owe(desk, timed_out)
         desk.delivered("one")
         assert states(desk, timed_out) == ["attempt", "unknown"]
-        assert f"ERROR   orders.courier outcome unknown, not posted again intent={timed_out.id}" in log(courier)
+        assert events(courier, "outcome unknown, not posted again", level="error", intent=timed_out.id)
         assert desk.run("orders", "resolve", timed_out.id, "--posted").returncode == 0
         assert states(desk, timed_out) == ["attempt", "unknown", "posted"]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import redis
-from house import END, House, at, house, log
+from house import END, House, at, events, house
 from waiting import until
 
 from pine.bus import keys
@@ -35,9 +35,9 @@ def test_with_the_server_away_everyone_waits_and_then_goes_on_as_if_nothing_had_
         with away(desk):
             desk.pauses.release("hub", "facts-written")
             desk.hold.ts = at("2024-03-04T12:13")
-            until(lambda: "server away" in log(hub), "the hub waits")
-            until(lambda: "worker.live server away" in log(worker), "the worker waits")
-            until(lambda: "orders.courier server away" in log(worker), "the courier waits")
+            until(lambda: events(hub, "server away"), "the hub waits")
+            until(lambda: events(worker, "server away", role="worker"), "the worker waits")
+            until(lambda: events(worker, "server away", role="courier"), "the courier waits")
         until(lambda: answers(desk), "it is started again")
         desk.decided("one", at("2024-03-04T12:12"))
         desk.delivered("one")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import ANY_AGE, END, FIRST, House, house, log
+from house import ANY_AGE, END, FIRST, House, events, house
 from once import once
 from waiting import until
 
@@ -39,7 +39,7 @@ def one_day(tape: Tape, folder: Path) -> Seen:
         until(lambda: voids(desk), "the refused entry is voided")
         desk.delivered("one")
         seen["refused"] = desk.intents("one")[0].id
-        seen["log"] = log(worker)
+        seen["not posted"] = events(worker, "not posted")
 
         desk.broker.behave(Behaviour(delay=3600))
         desk.play(END)
@@ -91,7 +91,8 @@ def states(desk: House) -> dict[str, str]:
 def test_a_refusal_is_final_alerted_and_voided(seen: Seen) -> None:
     refused = seen["refused"]
     assert seen["settled"][refused] == "rejected"
-    assert f"ERROR   orders.courier not posted intent={refused} state=rejected status=400" in seen["log"]
+    (told,) = [event for event in seen["not posted"] if event["intent"] == refused]
+    assert (told["level"], told["state"], told["status"]) == ("error", "rejected", 400)
     assert seen["voids"][0] == refused
     assert refused not in seen["posted"]
     assert [intent.id for intent in seen["intents"] if intent.entry == refused] == []

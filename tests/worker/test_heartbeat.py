@@ -1,58 +1,55 @@
-"""What a worker's heartbeat tells of what its engine found wrong, and of how long its steps take."""
+"""What a worker tells of itself: how far behind it is, what it has, and whether it is well."""
 
 from pathlib import Path
 
-from attrs import evolve
+import orjson
+from manager import service_manager
 from market import begin, closed_bars, configure, publish
 
 from pine.bus import keys
 from pine.bus.client import Client
-from pine.core.timeframe import Timeframe
-from pine.worker.latency import KEPT, Latency
+from pine.bus.heartbeat import path_of, read, read_file
+from pine.core.timeframe import NS_PER_SECOND
+
+TEXT = """
+data_dir: data
+instruments: {ES: {}, GC: {}}
+strategies:
+  one: {type: ibs, instruments: [ES, GC], params: {entry_setting: none}}
+"""
+WELL = "WATCHDOG=1"
 
 
-def beat(client: Client) -> dict[str, str]:
-    return {name.decode(): value.decode() for name, value in client.hgetall(keys.heartbeat("worker:one")).items()}
+def test_a_worker_tells_how_far_behind_it_is_and_what_it_has(client: Client, tmp_path: Path) -> None:
+    config, closed = configure(tmp_path, TEXT), closed_bars()[:900]
+    run = begin(client, config, "one")
+    publish(client, config, closed)
+    run.until_step(800)
+    run.source.heartbeat("running")
+    said = read_file(path_of(config, "worker:one"))
+    assert (said["lag"], said["steps"], said["hub"]) == (100, 800, "away")
+    assert said["lag_s"] == (closed[899].boundary - closed[799].boundary) // NS_PER_SECOND
+    portfolio = run.source.desk.portfolio
+    assert said["positions"] == {p.symbol: p.quantity for p in portfolio.positions.values()}
+    assert (said["cash"], said["realised"]) == (round(portfolio.cash, 2), round(portfolio.realised, 2))
+    key = read(client, "worker:one")
+    assert (key["lag"], key["lag_s"], key["last_step"]) == (100, said["lag_s"], str(closed[799].boundary // 1_000_000))
+    assert orjson.loads(key["positions"]) == said["positions"]
 
 
-def test_a_disagreement_at_a_live_step_is_in_the_heartbeat_and_one_found_again_in_warming_up_is_not(
-    client: Client, tmp_path: Path
-) -> None:
-    config = configure(tmp_path)
-    closed = list(closed_bars()[:400])
-    at = next(
-        n
-        for n, item in enumerate(closed)
-        if n > 100 and any(bar.timeframe is Timeframe.HOUR and bar.symbol == "ES" for bar in item.bars)
-    )
-    wrong = tuple(
-        evolve(bar, volume=bar.volume + 1) if bar.timeframe is Timeframe.HOUR and bar.symbol == "ES" else bar
-        for bar in closed[at].bars
-    )
-    closed[at] = evolve(closed[at], bars=wrong)
-    found = []
-    for _ in range(2):
-        run = begin(client, config, "one")
-        run.source.alerts = run.engine.alerts
-        if not found:
-            publish(client, config, closed[:-1])
-        else:
-            publish(client, config, closed)
-        run.until_caught_up()
-        run.source.heartbeat("stopped")
-        found.append(beat(client))
-    assert (found[0]["alerts"], found[0]["disagreements"]) == ("1", "1")
-    assert found[0]["last_disagreement"].startswith("bars disagree: ES hourly: built ")
-    assert 0 < float(found[0]["step_ms_p50"]) <= float(found[0]["step_ms_p99"])
-    assert (found[1]["disagreements"], found[1]["last_disagreement"]) == ("0", "")
-
-
-def test_latency_is_that_of_the_newest_steps_and_nothing_before_the_first() -> None:
-    latency = Latency()
-    assert latency.facts() == {}
-    latency.committed(5.0)
-    assert latency.facts() == {}
-    for n in range(KEPT + 500):
-        latency.arrived(n)
-        latency.committed(n + (9.0 if n < 500 else 0.002 if n % 50 else 0.25))
-    assert latency.facts() == {"step_ms_p50": 2.0, "step_ms_p99": 250.0}
+def test_a_worker_is_well_when_it_has_done_what_there_was_or_does_some_of_it(client: Client, tmp_path: Path) -> None:
+    config, closed = configure(tmp_path, TEXT), closed_bars()[:300]
+    publish(client, config, closed[:1])
+    run = begin(client, config, "one")
+    with service_manager(tmp_path) as told:
+        run.source.heartbeat("running")  # nothing to do, and no hub: no fault of its own
+        assert WELL in told()
+        publish(client, config, closed[1:])
+        run.source.heartbeat("running")
+        assert WELL not in told()  # behind, and nothing done
+        run.until_step(100)
+        told()
+        run.source.heartbeat("running")
+        run.source.heartbeat("running")
+        assert told().count(WELL) <= 1  # it did something, and then no more
+        assert int(client.hget(keys.heartbeat("worker:one"), "lag") or 0) == 199

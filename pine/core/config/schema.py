@@ -67,8 +67,8 @@ class Config:
     stand_ins
         Root whose bars are read for a symbol that is not there itself.
     heartbeats
-        Folder of the heartbeat files, relative to the file; ``/var/run/pine`` where that can be written, else
-        ``heartbeats`` in ``data_dir``.
+        Folder of the heartbeat files, relative to the file; by default one for this desk in ``/var/run/pine`` where
+        that can be written, else ``heartbeats`` in ``data_dir``.
     """
 
     path: Path

@@ -1,9 +1,11 @@
 """Values that must never be shown, in their own settings and in any other."""
 
 import re
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
-from attrs import field, frozen
+from attrs import field, fields, frozen, has
 
 from pine.core.errors import SecretMissing
 
@@ -11,6 +13,11 @@ MASK: Final = "********"
 _KEY: Final = re.compile(r"\bdb-[A-Za-z0-9_-]{8,}")
 _USER: Final = re.compile(r"(?<=://)[^/\s'\"@]+(?=@)")
 _TOKEN: Final = re.compile(r"(?P<host>https?://[^/?#\s'\"]*[/?#])[^\s'\"]+")
+_SHORTEST: Final = 6
+"""A value shorter than this is left alone where it merely occurs in a text: it would be found in any."""
+
+_TELLING: Final = 12
+"""Parts of a secret URL that are this long are secret by themselves: an error may quote the path without the host."""
 
 
 def masked(text: str) -> str:
@@ -57,3 +64,55 @@ class Secret:
 
     def __str__(self) -> str:
         return MASK if self._value else ""
+
+
+def secret_values(config: object) -> frozenset[str]:
+    """Return what must never be shown of a configuration: its secrets, and what they are made of.
+
+    Parameters
+    ----------
+    config
+        The configuration, or any section of it: secrets, and settings that are left out of ``repr`` because they may
+        hold a password.
+    """
+    found: set[str] = set()
+    for value, whole in _guarded(config):
+        parts = _parts(value)
+        found |= {value, *parts} if whole else parts
+    return frozenset(text for text in found if len(text) >= _SHORTEST)
+
+
+def _guarded(section: object) -> Iterator[tuple[str, bool]]:
+    """Yield values that are not for showing, and whether the whole is a secret."""
+    if isinstance(section, Secret):
+        if section and section.variable is None:
+            yield section.reveal(), True
+    elif isinstance(section, Mapping):
+        for item in section.values():
+            yield from _guarded(item)
+    elif isinstance(section, list | tuple):
+        for item in section:
+            yield from _guarded(item)
+    elif has(kind := type(section)):
+        for attribute in fields(kind):
+            value: Any = getattr(section, attribute.name)
+            if isinstance(value, str):
+                if not attribute.repr and "://" in value:
+                    yield value, False
+            else:
+                yield from _guarded(value)
+
+
+def _parts(value: str) -> set[str]:
+    """Return the parts of a URL that are secret by themselves."""
+    if "://" not in value:
+        return set()
+    url = urlsplit(value)
+    user, _, host = url.netloc.rpartition("@")
+    long = {
+        part for part in re.split(r"[/?&=:#@;,]", f"{url.path}?{url.query}#{url.fragment}") if len(part) >= _TELLING
+    }
+    if "." not in host and len(host) >= _TELLING:  # no machine's name: services write a token there
+        long.add(host)
+    password = user.partition(":")[2]
+    return {text for part in (password, *long) for text in (part, unquote(part)) if part}

@@ -1,8 +1,6 @@
 """The process that watches a server and sends messages."""
 
 import contextlib
-import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,11 +14,13 @@ from pine.bus import keys
 from pine.bus.client import Client
 from pine.bus.connection import connect, is_away
 from pine.bus.ending import stop_on_end
+from pine.bus.heartbeat import STOPPED, Heartbeat
 from pine.bus.lease import Lease
 from pine.bus.pauses import pause
 from pine.core.config import Config
 from pine.core.config.secret import masked
 from pine.core.errors import BusError, Fenced, PineError, ServerUnfit, WentBack
+from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_SECOND
 from pine.core.times import Clock, isoformat
 from pine.ops.alerts.conditions import seen
@@ -31,14 +31,13 @@ from pine.ops.alerts.watcher import Watcher
 from pine.ops.status import Observer, without_server
 
 LOOK_SECONDS: Final = 1.0
-HEARTBEAT_TTL_MS: Final = 15_000
 AWAY_PAUSE: Final = 3.0
 """Seconds until a server that is away is looked for again: what it holds is then read anew."""
 
 AWAY_S: Final = 30.0
 """Seconds that the server must be away before that is told: a restart is none."""
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def run_alerts(config: Config, found: Sequence[Service], option: str = "", *, dry: bool = False) -> int:
@@ -96,7 +95,7 @@ class Alerts:
     _away_since: int | None = None
     _away_told: bool = False
     _taken_up: bool = False
-    _started: float = field(factory=time.monotonic)
+    _heartbeat: Heartbeat | None = None
 
     def run(self) -> int:
         """Work until stopped."""
@@ -115,7 +114,7 @@ class Alerts:
         self._postmen = [Postman(service, self._on_sent) for service in self.services]
         for postman in self._postmen:
             postman.start()
-        logger.info("alerts started", extra={"fields": {"services": ", ".join(s.name for s in self.services)}})
+        log.info("alerts started", services=", ".join(s.name for s in self.services))
 
     def round(self) -> None:
         """Look once, and hand out what is to be told."""
@@ -126,7 +125,7 @@ class Alerts:
                 return
             self._look()
         except WentBack as error:
-            logger.warning("starting again from what the server holds", extra={"fields": {"reason": str(error)}})
+            log.warning("starting again from what the server holds", reason=str(error))
             self._taken_up = False
         except (Fenced, ServerUnfit):
             raise
@@ -152,6 +151,7 @@ class Alerts:
                     return False
                 self._lease.keep()
                 token = self._lease.token
+                self._heartbeat = Heartbeat(self._client, self.config, keys.ALERTS, token)
             names = [service.name for service in self.services]
             self._watcher = Watcher(self.config, self._client, token, names, self.option)
         return True
@@ -165,7 +165,7 @@ class Alerts:
                 self._lease.check()
             self._watcher.take_up(self.clock())
             self._taken_up = True
-            logger.info("watching", extra={"fields": {"waiting": len(self._watcher.outbox.parcels)}})
+            log.info("watching", waiting=len(self._watcher.outbox.parcels))
         self._watcher.look(self.clock())
         pause(keys.ALERTS, "noted")
         self._back()
@@ -202,7 +202,7 @@ class Alerts:
         self._taken_up = False
         if self._away_since is None:
             self._away_since = now
-            logger.warning(title, extra={"fields": {"reason": masked(reason)}})
+            log.warning(title, reason=masked(reason))
         if not self._away_told and now - self._away_since >= AWAY_S * NS_PER_SECOND:
             self._away_told = True
             body = f"Since {isoformat(self._away_since)[:16].replace('T', ' ')} UTC. {reason}{self.option}"
@@ -210,11 +210,13 @@ class Alerts:
         if self._watcher is not None:
             self._watcher.arrived(self._arrived())
         self._hand_out()
+        if self._heartbeat is not None:
+            self._heartbeat.away(self._facts())
 
     def _back(self) -> None:
         if self._away_since is None:
             return
-        logger.info("the server can be watched again")
+        log.info("the server can be watched again")
         if self._away_told:
             self._tell_aside(Message("server", "the stream server can be watched again", good=True))
         self._away_since, self._away_told = None, False
@@ -224,24 +226,17 @@ class Alerts:
         self._aside.append(Parcel(f"0-{self.clock()}", message, self.clock(), names))
 
     def _beat(self, status: str) -> None:
-        if self._client is None or self._lease is None or self._watcher is None:
-            return
-        failing = [postman.service.name for postman in self._postmen if postman.fails]
-        facts: dict[str, str | int] = {
-            "status": status,
-            "pid": os.getpid(),
-            "token": self._lease.token,
-            "uptime_s": int(time.monotonic() - self._started),
+        if self._heartbeat is not None:
+            self._heartbeat.write(status, self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        watcher = self._watcher
+        return {
             "sent": self.sent,
-            "waiting": len(self._watcher.outbox.parcels),
-            "held": sum(self._watcher.budget.held.values()),
-            "failing": ", ".join(failing),
-            "updated_at": isoformat(time.time_ns()),
+            "waiting": 0 if watcher is None else len(watcher.outbox.parcels),
+            "held": 0 if watcher is None else sum(watcher.budget.held.values()),
+            "failing": ", ".join(postman.service.name for postman in self._postmen if postman.fails),
         }
-        pipeline = self._client.pipeline(transaction=True)
-        pipeline.hset(keys.heartbeat(keys.ALERTS), mapping=facts)
-        pipeline.pexpire(keys.heartbeat(keys.ALERTS), HEARTBEAT_TTL_MS)
-        pipeline.execute()
 
     def end(self) -> None:
         """Let messages under way arrive, note them, and give the role back."""
@@ -254,14 +249,14 @@ class Alerts:
             if self._watcher is not None and self._taken_up:
                 self._watcher.arrived(self._arrived())
                 self._watcher.note(self.clock())
-                self._beat("stopped")
+                self._beat(STOPPED)
         if self._lease is not None:
             self._lease.release()
-        logger.info("alerts stopped", extra={"fields": {"sent": self.sent}})
+        log.info("alerts stopped", sent=self.sent)
 
 
 def _waiting(holder: str) -> None:
-    logger.warning("waiting", extra={"fields": {"lease_held_by": holder}})
+    log.warning("waiting", lease_held_by=holder)
 
 
 def wrong_now(config: Config, option: str = "", now: Callable[[], int] = time.time_ns) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 
 from pine.core.config import Config, Secret
 from pine.core.errors import PineError
+from pine.core.log import get_logger
 from pine.ops.alerts.message import Message
 from pine.ops.alerts.outbox import Parcel
 
@@ -27,7 +28,7 @@ HANGS_S: Final = 60.0
 
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]{0,20})://", re.IGNORECASE)
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 Post = Callable[[Message], bool]
 """Sends a message; returns whether it went, and raises nothing."""
@@ -107,7 +108,7 @@ def _notify(plugin: Any, message: Message) -> bool:
             )
         )
     except Exception as error:  # noqa: BLE001  # a plug-in may raise anything, and its text may hold its URL
-        logger.debug("a plug-in of apprise raised", extra={"fields": {"error": type(error).__name__}})
+        log.debug("a plug-in of apprise raised", error=type(error).__name__)
         return False
 
 
@@ -187,7 +188,7 @@ class Postman:
 
     def _arrived(self, parcel: Parcel) -> None:
         if self.failed:
-            logger.info("a service takes messages again", extra={"fields": {"service": self.service.name}})
+            log.info("a service takes messages again", service=self.service.name)
         self.failed = 0
         with self._changed:
             self._sent.add(parcel.id)
@@ -199,7 +200,7 @@ class Postman:
         self.failed += 1
         if self.failed == 1:
             fields = {"service": self.service.name, "again_in_s": FIRST_PAUSE}
-            logger.warning("a message did not go, it is tried again", extra={"fields": fields})
+            log.warning("a message did not go, it is tried again", **fields)
         with self._changed:
             self._tries[parcel.id] = self._tries.get(parcel.id, 0) + 1
         pause = min(FIRST_PAUSE * 2.0 ** min(self.failed - 1, 10), LONGEST_PAUSE)

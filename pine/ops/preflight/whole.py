@@ -1,12 +1,12 @@
 """The preflight as a whole, and the part of it that a process runs before it starts."""
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from pine.bus import keys
 from pine.core.config import Config
 from pine.core.errors import PineError
+from pine.core.log import get_logger
 from pine.core.times import Clock
 from pine.ops.preflight import machine
 from pine.ops.preflight.looks import Finding, Look, Said, ok, run
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pine.ops.preflight.server import ServerLooks
     from pine.ops.preflight.vendor import VendorLooks
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LOAD_SECONDS: Final = 60.0
 """For a strategy's class and models: xgboost alone takes seconds to import."""
@@ -86,7 +86,7 @@ def refuse(findings: Iterable[Finding]) -> None:
         if finding.state == "wrong":
             told.append(f"{finding.name}: {finding.text}")
         elif finding.state == "warning":
-            logger.warning("preflight", extra={"fields": {"check": finding.name, "found": finding.text}})
+            log.warning("preflight", check=finding.name, found=finding.text)
     if told:
         raise PineError("\n".join(told))
 

@@ -15,6 +15,7 @@ from attrs import define, field
 from pine.bus.ending import ENDING
 from pine.core.config import Config
 from pine.core.errors import BusError, ConfigError, PineError
+from pine.core.log import get_logger
 from pine.core.times import isoformat
 from pine.ops.supervisor.child import Child
 from pine.ops.supervisor.door import alone, open_door
@@ -44,12 +45,12 @@ REFUSED: Final = 126
 IN_ORDER: Final = (0, -signal.SIGTERM)
 """Exit codes of a process that was asked to end; one that had nothing to end yet leaves that to the system."""
 
-logger = logging.getLogger("pine.up")
+log = get_logger("pine.up")
 
 
 def say(level: int, event: str, **fields: object) -> None:
     """Log an event of the supervisor's own."""
-    logger.log(level, event, extra={"fields": fields})
+    log.log(level, event, **fields)
 
 
 @define(eq=False)
