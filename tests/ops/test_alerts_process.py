@@ -179,7 +179,7 @@ def test_a_service_that_hangs_or_refuses_holds_up_nobody_and_shows_no_secret(
     arrived(inbox, ["one is halted", "one is resumed"])
     assert [request["status"] for request in inbox.requests] == [500, 200, 200]
     assert process.end() == 0
-    assert "service=1 json" in process.said()
+    assert '"service":"1 json"' in process.said()
     assert "HIDDEN" not in process.said()
     left = [value.decode() for value in client.hgetall(keys.WAITING).values()]
     assert len(left) == 2
