@@ -14,7 +14,9 @@ from redis.retry import Retry
 
 from pine.bus import embedded
 from pine.bus.client import Client
+from pine.bus.sentinel import master_client
 from pine.core.config import Config
+from pine.core.config.sentinel import SentinelUrl
 from pine.core.errors import BusError, NoServer, ServerUnfit
 
 MIN_REDIS: Final = (7, 0)
@@ -84,17 +86,16 @@ def client_for(url: str) -> Client:
     No read blocks longer than a fraction of a second, so a server that says nothing for much longer is gone, though
     nobody has closed the connection: a machine that vanished.
     """
-    return cast(
-        "Client",
-        redis.Redis.from_url(
-            url,
-            socket_timeout=SILENT_SECONDS,
-            socket_connect_timeout=5,
-            retry=Retry(NoBackoff(), 0),
-            legacy_responses=False,
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        ),
-    )
+    settings: dict[str, Any] = {
+        "socket_timeout": SILENT_SECONDS,
+        "socket_connect_timeout": 5,
+        "retry": Retry(NoBackoff(), 0),
+        "legacy_responses": False,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    if SentinelUrl.is_one(url):
+        return cast("Client", master_client(url, settings))
+    return cast("Client", redis.Redis.from_url(url, **settings))
 
 
 def assert_fit(client: Client) -> None:
@@ -117,7 +118,10 @@ def assert_fit(client: Client) -> None:
         )
 
 
-_AWAY: Final = ("MISCONF", "OOM", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY")
+_AWAY: Final = (
+    *("MISCONF", "OOM", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY"),
+    "UNBLOCKED",  # what a blocking read is told when its master becomes a replica
+)
 
 
 def is_away(error: redis.RedisError) -> bool:

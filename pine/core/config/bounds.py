@@ -9,6 +9,7 @@ from attrs import validators
 
 from pine.core.config.duration import Duration
 from pine.core.config.quoted import quoted
+from pine.core.config.sentinel import SentinelUrl
 from pine.core.instruments import SPECS
 from pine.core.period import SessionClose
 
@@ -62,8 +63,13 @@ def https_gateway(_instance: object, _attribute: Any, value: str | None) -> None
 
 def bus_url(_instance: object, _attribute: Any, value: str) -> None:
     """Refuse what names no server."""
-    if value != "embedded" and not value.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("expected embedded, or a URL that begins with redis://, rediss:// or unix://")
+    if SentinelUrl.is_one(value):
+        SentinelUrl.parse(value)
+    elif value != "embedded" and not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError(
+            "expected embedded, or a URL that begins with redis://, rediss://, unix://, "
+            "redis+sentinel:// or rediss+sentinel://"
+        )
 
 
 def an_hour_at_least(_instance: object, _attribute: Any, value: Duration) -> None:
