@@ -1,6 +1,6 @@
 """Clients that follow the master: each new connection goes to the server that the Sentinels name then."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis
 from redis.connection import SSLConnection
@@ -35,7 +35,7 @@ class Sentinels(Sentinel):
         for sentinel in self.sentinels:
             where = sentinel.connection_pool.connection_kwargs
             try:
-                known: dict[str, Any] = sentinel.sentinel_masters()
+                known = cast("dict[str, Any]", sentinel.sentinel_masters())
             except redis.RedisError as error:
                 trouble.append(f"{where['host']}:{where['port']}: {error}")
                 continue
@@ -72,8 +72,8 @@ class TlsMasterConnection(MasterConnection, SSLConnection):
     """The same over TLS."""
 
 
-def master_client(url: str, settings: dict[str, Any]) -> redis.Redis:
-    """Return a client of the master that a URL's Sentinels name.
+def master_pool(url: str, settings: dict[str, Any]) -> SentinelConnectionPool:
+    """Return connections to the master that a URL's Sentinels name.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def master_client(url: str, settings: dict[str, Any]) -> redis.Redis:
         "password": place.options.get("sentinel_password"),
     }
     sentinels = Sentinels(place.hosts, sentinel_kwargs={**settings, **quick, **login, **files, "ssl": place.tls})
-    pool = SentinelConnectionPool(
+    return SentinelConnectionPool(
         place.service,
         sentinels,
         connection_class=TlsMasterConnection if place.tls else MasterConnection,
@@ -105,4 +105,3 @@ def master_client(url: str, settings: dict[str, Any]) -> redis.Redis:
         username=place.username,
         password=place.password,
     )
-    return redis.Redis.from_pool(pool)

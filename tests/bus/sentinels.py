@@ -36,15 +36,17 @@ SENTINEL: Final = """\
 bind 127.0.0.1
 port {port}
 dir {folder}
-sentinel monitor {service} 127.0.0.1 {master} 2
-sentinel down-after-milliseconds {service} 500
+sentinel monitor {service} 127.0.0.1 {master} 1
+sentinel down-after-milliseconds {service} {patience}
 sentinel failover-timeout {service} 1000
 """
 
+PATIENCE: Final = (500, 1500, 2500)
+"""Ms until each Sentinel holds a silent server for down: the first one leads, and does not have to win a vote twice."""
+
 HASTE: Final = {
-    **{"info-period": 200, "ping-period": 100, "publish-period": 200, "ask-period": 100},
+    "info-period": 200, "ping-period": 100, "publish-period": 200, "ask-period": 100,
     "tilt-period": 200,  # after which they trust a clock again that a busy machine made them distrust
-    "election-timeout": 400,  # after which they vote again if each voted for itself
 }
 """What Sentinels take a second or more for, in ms."""
 
@@ -179,16 +181,26 @@ class Watched:
         known = [r for r in replicas if r["flags"] == "slave" and r["master-link-status"] == "ok"]
         return int(state["num-other-sentinels"]) == len(self.sentinels) - 1 and len(known) == 1
 
+    def part(self) -> None:
+        """Cut the replica off from its master: neither is down, and what is written from now on is not replicated."""
+        self.replica().ask("CONFIG", "SET", "masteruser", "nobody", "masterauth", "nothing")
+        self.master().ask("CLIENT", "KILL", "TYPE", "replica")
+
     def fail_over(self) -> Node:
         """Kill the master and wait until another one is promoted; return the killed one."""
         old = self.master()
         old.kill()
-        until(lambda: self.master() is not old and self.master().role() == "master", "another master is chosen")
+        self.replaced(old)
         return old
+
+    def replaced(self, old: Node) -> None:
+        """Wait until another one is promoted."""
+        until(lambda: self.master() is not old and self.master().role() == "master", "another master is chosen")
 
     def rejoin(self, old: Node) -> None:
         """Start a killed server again, and wait until it follows the present master with everything."""
         old.start()
+        self.master().ask("CONFIG", "SET", "masteruser", "", "masterauth", "")
         until(lambda: self.replica() is old and old.role() == "slave" and self.in_step(), "it follows")
 
     def clear(self) -> None:
@@ -210,7 +222,10 @@ def watched(
     servers = [Node(name, folder, SERVER + server, login=server_login or {}) for name in ("one", "two")]
     text = SENTINEL.replace("{service}", SERVICE).replace("{master}", str(servers[0].port))
     sentinels = [
-        Node(f"sentinel-{n}", folder, text + sentinel, ("--sentinel",), sentinel_login or {}) for n in range(3)
+        Node(
+            f"sentinel-{n}", folder, text.replace("{patience}", str(ms)) + sentinel, ("--sentinel",), sentinel_login or {}
+        )
+        for n, ms in enumerate(PATIENCE)
     ]
     all_of_it = Watched(servers, sentinels)
     try:

@@ -1,7 +1,5 @@
 """Sentinel promotes a replica under the whole system: the results are those of a run on the embedded server."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 from sentinels import watched

@@ -12,7 +12,7 @@ from pine.bus.connection import is_away
 from pine.core.config import load_config
 from pine.core.errors import SandboxError
 from pine.sandbox.demo.chaos import Chaos
-from pine.sandbox.demo.plan import EMBEDDED, GENERATED, models_of_clone, roots_of, write_config
+from pine.sandbox.demo.plan import GENERATED, models_of_clone, roots_of, write_config
 from pine.sandbox.demo.stage import START_SECONDS, Stage, stage, start_stand_ins, stop_all
 from pine.sandbox.demo.summary import summarise
 from pine.strategies.catalog import PARAMS
@@ -37,7 +37,7 @@ def perform(
     at_end: Look = lambda _: None,
     chaos: Chaos | None = None,
     seals: bool = False,
-    bus: str = EMBEDDED,
+    bus: str = "embedded",
 ) -> dict[str, Any]:
     """Run the whole system on tapes and return its facts.
 
@@ -112,7 +112,7 @@ def _attend(running: Stage, look: Look, chaos: Chaos | None) -> None:
                 return
             look(running)
         except redis.RedisError as error:
-            if (chaos is None and running.config.bus.url == EMBEDDED) or not is_away(error):
+            if (chaos is None and running.config.bus.url == "embedded") or not is_away(error):
                 raise
         time.sleep(LOOK_SECONDS if chaos is None else CHAOS_LOOK_SECONDS)  # the pace of the picture, and of chaos
 

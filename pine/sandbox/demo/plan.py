@@ -19,9 +19,6 @@ MODELS: Final = Path(__file__).resolve().parents[3] / "models"
 GENERATED: Final[dict[str, list[str]]] = {"ibs_a": ["ES", "GC", "6E"], "ibs_b": ["6E", "CL", "ES"]}
 """Roots of the two strategies on a generated market: they overlap on purpose."""
 
-EMBEDDED: Final = "embedded"
-"""The private server."""
-
 _TEMPLATE: Final = """\
 # Written by pine demo: two IBS strategies on a tape. Look at what it led to: pine bars ROOT -c THIS-FILE
 # (pine status asks a server that runs: pine server start -c THIS-FILE)
@@ -85,7 +82,7 @@ def write_config(
     near: float,
     fsync: str,
     models: Path | None = None,
-    bus: str = EMBEDDED,
+    bus: str = "embedded",
 ) -> Path:
     """Write ``pine.yaml`` into a folder and return its path.
 

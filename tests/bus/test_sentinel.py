@@ -1,0 +1,247 @@
+"""Sentinel: clients follow the master, never fall for one that was replaced, and lose nothing that replicas must have."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from sentinels import SERVER, SERVICE, Node, Watched, watched
+from waiting import until
+
+from pine.bus import keys, streams
+from pine.bus.client import Client
+from pine.bus.connection import assert_fit, client_for, connect, is_away
+from pine.bus.lease import Lease
+from pine.bus.writer import Writer, Written
+from pine.core.config import BusConfig, Config
+from pine.core.errors import BusError, ServerUnfit
+
+ACL = """\
+user default off
+user pine on >h:/@?den ~* &* +@all -@admin -@dangerous +info +config|get
+user watch on >watching ~* &* +@all
+"""
+WATCHERS = """\
+user default off
+user watch on >watching ~* &* +@all
+user pine on >peeping resetchannels -@all +auth +hello +client|setinfo +client|setname +ping +sentinel|masters
+sentinel auth-user pine watch
+sentinel auth-pass pine watching
+sentinel sentinel-user watch
+sentinel sentinel-pass watching
+"""
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """One set for this file; a test that has the master replaced lets the old one come back."""
+    with watched(tmp_path_factory.mktemp("sentinel")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(servers: Watched) -> Iterator[Client]:
+    connection = client_for(servers.url)
+    connection.flushall()  # type: ignore[attr-defined]
+    yield connection
+    connection.close()
+
+
+def lasting(action: Callable[[], Any]) -> Any:
+    """Do something until it works; whatever else happens must be known as a server that is away."""
+    done: list[Any] = []
+
+    def worked() -> bool:
+        try:
+            done.append(action())
+        except redis.RedisError as error:
+            assert is_away(error), repr(error)
+        return bool(done)
+
+    until(worked, "it works again")
+    return done[0]
+
+
+def config_for(folder: Path, url: str, replicas: int = 0) -> Config:
+    return Config(path=folder / "pine.yaml", data_dir=folder, bus=BusConfig(url, replicas=replicas))
+
+
+def test_a_client_follows_the_master_from_one_server_to_the_other_and_back(servers: Watched, client: Client) -> None:
+    script = client.register_script("return redis.call('XLEN', KEYS[1])")
+    streams.ensure_group(client, keys.CLOCK, "ibs_a")
+    threads = threading.active_count()
+    for n in (1, 2):
+        client.xadd(keys.CLOCK, {"prev": ""}, id=f"{n}000-0")
+        until(servers.in_step, "the replica has it")
+        gone: list[Node] = []
+        killer = threading.Thread(target=lambda: gone.append(servers.fail_over()))
+        killer.start()
+        until(lambda: servers_away(client), "the client notices")
+        assert lasting(lambda: script(keys=[keys.CLOCK], args=[])) == n
+        pipeline = client.pipeline(transaction=True)
+        pipeline.hset(keys.heartbeat(keys.HUB), mapping={"n": n})
+        pipeline.pexpire(keys.heartbeat(keys.HUB), 60_000)
+        assert pipeline.execute()[1] == 1
+        assert [i for i, _ in streams.read_group(client, keys.CLOCK, "ibs_a", "1", block_ms=100)] == [f"{n}000-0"]
+        killer.join()
+        assert client.info()["tcp_port"] == servers.master().port != gone[0].port
+        servers.rejoin(gone[0])
+    assert threading.active_count() == threads
+
+
+def servers_away(client: Client) -> bool:
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        assert is_away(error), repr(error)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("by_sentinel", [True, False])
+def test_a_read_that_waits_on_a_master_that_becomes_a_replica_is_let_go(
+    by_sentinel: bool, servers: Watched, client: Client
+) -> None:
+    streams.ensure_group(client, keys.CLOCK, "ibs_a")
+    until(servers.in_step, "the replica has it")
+    old, ended = servers.master(), []
+
+    def wait() -> None:
+        try:
+            streams.read_group(client, keys.CLOCK, "ibs_a", "1", block_ms=9_000)
+        except redis.RedisError as error:
+            ended.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    until(lambda: b"cmd=xreadgroup" in old.ask("CLIENT", "LIST"), "it waits")  # type: ignore[operator]
+    if by_sentinel:
+        servers.sentinels[0].ask("SENTINEL", "FAILOVER", SERVICE)
+    else:  # somebody does it by hand, and nobody ends the clients' connections
+        old.ask("REPLICAOF", *servers.replica().address)
+    waiting.join()
+    (error,) = ended
+    assert is_away(error), repr(error)
+    lasting(lambda: client.xadd(keys.CLOCK, {"prev": ""}, id="1000-0"))
+    until(servers.in_step, "all is well again")
+
+
+def test_a_write_to_a_master_that_was_demoted_behind_our_back_goes_to_the_next_one(
+    servers: Watched, client: Client
+) -> None:
+    client.ping()
+    old = servers.master()
+    old.ask("REPLICAOF", *servers.replica().address)
+    with pytest.raises(redis.RedisError) as refused:
+        client.xadd(keys.CLOCK, {"prev": ""}, id="1000-0")
+    assert is_away(refused.value)
+    lasting(lambda: client.xadd(keys.CLOCK, {"prev": ""}, id="1000-0"))
+    until(servers.in_step, "all is well again")
+    assert client.xlen(keys.CLOCK) == 1
+
+
+def test_the_newest_configuration_holds_whichever_sentinel_is_asked_first(tmp_path: Path) -> None:
+    """A Sentinel that was away names a master that was replaced, and which is up again as one."""
+    nodes = [Node(name, tmp_path, SERVER) for name in ("old", "new")]
+    watch = "bind 127.0.0.1\nport {port}\ndir {folder}\nsentinel monitor pine 127.0.0.1 %d 1\n"
+    stale = Node("stale", tmp_path, watch % nodes[0].port, ("--sentinel",))
+    fresh = Node("fresh", tmp_path, watch % nodes[1].port + "sentinel config-epoch pine 7\n", ("--sentinel",))
+    try:
+        for node in (*nodes, stale, fresh):
+            node.start()
+        for order in ((stale, fresh), (fresh, stale)):
+            client = client_for("redis+sentinel://" + ",".join(f"127.0.0.1:{s.port}" for s in order) + "/pine")
+            assert client.info()["tcp_port"] == nodes[1].port
+            client.close()
+        nodes[1].ask("REPLICAOF", "127.0.0.1", 1)
+        client = client_for(f"redis+sentinel://127.0.0.1:{fresh.port}/pine")
+        with pytest.raises(redis.ConnectionError, match="is no master any more") as refused:
+            client.ping()
+        assert is_away(refused.value)
+        client.close()
+    finally:
+        for node in (*nodes, stale, fresh):
+            node.clear()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "service", "said"),
+    [("127.0.0.1:1,127.0.0.1:2", "pine", "127.0.0.1:1: .*127.0.0.1:2: "), (None, "other", "knows no service")],
+)
+def test_what_no_sentinel_can_tell_is_an_error_that_keeps_the_password(
+    hosts: str | None, service: str, said: str, servers: Watched, tmp_path: Path
+) -> None:
+    hosts = hosts or ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in servers.sentinels)
+    url = f"redis+sentinel://u:hidden@{hosts}/{service}?sentinel_password=secret"
+    with pytest.raises(BusError, match=rf"bus\.url: the server does not answer: Sentinel names no master.*{said}") as e:
+        connect(config_for(tmp_path, url))
+    assert "hidden" not in str(e.value)
+    assert "secret" not in str(e.value)
+
+
+def test_the_master_is_judged(servers: Watched, client: Client, tmp_path: Path) -> None:
+    connect(config_for(tmp_path, servers.url)).close()
+    servers.master().ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(ServerUnfit, match="maxmemory-policy: found allkeys-lru"):
+            assert_fit(client)
+    finally:
+        servers.master().ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+
+# ---- replicas that must have what is written
+
+
+def test_what_a_replica_must_have_is_not_written_before_it_has_it(servers: Watched, client: Client) -> None:
+    """Not when it is sent again either, on a connection that has written nothing: entries are there, and do not count."""
+    strict = client_for(servers.url, replicas=1)
+    lease = Lease.try_acquire(client, keys.HUB, "test")
+    assert isinstance(lease, Lease)
+    writer = Writer(strict, keys.HUB, lease.token)
+    writer.append(keys.CLOCK, "1000-0", {"prev": ""})
+    assert writer.commit() == Written(added=1)
+    replica = servers.replica()
+    replica.pause()
+    try:
+        for _ in range(2):
+            writer.append(keys.CLOCK, "2000-0", {"prev": "1000-0"})
+            with pytest.raises(redis.TimeoutError, match="0 of 1 replicas have it") as late:
+                writer.commit()
+            assert is_away(late.value)
+            strict.connection_pool.disconnect()  # type: ignore[attr-defined]
+    finally:
+        replica.wake()
+    writer.append(keys.CLOCK, "2000-0", {"prev": "1000-0"})
+    assert writer.commit_until_written(lambda _: None) == Written(repeated=1)
+    assert replica.ask("XLEN", keys.CLOCK) == 2
+    strict.close()
+
+
+# ---- accounts
+
+
+def test_server_and_sentinels_may_have_accounts_of_their_own(tmp_path: Path) -> None:
+    with watched(
+        tmp_path,
+        server=ACL + "masteruser watch\nmasterauth watching\n",
+        sentinel=WATCHERS,
+        server_login={"username": "watch", "password": "watching"},
+        sentinel_login={"username": "watch", "password": "watching"},
+    ) as servers:
+        hosts = servers.url.removeprefix("redis+sentinel://")
+        url = f"redis+sentinel://pine:h%3A%2F%40%3Fden@{hosts}/0?sentinel_username=pine&sentinel_password=peeping"
+        client = connect(config_for(tmp_path, url, replicas=1))
+        lease = Lease.try_acquire(client, keys.HUB, "test")
+        assert isinstance(lease, Lease)
+        writer = Writer(client, keys.HUB, lease.token)
+        for n in (1, 2):
+            writer.append(keys.CLOCK, f"{n}000-0", {"prev": ""})
+            writer.commit_until_written(lambda _: None)
+        client.close()
+        for wrong in (url.replace("h%3A", "x%3A"), url.replace("peeping", "peaping")):
+            with pytest.raises(BusError, match=r"bus\.url: .*(invalid username-password|WRONGPASS)") as refused:
+                connect(config_for(tmp_path, wrong))
+            assert "den" not in str(refused.value)
+            assert "peap" not in str(refused.value)
