@@ -54,6 +54,10 @@ class Client(Protocol):
 
     replicas: int
 
+    def master(self) -> str | None:
+        """Return the address of the master that Sentinel named, if Sentinel was asked."""
+        ...
+
     def ping(self) -> bool:
         """Ask for a sign of life."""
         ...

@@ -85,6 +85,11 @@ class _Server(redis.Redis):
 
     replicas: int = 0
 
+    def master(self) -> str | None:
+        """Return where Sentinel said that the master is, as of the newest connection."""
+        address = getattr(self.connection_pool, "master_address", None)
+        return None if address is None else f"{address[0]}:{address[1]}"
+
 
 def client_for(url: str, replicas: int = 0) -> Client:
     """Return a client without hidden retries, with one reply shape.

@@ -45,7 +45,10 @@ PATIENCE: Final = (500, 1500, 2500)
 """Ms until each Sentinel holds a silent server for down: the first one leads, and does not have to win a vote twice."""
 
 HASTE: Final = {
-    "info-period": 200, "ping-period": 100, "publish-period": 200, "ask-period": 100,
+    "info-period": 200,
+    "ping-period": 100,
+    "publish-period": 200,
+    "ask-period": 100,
     "tilt-period": 200,  # after which they trust a clock again that a busy machine made them distrust
 }
 """What Sentinels take a second or more for, in ms."""
@@ -223,7 +226,11 @@ def watched(
     text = SENTINEL.replace("{service}", SERVICE).replace("{master}", str(servers[0].port))
     sentinels = [
         Node(
-            f"sentinel-{n}", folder, text.replace("{patience}", str(ms)) + sentinel, ("--sentinel",), sentinel_login or {}
+            f"sentinel-{n}",
+            folder,
+            text.replace("{patience}", str(ms)) + sentinel,
+            ("--sentinel",),
+            sentinel_login or {},
         )
         for n, ms in enumerate(PATIENCE)
     ]

@@ -16,7 +16,8 @@ from pine.cli.status_view import WIDTH, picture
 from pine.core.config import Config
 from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND
 from pine.core.times import isoformat, parse_time
-from pine.ops.status import STALE_SECONDS, Observer, shown_url
+from pine.ops.server import shown_url
+from pine.ops.status import STALE_SECONDS, Observer
 from pine.orders.entries import Control, Fill, Intent, Origin, encode
 
 NOW = parse_time("2024-03-05T15:00")  # a Tuesday

@@ -349,7 +349,12 @@ def house(
     hold = Hold()
     gateway = GatewayThread(Gateway(tape, session=held_session(hold, session)))
     with gateway, Broker() as broker:
-        facts: dict[str, Any] = {"port": gateway.port, "bus": bus or f"fsync: {fsync}", "orders": orders, "clock": clock}
+        facts: dict[str, Any] = {
+            "port": gateway.port,
+            "bus": bus or f"fsync: {fsync}",
+            "orders": orders,
+            "clock": clock,
+        }
         webhook = broker.url("one") if webhooks else ""
         (folder / "pine.yaml").write_text(CONFIG.format(**facts, rules=RULES, webhook=webhook))
         config = load_config(folder / "pine.yaml", PARAMS, {})

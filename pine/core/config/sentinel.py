@@ -81,6 +81,12 @@ class SentinelUrl:
             options=_options(query, (*LOGIN_OPTIONS, *TLS_OPTIONS) if tls else LOGIN_OPTIONS),
         )
 
+    @property
+    def shown(self) -> str:
+        """The URL without accounts and options."""
+        hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
+        return f"{TLS if self.tls else PLAIN}{hosts}/{self.service}" + (f"/{self.database}" if self.database else "")
+
 
 def _hosts(text: str) -> Iterator[tuple[str, int]]:
     for number, host in enumerate(text.split(","), 1):
