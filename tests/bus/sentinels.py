@@ -173,8 +173,14 @@ class Watched:
         master, replica = self.master(), self.replica()
         with suppress(redis.RedisError), master.client() as one, replica.client() as other:
             ours, theirs = one.info("replication"), other.info("replication")
-            same = ours["master_repl_offset"] == theirs.get("slave_repl_offset")
-            return same and theirs.get("master_link_status") == "up" and all(map(self._complete, self.sentinels))
+            return ours["master_repl_offset"] == theirs.get("slave_repl_offset") and self.follows(replica)
+        return False
+
+    def follows(self, replica: Node) -> bool:
+        """Tell whether a server follows the master, and every Sentinel knows that it does."""
+        with suppress(redis.RedisError), replica.client() as client:
+            up = client.info("replication").get("master_link_status") == "up"
+            return up and self.replica() is replica and all(map(self._complete, self.sentinels))
         return False
 
     def _complete(self, sentinel: Node) -> bool:
@@ -201,10 +207,10 @@ class Watched:
         until(lambda: self.master() is not old and self.master().role() == "master", "another master is chosen")
 
     def rejoin(self, old: Node) -> None:
-        """Start a killed server again, and wait until it follows the present master with everything."""
+        """Start a killed server again, and wait until it follows the present master."""
         old.start()
         self.master().ask("CONFIG", "SET", "masteruser", "", "masterauth", "")
-        until(lambda: self.replica() is old and old.role() == "slave" and self.in_step(), "it follows")
+        until(lambda: self.follows(old), "it follows")
 
     def clear(self) -> None:
         """Leave no process behind."""

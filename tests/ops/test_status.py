@@ -278,6 +278,10 @@ def test_a_second_look_tells_the_same_as_a_first_one(client: Client, tmp_path: P
         ("redis://anna:pa@55@host:6379/0?password=pa55", "redis://host:6379/0"),
         ("rediss://:pa55@host", "rediss://host"),
         ("unix://anna:pa55@/run/redis.sock?db=1", "unix:///run/redis.sock"),
+        (
+            "rediss+sentinel://anna:pa%4055@a,[::1]:1/pine/2?sentinel_password=pa55",
+            "rediss+sentinel://a:26379,[::1]:1/pine/2",
+        ),
     ],
 )
 def test_the_servers_url_is_shown_without_secrets(url: str, shown: str) -> None:

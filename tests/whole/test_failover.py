@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from sentinels import watched
 from stagecraft import Performance
 
@@ -20,7 +21,8 @@ def part_done(stage: Stage) -> float:
     return (streams.ms_of(cursor["last-delivered-id"]) - FIRST) / (LAST - FIRST)
 
 
-def test_with_the_master_killed_the_replica_takes_over_and_everything_is_as_on_the_embedded_server(
+@pytest.mark.long  # tests/promises/test_failover.py shows it on a smaller market
+def test_with_each_master_killed_in_its_turn_everything_is_as_on_the_embedded_server(
     performance: Performance, tape: Path, tmp_path: Path
 ) -> None:
     record: Record = {}
@@ -28,8 +30,10 @@ def test_with_the_master_killed_the_replica_takes_over_and_everything_is_as_on_t
     with watched(tmp_path / "servers") as servers:
 
         def look(stage: Stage) -> None:
-            if not killed and part_done(stage) > 0.4:
-                killed.append(servers.fail_over().port)
+            if len(killed) < 3 and part_done(stage) > (len(killed) + 1) / 4:
+                old = servers.fail_over()
+                killed.append(old.port)
+                servers.rejoin(old)
 
         facts = perform(
             tmp_path,
@@ -39,6 +43,6 @@ def test_with_the_master_killed_the_replica_takes_over_and_everything_is_as_on_t
             at_end=lambda stage: record.update(read_record(stage.client, stage.config, stage.tape_end)),
             bus=servers.url,
         )
-    assert len(killed) == 1
+    assert killed[0] == killed[2] != killed[1]
     assert differences(record, performance.record) == []
     assert problems(facts) == []
