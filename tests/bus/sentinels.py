@@ -41,6 +41,26 @@ sentinel down-after-milliseconds {service} {patience}
 sentinel failover-timeout {service} 1000
 """
 
+ACCOUNTS: Final = """\
+user default off
+user pine on >h:/@?den ~* &* +@all -@admin -@dangerous +info +config|get
+user watch on >watching ~* &* +@all
+masteruser watch
+masterauth watching
+min-replicas-to-write 1
+min-replicas-max-lag 10
+"""
+WATCHERS: Final = """\
+user default off
+user watch on >watching ~* &* +@all
+user pine on >peeping resetchannels -@all +auth +hello +client|setinfo +client|setname +ping +sentinel|masters
+sentinel auth-user pine watch
+sentinel auth-pass pine watching
+sentinel sentinel-user watch
+sentinel sentinel-pass watching
+"""
+WATCH: Final = {"username": "watch", "password": "watching"}
+
 PATIENCE: Final = (500, 1500, 2500)
 """Ms until each Sentinel holds a silent server for down: the first one leads, and does not have to win a vote twice."""
 
@@ -145,12 +165,14 @@ class Watched:
 
     servers: list[Node]
     sentinels: list[Node]
+    accounts: tuple[str, str] = ("", "")
 
     @property
     def url(self) -> str:
         """What ``bus.url`` is to be."""
+        login, options = self.accounts
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
-        return f"redis+sentinel://{hosts}/{SERVICE}"
+        return f"redis+sentinel://{login}{hosts}/{SERVICE}{options}"
 
     def master(self) -> Node:
         """Return the server that most Sentinels name."""
@@ -219,28 +241,31 @@ class Watched:
 
 
 @contextmanager
-def watched(
-    folder: Path,
-    *,
-    server: str = "",
-    sentinel: str = "",
-    server_login: Mapping[str, str] | None = None,
-    sentinel_login: Mapping[str, str] | None = None,
+def watched(folder: Path, *, server: str = "") -> Iterator[Watched]:
+    """Start them all, each Sentinel knowing of everybody; more lines for the servers' files may be given."""
+    with _watched(folder, server, "", {}, ("", "")) as running:
+        yield running
+
+
+@contextmanager
+def guarded(folder: Path) -> Iterator[Watched]:
+    """The same with accounts on servers and Sentinels, set up as docs/sentinel.md says."""
+    accounts = "pine:h%3A%2F%40%3Fden@", "?sentinel_username=pine&sentinel_password=peeping"
+    with _watched(folder, ACCOUNTS, WATCHERS, WATCH, accounts) as running:
+        yield running
+
+
+@contextmanager
+def _watched(
+    folder: Path, server: str, sentinel: str, login: Mapping[str, str], accounts: tuple[str, str]
 ) -> Iterator[Watched]:
-    """Start them all, each Sentinel knowing of everybody; more lines for their files may be given, and logins."""
-    servers = [Node(name, folder, SERVER + server, login=server_login or {}) for name in ("one", "two")]
+    servers = [Node(name, folder, SERVER + server, login=login) for name in ("one", "two")]
     text = SENTINEL.replace("{service}", SERVICE).replace("{master}", str(servers[0].port))
     sentinels = [
-        Node(
-            f"sentinel-{n}",
-            folder,
-            text.replace("{patience}", str(ms)) + sentinel,
-            ("--sentinel",),
-            sentinel_login or {},
-        )
+        Node(f"sentinel-{n}", folder, text.replace("{patience}", str(ms)) + sentinel, ("--sentinel",), login)
         for n, ms in enumerate(PATIENCE)
     ]
-    all_of_it = Watched(servers, sentinels)
+    all_of_it = Watched(servers, sentinels, accounts)
     try:
         servers[1].text += f"replicaof 127.0.0.1 {servers[0].port}\n"
         for node in (*servers, *sentinels):

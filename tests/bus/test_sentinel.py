@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import redis
-from sentinels import SERVER, SERVICE, Node, Watched, watched
+from sentinels import SERVER, SERVICE, Node, Watched, guarded, watched
 from waiting import until
 
 from pine.bus import keys, streams
@@ -17,21 +17,6 @@ from pine.bus.lease import Lease
 from pine.bus.writer import Writer, Written
 from pine.core.config import BusConfig, Config
 from pine.core.errors import BusError, ServerUnfit
-
-ACL = """\
-user default off
-user pine on >h:/@?den ~* &* +@all -@admin -@dangerous +info +config|get
-user watch on >watching ~* &* +@all
-"""
-WATCHERS = """\
-user default off
-user watch on >watching ~* &* +@all
-user pine on >peeping resetchannels -@all +auth +hello +client|setinfo +client|setname +ping +sentinel|masters
-sentinel auth-user pine watch
-sentinel auth-pass pine watching
-sentinel sentinel-user watch
-sentinel sentinel-pass watching
-"""
 
 
 @pytest.fixture(scope="module")
@@ -221,15 +206,8 @@ def test_what_a_replica_must_have_is_not_written_before_it_has_it(servers: Watch
 
 
 def test_server_and_sentinels_may_have_accounts_of_their_own(tmp_path: Path) -> None:
-    with watched(
-        tmp_path,
-        server=ACL + "masteruser watch\nmasterauth watching\n",
-        sentinel=WATCHERS,
-        server_login={"username": "watch", "password": "watching"},
-        sentinel_login={"username": "watch", "password": "watching"},
-    ) as servers:
-        hosts = servers.url.removeprefix("redis+sentinel://")
-        url = f"redis+sentinel://pine:h%3A%2F%40%3Fden@{hosts}/0?sentinel_username=pine&sentinel_password=peeping"
+    with guarded(tmp_path) as servers:
+        url = servers.url
         client = connect(config_for(tmp_path, url, replicas=1))
         lease = Lease.try_acquire(client, keys.HUB, "test")
         assert isinstance(lease, Lease)
