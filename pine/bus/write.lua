@@ -6,7 +6,7 @@
 --   H key field value                set a hash field once; an equal value counts as a repeat
 --   A key group id                   acknowledge
 --   G key group id entries_read      set a group forward
---   R                                count as a write, whatever the others come to; stands last
+--   R                                write something, even if all others are repeats; stands last
 --   T key id                         the stream must have come as far as this id; stands before any writing
 --   N key group id                   this must be next for the group to acknowledge; stands before any writing
 -- Returns {0, added, repeated}, {1, current token} when fenced off, {2, key, id, text} at the first conflict, or
@@ -70,7 +70,7 @@ local i = 2
 while i <= #ARGV do
   local op, key = ARGV[i], KEYS[tonumber(ARGV[i + 1] or 1)]
   if op == 'R' then
-    if current then redis.call('SET', KEYS[1], current) end
+    redis.call('SET', KEYS[1], ARGV[1])
     i = i + 1
   elseif op == 'X' then
     local id, count = ARGV[i + 2], tonumber(ARGV[i + 3])

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from importlib import resources
-from typing import Any, Final
+from typing import Final
 
 import redis
 from attrs import define, field
 
-from pine.bus import keys, streams
+from pine.bus import keys, replicas, streams
 from pine.bus.client import Client
 from pine.bus.connection import is_away
 from pine.core.errors import Conflict, Fenced, WentBack
@@ -15,8 +15,6 @@ from pine.core.errors import Conflict, Fenced, WentBack
 Fields = dict[str, bytes | str]
 
 MAX_OPERATIONS: Final = 1000
-REPLICAS_MS: Final = 1000
-"""How long replicas are waited for before what was written is sent again."""
 
 _SCRIPT: Final = resources.files("pine.bus").joinpath("write.lua").read_text(encoding="utf-8")
 _FENCED: Final = 1
@@ -125,7 +123,9 @@ class Writer:
         for code, (key, *rest) in known + operations:
             index = touched.setdefault(str(key), len(touched) + 2)
             args += [code, index, *rest]
-        reply, reached = self._run([keys.fence(self.role), *touched], args)
+        if self.client.replicas:
+            args.append("R")
+        reply, reached = replicas.run(self.client, _SCRIPT, [keys.fence(self.role), *touched], args)
         if reply[0] == _FENCED:
             raise Fenced(
                 f"{self.role}: token {self.token} is no longer valid, the present one is {_text(reply[1])}; "
@@ -136,22 +136,9 @@ class Writer:
         if reply[0] == _WENT_BACK:
             key, wanted, found = map(_text, reply[1:])
             raise WentBack(f"{key}: found {found}, expected {wanted}, which the server had acknowledged")
-        if reached < self.client.replicas:
-            raise redis.TimeoutError(f"written, but {reached} of {self.client.replicas} replicas have it")
+        replicas.insist(self.client, reached)
         self._remember(operations)
         return Written(reply[1], reply[2])
-
-    def _run(self, names: list[str], args: list[bytes | str | int]) -> tuple[list[Any], int]:
-        """Run the script; return its reply, and how many replicas have what it led to, as far as anybody asks."""
-        script, wanted = self.client.register_script(_SCRIPT), self.client.replicas
-        if not wanted:
-            return script(keys=names, args=args), 0
-        # A server counts from what the same connection has written, and what only repeats writes nothing.
-        pipeline = self.client.pipeline(transaction=False)
-        script(keys=names, args=[*args, "R"], client=pipeline)
-        pipeline.wait(wanted, REPLICAS_MS)
-        reply, reached = pipeline.execute()
-        return reply, reached
 
     def _remember(self, operations: list[tuple[str, list[bytes | str | int]]]) -> None:
         for code, (key, identifier, *_) in operations:

@@ -194,11 +194,15 @@ def test_what_a_replica_must_have_is_not_written_before_it_has_it(servers: Watch
                 writer.commit()
             assert is_away(late.value)
             strict.connection_pool.disconnect()  # type: ignore[attr-defined]
+        with pytest.raises(redis.TimeoutError, match="0 of 1 replicas have it"):
+            Lease.try_acquire(strict, "worker:one", "test")
     finally:
         replica.wake()
     writer.append(keys.CLOCK, "2000-0", {"prev": "1000-0"})
     assert writer.commit_until_written(lambda _: None) == Written(repeated=1)
     assert replica.ask("XLEN", keys.CLOCK) == 2
+    assert isinstance(Lease.try_acquire(strict, "worker:two", "test"), Lease)
+    assert replica.ask("GET", keys.fence("worker:two")) == b"1"
     strict.close()
 
 
