@@ -1,5 +1,6 @@
 """Sentinel: clients follow the master, never one that was replaced, and what replicas must have is not lost."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Any
 
 import pytest
 import redis
+import trustme
 from sentinels import SERVER, SERVICE, Node, Watched, guarded, watched
+from tls import TlsFront
 from waiting import until
 
 from pine.bus import keys, streams
@@ -225,3 +228,32 @@ def test_server_and_sentinels_may_have_accounts_of_their_own(tmp_path: Path) -> 
                 connect(config_for(tmp_path, wrong))
             assert "den" not in str(refused.value)
             assert "peap" not in str(refused.value)
+
+
+def test_servers_and_sentinels_may_speak_tls(tmp_path: Path) -> None:
+    authority, other = tmp_path / "ca.pem", tmp_path / "other.pem"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for path in (other, authority):
+        issuer = trustme.CA()
+        issuer.cert_pem.write_to_path(str(path))
+    issuer.issue_cert("127.0.0.1").configure_cert(context)
+    server = Node("server", tmp_path, SERVER)
+    front = TlsFront(context, server.port)
+    watch = f"bind 127.0.0.1\nport {{port}}\ndir {{folder}}\nsentinel monitor pine 127.0.0.1 {front.port} 1\n"
+    sentinel = Node("sentinel", tmp_path, watch, ("--sentinel",))
+    second = TlsFront(context, sentinel.port)
+    url = f"rediss+sentinel://127.0.0.1:{second.port}/pine?ssl_ca_certs="
+    try:
+        server.start()
+        sentinel.start()
+        client = connect(config_for(tmp_path, f"{url}{authority}"))
+        assert client.info()["tcp_port"] == server.port
+        assert (front.encrypted, second.encrypted) == (1, 1)
+        client.close()
+        with pytest.raises(BusError, match="certificate verify failed"):
+            connect(config_for(tmp_path, f"{url}{other}"))
+    finally:
+        for end in (front, second):
+            end.close()
+        for node in (server, sentinel):
+            node.clear()

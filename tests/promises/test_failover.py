@@ -1,10 +1,11 @@
 """The server fails over under Sentinel: everyone waits and resumes; nothing is lost, or it is made good."""
 
+import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from house import END, House, at, house, log
+from house import END, House, at, ended, house, log
 from sentinels import Node, watched
 from waiting import until
 
@@ -83,6 +84,39 @@ def waits(server: Node) -> int:
     """Return how often somebody has waited for a server's replicas."""
     with server.client() as client:
         return int(client.info("commandstats").get("cmdstat_wait", {}).get("calls", 0))
+
+
+@pytest.mark.long
+def test_a_master_that_is_suspended_is_given_up_and_what_it_takes_when_it_wakes_up_counts_for_nothing(
+    tape: Tape, unbroken: Record, tmp_path: Path
+) -> None:
+    with (
+        watched(tmp_path / "servers", server=QUICK) as servers,
+        house(tmp_path, tape, bus=f'url: "{servers.url}"') as desk,
+    ):
+        worker = desk.worker("one")
+        hub = desk.hub()
+        watching = desk.start("status --watch")
+        desk.play(at("2024-03-04T08:12"))
+        desk.decided("one", at("2024-03-04T08:12"))
+        desk.delivered("one")
+        until(servers.in_step, "the replica has everything")
+        old = servers.master()
+        old.pause()
+        desk.hold.ts = at("2024-03-04T10:12")
+        servers.replaced(old)
+        desk.client.connection_pool.disconnect()  # type: ignore[attr-defined]
+        until(lambda: "server away" in log(hub), "the hub gives it up")
+        until(lambda: "server away" in log(worker), "the worker gives it up")
+        desk.published(at("2024-03-04T10:12"))
+        old.wake()
+        until(lambda: servers.follows(old), "it follows")
+        found = to_the_end(desk)
+        watching.process.send_signal(signal.SIGINT)
+        assert ended(watching) == 1, "nobody runs the strategy two, which is a problem"
+        assert f"master 127.0.0.1:{servers.master().port}" in log(watching)
+        assert "Traceback" not in log(watching)
+    assert differences(found, without_two(unbroken, found)) == []
 
 
 def to_the_end(desk: House) -> Record:
