@@ -42,7 +42,7 @@ sentinel failover-timeout {service} 1000
 """
 
 ACCOUNTS: Final = """\
-user default off
+user default reset
 user pine on >h:/@?den ~* &* +@all -@admin -@dangerous +info +config|get
 user watch on >watching ~* &* +@all
 masteruser watch
@@ -51,7 +51,7 @@ min-replicas-to-write 1
 min-replicas-max-lag 10
 """
 WATCHERS: Final = """\
-user default off
+user default reset
 user watch on >watching ~* &* +@all
 user pine on >peeping resetchannels -@all +auth +hello +client|setinfo +client|setname +ping +sentinel|masters
 sentinel auth-user pine watch
