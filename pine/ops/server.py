@@ -38,7 +38,7 @@ def server_facts(client: Client, config: Config) -> dict[str, Any]:
         "memory_bytes": info["used_memory"],
         "keys": client.dbsize(),
         "master": client.master(),
-        "replicas": info["connected_slaves"],
+        "replicas": _in_step(info),
         "replicas_asked": config.bus.replicas,
         "min_replicas": None if min_replicas is None else int(min_replicas),
         "promise": "; ".join(promises),
@@ -67,12 +67,18 @@ def server_notes(server: dict[str, Any]) -> Iterator[str]:
     if server["master"] is None:
         return
     if not server["replicas"] and not server["replicas_asked"]:
-        yield "the master has no replica: if it fails, Sentinel has nobody to promote"
+        yield "the master has no replica that follows: if it fails, nobody can take over"
     if server["min_replicas"] == 0 and not server["replicas_asked"]:
         yield (
             "min-replicas-to-write is 0: a master that is cut off goes on writing what will be lost; "
             "CONFIG SET min-replicas-to-write 1, or bus.replicas: 1"
         )
+
+
+def _in_step(info: dict[str, Any]) -> int:
+    """Count the replicas that follow; one that is being sent everything first holds nothing, or something old."""
+    listed = (info.get(f"slave{n}", {}) for n in range(info["connected_slaves"]))
+    return sum(replica.get("state") == "online" for replica in listed)
 
 
 def _setting(client: Client, name: str) -> str | None:

@@ -287,7 +287,7 @@ def test_a_replica_that_is_missing_is_a_problem_and_what_is_promised_is_said(cli
     )
     unsure = {"master": "10.0.0.1:6379", "replicas": 0, "replicas_asked": 0, "min_replicas": 0}
     assert [note.partition(":")[0] for note in server_notes(unsure)] == [
-        "the master has no replica",
+        "the master has no replica that follows",
         "min-replicas-to-write is 0",
     ]
     assert list(server_notes(unsure | {"replicas": 1, "min_replicas": 1})) == []
