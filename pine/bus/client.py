@@ -10,8 +10,8 @@ Value = bytes | str | int | float
 class Script(Protocol):
     """A script that the server runs as one."""
 
-    def __call__(self, keys: Sequence[str], args: Sequence[Value]) -> Any:
-        """Run it."""
+    def __call__(self, keys: Sequence[str], args: Sequence[Value], client: "Pipeline | None" = None) -> Any:
+        """Run it, or have a pipeline run it."""
         ...
 
 
@@ -34,13 +34,29 @@ class Pipeline(Protocol):
         """Let a key expire after `time` ms."""
         ...
 
+    def wait(self, num_replicas: int, timeout: int) -> Any:
+        """Wait until so many replicas have what this connection wrote, for at most `timeout` ms."""
+        ...
+
     def execute(self) -> list[Any]:
         """Send, and return the replies in order."""
         ...
 
 
 class Client(Protocol):
-    """A connection made by `pine.bus.connection.client_for`: redis-py with its types narrowed to what comes back."""
+    """A connection made by `pine.bus.connection.client_for`: redis-py with its types narrowed to what comes back.
+
+    Attributes
+    ----------
+    replicas
+        How many replicas must have what a `Writer` writes.
+    """
+
+    replicas: int
+
+    def master(self) -> str | None:
+        """Return the address of the master that Sentinel named, if Sentinel was asked."""
+        ...
 
     def ping(self) -> bool:
         """Ask for a sign of life."""

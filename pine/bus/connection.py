@@ -13,7 +13,9 @@ from redis.retry import Retry
 
 from pine.bus import embedded
 from pine.bus.client import Client
+from pine.bus.sentinel import master_pool
 from pine.core.config import Config
+from pine.core.config.sentinel import SentinelUrl
 from pine.core.errors import BusError, NoServer, ServerUnfit
 from pine.core.log import get_logger
 
@@ -49,7 +51,7 @@ def connect(config: Config, *, start: bool = True) -> Client:
     if config.bus.url == "embedded":
         return _connect_embedded(embedded.EmbeddedServer(config.data_dir, config.bus.fsync), start=start)
     try:
-        client = client_for(config.bus.url)
+        client = client_for(config.bus.url, config.bus.replicas)
     except ValueError:  # its text may hold part of a password
         raise BusError("bus.url: cannot be read; expected one such as redis://user:password@host:6379/0") from None
     try:
@@ -78,23 +80,44 @@ def _connect_embedded(server: embedded.EmbeddedServer, *, start: bool) -> Client
             return client
 
 
-def client_for(url: str) -> Client:
+class _Server(redis.Redis):
+    """A client that knows how many replicas must have what is written through it."""
+
+    replicas: int = 0
+
+    def master(self) -> str | None:
+        """Return where Sentinel said that the master is, as of the newest connection."""
+        address = getattr(self.connection_pool, "master_address", None)
+        return None if address is None else f"{address[0]}:{address[1]}"
+
+
+def client_for(url: str, replicas: int = 0) -> Client:
     """Return a client without hidden retries, with one reply shape.
 
     No read blocks longer than a fraction of a second, so a server that says nothing for much longer is gone, though
     nobody has closed the connection: a machine that vanished.
+
+    Parameters
+    ----------
+    url
+        Of the server, or of the Sentinels that know its master.
+    replicas
+        How many of its replicas must have what a `Writer` writes, before that counts as written.
     """
-    return cast(
-        "Client",
-        redis.Redis.from_url(
-            url,
-            socket_timeout=SILENT_SECONDS,
-            socket_connect_timeout=5,
-            retry=Retry(NoBackoff(), 0),
-            legacy_responses=False,
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        ),
-    )
+    settings: dict[str, Any] = {
+        "socket_timeout": SILENT_SECONDS,
+        "socket_connect_timeout": 5,
+        "retry": Retry(NoBackoff(), 0),
+        "legacy_responses": False,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    client: Any
+    if SentinelUrl.is_one(url):
+        client = _Server.from_pool(master_pool(url, settings))
+    else:
+        client = _Server.from_url(url, **settings)
+    client.replicas = replicas
+    return cast("Client", client)
 
 
 def assert_fit(client: Client) -> None:
@@ -117,7 +140,10 @@ def assert_fit(client: Client) -> None:
         )
 
 
-_AWAY: Final = ("MISCONF", "OOM", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY")
+_AWAY: Final = (
+    *("MISCONF", "OOM", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY"),
+    "UNBLOCKED",  # what a blocking read is told when its master becomes a replica
+)
 
 
 def is_away(error: redis.RedisError) -> bool:

@@ -11,7 +11,7 @@ from typing import Final
 import redis
 from attrs import define, field
 
-from pine.bus import keys
+from pine.bus import keys, replicas
 from pine.bus.client import Client
 from pine.bus.connection import is_away
 from pine.bus.notify import notify
@@ -74,10 +74,10 @@ class Lease:
     def try_acquire(cls, client: Client, role: str, holder: str | None = None) -> "Lease | str":
         """Take the role if it is free; otherwise return the name of its holder."""
         name = holder or holder_name()
-        script = client.register_script(_ACQUIRE)
-        taken, answer = script(keys=[keys.lease(role), keys.fence(role)], args=[name, TTL_MS])
+        (taken, answer), reached = replicas.run(client, _ACQUIRE, [keys.lease(role), keys.fence(role)], [name, TTL_MS])
         if not taken:
             return str(answer.decode())
+        replicas.insist(client, reached)  # a number that a failover forgets would be given twice
         return cls(client, role, f"{name}#{answer}", int(answer))
 
     @classmethod

@@ -6,6 +6,7 @@
 --   H key field value                set a hash field once; an equal value counts as a repeat
 --   A key group id                   acknowledge
 --   G key group id entries_read      set a group forward
+--   R                                write something, even if all others are repeats; stands last
 --   T key id                         the stream must have come as far as this id; stands before any writing
 --   N key group id                   this must be next for the group to acknowledge; stands before any writing
 -- Returns {0, added, repeated}, {1, current token} when fenced off, {2, key, id, text} at the first conflict, or
@@ -67,8 +68,11 @@ end
 local added, repeated = 0, 0
 local i = 2
 while i <= #ARGV do
-  local op, key = ARGV[i], KEYS[tonumber(ARGV[i + 1])]
-  if op == 'X' then
+  local op, key = ARGV[i], KEYS[tonumber(ARGV[i + 1] or 1)]
+  if op == 'R' then
+    redis.call('SET', KEYS[1], ARGV[1])
+    i = i + 1
+  elseif op == 'X' then
     local id, count = ARGV[i + 2], tonumber(ARGV[i + 3])
     local fields = {}
     for j = 1, count do fields[j] = ARGV[i + 3 + j] end

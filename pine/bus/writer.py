@@ -7,7 +7,7 @@ from typing import Final
 import redis
 from attrs import define, field
 
-from pine.bus import keys, streams
+from pine.bus import keys, replicas, streams
 from pine.bus.client import Client
 from pine.bus.connection import is_away
 from pine.core.errors import Conflict, Fenced, WentBack
@@ -123,8 +123,9 @@ class Writer:
         for code, (key, *rest) in known + operations:
             index = touched.setdefault(str(key), len(touched) + 2)
             args += [code, index, *rest]
-        script = self.client.register_script(_SCRIPT)
-        reply = script(keys=[keys.fence(self.role), *touched], args=args)
+        if self.client.replicas:
+            args.append("R")
+        reply, reached = replicas.run(self.client, _SCRIPT, [keys.fence(self.role), *touched], args)
         if reply[0] == _FENCED:
             raise Fenced(
                 f"{self.role}: token {self.token} is no longer valid, the present one is {_text(reply[1])}; "
@@ -135,6 +136,7 @@ class Writer:
         if reply[0] == _WENT_BACK:
             key, wanted, found = map(_text, reply[1:])
             raise WentBack(f"{key}: found {found}, expected {wanted}, which the server had acknowledged")
+        replicas.insist(self.client, reached)
         self._remember(operations)
         return Written(reply[1], reply[2])
 

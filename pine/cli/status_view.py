@@ -59,9 +59,10 @@ def _head(facts: dict[str, Any]) -> Table:
     megabytes = f"{server['memory_bytes'] / 1e6:.1f} MB"
     table.add_row(
         "server",
-        f"{server['url']}, {server['version']}, fsync {server['fsync'] or 'not known'}, {megabytes}, "
+        f"{server['url']}, {_master(server)}{server['version']}, fsync {server['fsync'] or 'not known'}, {megabytes}, "
         f"{server['keys']} keys, up {span(server['uptime_s'])}, run {server['run_id'][:8]}",
     )
+    table.add_row("promise", server["promise"])
     running = _runs(hub["running"])
     beat = hub["heartbeat"]
     if hub["running"]:
@@ -73,6 +74,14 @@ def _head(facts: dict[str, Any]) -> Table:
     table.add_row("hub", running)
     table.add_row("market", _market(hub))
     return table
+
+
+def _master(server: dict[str, Any]) -> str:
+    """Return which of several servers it is."""
+    if server["master"] is None:
+        return ""
+    count = server["replicas"]
+    return f"master {server['master']}, {count} replica{'' if count == 1 else 's'}, "
 
 
 def _market(hub: dict[str, Any]) -> Text:

@@ -7,10 +7,8 @@ ledger: a dead worker's are told as truly as a living one's.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import orjson
-import redis
 from attrs import define, field
 
 from pine.bus import heartbeat, keys, streams
@@ -22,6 +20,7 @@ from pine.core.errors import WentBack
 from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND, Timeframe
 from pine.core.times import isoformat
 from pine.ops.positions import Both, both_sides
+from pine.ops.server import server_facts, server_notes, server_problems
 from pine.orders.courier import SETTLED, role
 from pine.orders.entries import Control, Correction, Entry, Intent
 from pine.orders.gates import KillSwitch
@@ -99,7 +98,7 @@ class Observer:
         unconfigured = sorted(cursors.keys() - self.config.strategies.keys() - {keys.ARCHIVE})
         facts = {
             "at": isoformat(now),
-            "server": self._server(),
+            "server": server_facts(self.client, self.config),
             "hub": hub,
             "symbols": {symbol: self._symbol(symbol) for symbol in self.config.instruments},
             "strategies": strategies,
@@ -109,23 +108,6 @@ class Observer:
             "unconfigured": {name: behind(self.client, keys.CLOCK, cursors[name]) for name in unconfigured},
         }
         return {**facts, "problems": list(_problems(facts, self.option)), "notes": list(_notes(facts, self.option))}
-
-    def _server(self) -> dict[str, Any]:
-        info = self.client.info()
-        try:
-            fsync = self.client.config_get("appendfsync").get("appendfsync")
-        except redis.ResponseError:  # an account without the right to ask
-            fsync = None
-        product = "Valkey" if "valkey_version" in info else "Redis"
-        return {
-            "url": shown_url(self.config.bus.url),
-            "version": f"{product} {info.get('valkey_version') or info['redis_version']}",
-            "run_id": info["run_id"],
-            "uptime_s": info["uptime_in_seconds"],
-            "fsync": fsync,
-            "memory_bytes": info["used_memory"],
-            "keys": self.client.dbsize(),
-        }
 
     def _hub(self, newest: int | None, now: int) -> dict[str, Any]:
         facts = self._process(keys.HUB)
@@ -296,16 +278,9 @@ def kill_switch(config: Config) -> str | None:
     return None if reason is None else reason.removeprefix("kill switch: ")
 
 
-def shown_url(url: str) -> str:
-    """Return a server's URL without user, password and options."""
-    if url == "embedded":
-        return url
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def _problems(facts: dict[str, Any], option: str) -> Iterator[str]:
     """Yield what somebody must mend, and how."""
+    yield from server_problems(facts["server"])
     hub = facts["hub"]
     if not hub["running"]:
         yield f"the hub is not running: pine hub{option}"
@@ -330,6 +305,8 @@ def _notes(facts: dict[str, Any], option: str) -> Iterator[str]:
     """Yield what somebody should know."""
     if facts["kill_switch"] is not None:
         yield f"kill switch ON ({facts['kill_switch']}): entries are blocked"
+    if facts["server"] is not None:
+        yield from server_notes(facts["server"])
     yield from _holes(facts["hub"])
     for name, strategy in facts["strategies"].items():
         if strategy["worker"]["running"] and (strategy["lag"] or 0) > LATE_STEPS:

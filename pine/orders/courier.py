@@ -112,6 +112,8 @@ class Courier:
     _queues: dict[str, deque[tuple[str, Intent]]] = field(factory=lambda: defaultdict(deque))
     _not_before: dict[str, float] = field(factory=dict)
     _alone_since: float | None = None
+    _unsent: set[str] = field(factory=set)
+    """Attempts that may or may not be on record, and of which nothing was sent."""
 
     def __attrs_post_init__(self) -> None:
         self._writer = Writer(self.client, role(self.strategy), self.lease.token)
@@ -254,7 +256,7 @@ class Courier:
         state = self._deliveries.state(intent.id)
         if state in SETTLED or (state == "unknown" and intent.is_entry):
             return None
-        if state == "attempt" and intent.is_entry:
+        if state == "attempt" and intent.is_entry and intent.id not in self._unsent:
             self._hold(intent, "ended between post and answer")
             return None
         if not intent.is_entry and self._deliveries.state(intent.entry or "") in NEVER_POSTED:
@@ -270,6 +272,7 @@ class Courier:
         pause(self.lease.role, "attempted")
         if self._barred(intent):  # again: the machine may have slept since
             return None
+        self._unsent.discard(intent.id)
         answer = self._web.post(payload(self.strategy, intent))
         pause(self.lease.role, "answered")
         return self._settle(intent, answer)
@@ -348,6 +351,7 @@ class Courier:
     def _record(self, intent: Intent, state: str, status: int = 0, text: str = "") -> None:
         self._put(intent.id, state, status, text)
         if state == "attempt":
+            self._unsent.add(intent.id)
             self._writer.commit()  # nothing was sent yet: without a record nothing will be
         else:
             self._writer.commit_until_written(self._await_server)

@@ -253,7 +253,7 @@ def test_a_sound_folder_has_no_red_line(sound: Shell) -> None:
         "secrets webhook asleep: NOT_SET is not set; the strategy is disabled",
         "webhooks webhook ibs_a: has the shape of one, at webhooks.traderspost.io",
         "server server: embedded: running",
-        "server fsync: appendfsync always: every acknowledged entry is on disk",
+        "server fsync: appendfsync always: a power cut loses nothing acknowledged",
         "clock server: within 1 s",
         "clock databento: within 1 s",
         "databento account: accepts the key; GLBX.MDP3 is there until 2024-03-0",

@@ -1,5 +1,6 @@
 """Whatever Databento Historical does, commands that buy say so in one line and leave nothing half-written."""
 
+import re
 import socket
 from collections.abc import Callable
 from typing import Any, Final

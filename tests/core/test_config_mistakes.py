@@ -120,6 +120,38 @@ MISTAKES = {
         "7: strategies.a.webhook: found something else (not shown), expected a URL",
     ),
     "bad bus URL": ("bus:\n  url: http://h\n", "2: bus.url: expected embedded, or a URL that begins with redis://"),
+    "Sentinels without a service": (
+        "bus:\n  url: redis+sentinel://u:hidden@a:26379,b\n",
+        "2: bus.url: expected the service's name after the hosts, as in redis+sentinel://",
+    ),
+    "Sentinel's port": (
+        "bus:\n  url: redis+sentinel://u:hidden@a:26379,b:99999/pine\n",
+        "2: bus.url: host 2: expected HOST or HOST:PORT; several are separated by commas",
+    ),
+    "password that is not written as it should": (
+        "bus:\n  url: redis+sentinel://u:hidden#1,?@a/pine\n",
+        "2: bus.url: expected the service's name after the hosts",
+    ),
+    "Sentinel's database": (
+        "bus:\n  url: rediss+sentinel://a/pine/zero\n",
+        "2: bus.url: after the service's name: expected nothing, or the number of a database such as /0",
+    ),
+    "Sentinel's option": (
+        "bus:\n  url: redis+sentinel://a/pine?sentinel_password=hidden&ssl_ca_certs=ca.crt\n",
+        "2: bus.url: option 2 after the ?: expected each once, with a value, of sentinel_username, sentinel_password",
+    ),
+    "Sentinel's user without password": (
+        "bus:\n  url: redis+sentinel://a/pine?sentinel_username=hidden\n",
+        "2: bus.url: sentinel_username: expected sentinel_password too",
+    ),
+    "replicas of an embedded server": (
+        "bus:\n  replicas: 1\n",
+        "2: bus.replicas: found 1, expected 0: the embedded server has no replicas; see url",
+    ),
+    "more replicas than anybody has": (
+        "bus:\n  url: redis://h\n  replicas: 10\n",
+        "3: bus.replicas: found 10, expected 0 to 9",
+    ),
     "historical gateway without TLS": (
         "databento:\n  historical_gateway: http://127.0.0.1:1\n",
         "2: databento.historical_gateway: found 'http://127.0.0.1:1', expected https://HOST:PORT",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from attrs import evolve
 from market import Run, begin, closed_bars, configure, publish
 from rich.console import Console
 
@@ -13,11 +14,12 @@ from pine.bus.client import Client
 from pine.bus.lease import Lease
 from pine.bus.writer import Writer
 from pine.cli.status_view import WIDTH, picture
-from pine.core.config import Config
+from pine.core.config import BusConfig, Config
 from pine.core.freshness import STALE_SECONDS
 from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND
 from pine.core.times import isoformat, parse_time
-from pine.ops.status import Observer, shown_url
+from pine.ops.server import server_notes, shown_url
+from pine.ops.status import Observer
 from pine.orders.entries import Control, Fill, Intent, Origin, encode
 
 NOW = parse_time("2024-03-05T15:00")  # a Tuesday
@@ -278,6 +280,27 @@ def test_a_second_look_tells_the_same_as_a_first_one(client: Client, tmp_path: P
     assert after["one"]["positions"] == [{"contract": "ESH4", "quantity": 1, "price": 5100.25}]
 
 
+def test_a_replica_that_is_missing_is_a_problem_and_what_is_promised_is_said(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path, TEXT)
+    facts = look(client, config)["server"]
+    assert facts["promise"] == "a power cut loses nothing acknowledged"
+    assert (facts["master"], facts["replicas"], facts["min_replicas"]) == (None, 0, 0)
+    client.config_set("appendfsync", "everysec")  # type: ignore[attr-defined]
+    found = look(client, evolve(config, bus=BusConfig("redis+sentinel://a/pine", replicas=1)))
+    assert found["problems"][0] == (
+        "the server has 0 of the 1 replicas that bus.replicas asks for: everybody waits for more"
+    )
+    assert found["server"]["promise"] == (
+        "a power cut may lose the last second or two; a failover loses nothing acknowledged"
+    )
+    unsure = {"master": "10.0.0.1:6379", "replicas": 0, "replicas_asked": 0, "min_replicas": 0}
+    assert [note.partition(":")[0] for note in server_notes(unsure)] == [
+        "the master has no replica that follows",
+        "min-replicas-to-write is 0",
+    ]
+    assert list(server_notes(unsure | {"replicas": 1, "min_replicas": 1})) == []
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
@@ -285,6 +308,10 @@ def test_a_second_look_tells_the_same_as_a_first_one(client: Client, tmp_path: P
         ("redis://anna:pa@55@host:6379/0?password=pa55", "redis://host:6379/0"),
         ("rediss://:pa55@host", "rediss://host"),
         ("unix://anna:pa55@/run/redis.sock?db=1", "unix:///run/redis.sock"),
+        (
+            "rediss+sentinel://anna:pa%4055@a,[::1]:1/pine/2?sentinel_password=pa55",
+            "rediss+sentinel://a:26379,[::1]:1/pine/2",
+        ),
     ],
 )
 def test_the_servers_url_is_shown_without_secrets(url: str, shown: str) -> None:

@@ -9,11 +9,13 @@ import orjson
 import pytest
 import redis
 from attrs import evolve
+from proxy import LossyProxy
 from setback import go_back, size_of
 from waiting import until
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
+from pine.bus.connection import client_for
 from pine.bus.embedded import EmbeddedServer
 from pine.bus.lease import Lease
 from pine.bus.writer import Writer
@@ -444,6 +446,27 @@ def test_what_a_server_lost_of_the_deliveries_is_not_posted_again(
         until(lambda: ("a-3", "posted") in states(client), "the other entry is posted")
     assert posted(broker) == ["a-1", "a-2", "a-3"]
     assert set(before) - set(states(client)) == {("a-2", "attempt")}
+
+
+def test_an_attempt_whose_record_is_in_doubt_is_no_unknown_because_nothing_was_sent(
+    server: EmbeddedServer, client: Client, config: Config, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(config.data_dir.parent)  # a relative path is short enough for a socket
+    proxy = LossyProxy(Path("proxy.sock"), server.socket)
+    far = client_for(f"unix://{proxy.path.absolute()}")
+    courier = engaged(far, config)
+    courier._take_over()
+    owe(client, ENTRY)
+    with monkeypatch.context() as patch:
+        patch.setattr(Lease, "check", lambda _: proxy.lose_next_reply.set())  # the last thing before the record
+        with pytest.raises(redis.ConnectionError):
+            courier._round()
+    assert (states(client), posted(broker)) == ([("a-1", "attempt")], [])
+    with running(courier):
+        until(lambda: ("a-1", "posted") in states(client), "it is posted")
+    far.close()
+    proxy.close()
+    assert posted(broker) == ["a-1"]
 
 
 @pytest.mark.parametrize("gone", ["group", "records of its own token"])

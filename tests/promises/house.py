@@ -57,7 +57,7 @@ RULES: Final = (
 CONFIG: Final = """\
 data_dir: data
 databento: {{api_key: db-sandbox, gateway: "127.0.0.1:{port}"}}
-bus: {{fsync: {fsync}}}
+bus: {{{bus}}}
 hub: {{clock: {clock}}}
 orders: {{{orders}}}
 warm_up: off
@@ -362,12 +362,21 @@ def house(
     clock: str = "tape",
     session: type[Session] = HeldSession,
     webhooks: bool = True,
+    bus: str = "",
 ) -> Iterator[House]:
-    """Provide server, gateway, receiver and configuration; nothing of pine runs yet."""
+    """Provide server, gateway, receiver and configuration; nothing of pine runs yet.
+
+    `bus` are the settings of a server that runs already; without them there is an embedded one.
+    """
     hold = Hold()
     gateway = GatewayThread(Gateway(tape, session=held_session(hold, session)))
     with gateway, Broker() as broker:
-        facts: dict[str, Any] = {"port": gateway.port, "fsync": fsync, "orders": orders, "clock": clock}
+        facts: dict[str, Any] = {
+            "port": gateway.port,
+            "bus": bus or f"fsync: {fsync}",
+            "orders": orders,
+            "clock": clock,
+        }
         webhook = broker.url("one") if webhooks else ""
         (folder / "pine.yaml").write_text(CONFIG.format(**facts, rules=RULES, webhook=webhook))
         config = load_config(folder / "pine.yaml", PARAMS, {})

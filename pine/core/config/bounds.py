@@ -9,6 +9,7 @@ from attrs import validators
 
 from pine.core.config.duration import Duration
 from pine.core.config.quoted import quoted
+from pine.core.config.sentinel import SentinelUrl
 from pine.core.instruments import SPECS
 from pine.core.period import SessionClose
 
@@ -20,6 +21,7 @@ POSITIVE_FINITE: Any = [validators.gt(0), validators.lt(math.inf)]
 AMOUNT: Any = [validators.ge(0), validators.lt(math.inf)]
 OPTIONAL_POSITIVE: Any = validators.optional(validators.gt(0))
 PORT: Any = [validators.ge(1), validators.le(65_535)]
+MOST_REPLICAS: Final = 9
 MOST_SESSIONS: Final = 5_000
 """Of history, for warm-up."""
 SESSIONS: Any = [validators.ge(0), validators.le(MOST_SESSIONS)]
@@ -62,8 +64,21 @@ def https_gateway(_instance: object, _attribute: Any, value: str | None) -> None
 
 def bus_url(_instance: object, _attribute: Any, value: str) -> None:
     """Refuse what names no server."""
-    if value != "embedded" and not value.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("expected embedded, or a URL that begins with redis://, rediss:// or unix://")
+    if SentinelUrl.is_one(value):
+        SentinelUrl.parse(value)
+    elif value != "embedded" and not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError(
+            "expected embedded, or a URL that begins with redis://, rediss://, unix://, "
+            "redis+sentinel:// or rediss+sentinel://"
+        )
+
+
+def replica_count(instance: Any, _attribute: Any, value: int) -> None:
+    """Refuse what a server cannot have."""
+    if not 0 <= value <= MOST_REPLICAS:
+        raise ValueError(f"found {value}, expected 0 to {MOST_REPLICAS}")
+    if value and instance.url == "embedded":
+        raise ValueError(f"found {value}, expected 0: the embedded server has no replicas; see url")
 
 
 def an_hour_at_least(_instance: object, _attribute: Any, value: Duration) -> None:

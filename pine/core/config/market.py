@@ -14,6 +14,7 @@ from pine.core.config.bounds import (
     gateway_address,
     https_gateway,
     known_root,
+    replica_count,
     session_close,
 )
 from pine.core.config.duration import Duration
@@ -67,14 +68,18 @@ class BusConfig:
     Attributes
     ----------
     url
-        ``embedded``, or the URL of any Redis 7+ or Valkey 8+.
+        ``embedded``, or the URL of any Redis 7+ or Valkey 8+, or of Sentinels that know its master.
     fsync
         Of the embedded server: ``always`` has every acknowledged entry on disk, ``everysec`` may lose the last
         second in a power cut, and nothing when a process is killed.
+    replicas
+        How many replicas must have an entry before pine goes on from it; what was acknowledged is then not lost when
+        one of them takes over.
     """
 
     url: str = field(default="embedded", validator=bus_url, repr=False)
     fsync: Literal["always", "everysec"] = "always"
+    replicas: int = field(default=0, validator=replica_count)
 
 
 @frozen

@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import subprocess
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import redis
 from attrs import define, field
@@ -21,17 +21,11 @@ from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND
 from pine.core.times import Clock, isoformat, to_datetime
 from pine.history.account import Reading
 from pine.ops.preflight.looks import Said, ok, skipped, warning, wrong
-from pine.ops.status import shown_url
+from pine.ops.server import POWER_CUT, server_facts, server_notes, server_problems
 
 CLOCK_WARNING_S: Final = 1.0
 CLOCK_WRONG_S: Final = 5.0
 RUN_SECONDS: Final = 5.0
-
-PROMISES: Final = {
-    "always": "every acknowledged entry is on disk",
-    "everysec": "a power cut may cost the last seconds of acknowledged entries",
-    "no": "a power cut may cost whatever the operating system has not written yet",
-}
 
 
 @define
@@ -68,20 +62,22 @@ class ServerLooks:
         except BusError as error:
             yield wrong(f"{error}; start it, or correct bus.url")
             return
-        info = client.info()
-        product = "Valkey" if "valkey_version" in info else "Redis"
-        version = info.get("valkey_version") or info["redis_version"]
+        facts = server_facts(client, self.config)
         where = f"running, process {embedded.pid()}" if self.config.bus.url == "embedded" else "answers"
-        yield ok(f"{shown_url(self.config.bus.url)}: {where}, {product} {version}, appendonly yes, noeviction")
+        if facts["master"] is not None:
+            where = f"master {facts['master']} answers, {facts['replicas']} replicas follow"
+        yield ok(f"{facts['url']}: {where}, {facts['version']}, appendonly yes, noeviction")
         self.client = client
-        yield self._promise(client)
+        yield self._promise(facts)
+        for problem in server_problems(facts):
+            yield wrong(f"{problem}; start them, or lower bus.replicas", "replicas")
+        for note in server_notes(facts):
+            yield warning(note, "replicas")
 
-    def _promise(self, client: Client) -> Said:
-        try:
-            fsync = client.config_get("appendfsync").get("appendfsync", "")
-        except redis.ResponseError:
+    def _promise(self, facts: dict[str, Any]) -> Said:
+        fsync, promise = facts["fsync"], facts["promise"]
+        if fsync is None:
             return warning("appendfsync: this account may not ask for it; see that it is always", "fsync")
-        promise = PROMISES.get(fsync, "what that promises is not known here")
         if self.config.bus.url == "embedded" and fsync != self.config.bus.fsync:
             return warning(
                 f"found appendfsync {fsync}, configured is {self.config.bus.fsync}: {promise}; pine server stop, the "
@@ -174,7 +170,7 @@ def _not_running(embedded: EmbeddedServer) -> Iterator[Said]:
     if done.returncode != 0:
         yield wrong(f"{binary}: ends with code {done.returncode}; install valkey, or set PINE_SERVER_BINARY")
         return
-    promise = f"appendfsync {embedded.fsync}: {PROMISES[embedded.fsync]}"
+    promise = f"appendfsync {embedded.fsync}: {POWER_CUT[embedded.fsync]}"
     yield ok(f"embedded, not running; whoever needs it starts {done.stdout.strip().partition(' sha')[0]}")
     yield ok(promise, "fsync")
 

@@ -37,6 +37,7 @@ def perform(
     at_end: Look = lambda _: None,
     chaos: Chaos | None = None,
     seals: bool = False,
+    bus: str = "embedded",
 ) -> dict[str, Any]:
     """Run the whole system on tapes and return its facts.
 
@@ -58,6 +59,8 @@ def perform(
         What goes wrong on the way.
     seals
         Whether sessions are sealed into the archive on the way.
+    bus
+        The server: a private one, or the URL of one that is somebody else's and may be away for a while.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def perform(
         webhook = f"http://127.0.0.1:{broker_port}/trading/webhook"
         fsync = "everysec" if chaos is None else "always"
         models = models_of_clone() if generated else None
-        path = write_config(folder, roots, gateway_port, webhook, near=near, fsync=fsync, models=models)
+        path = write_config(folder, roots, gateway_port, webhook, near=near, fsync=fsync, models=models, bus=bus)
         config = load_config(path, PARAMS)
         environment = chaos.holder.environment if chaos else None
         with stage(folder, config, *stand_ins, environment=environment, seals=seals) as running:
@@ -109,7 +112,7 @@ def _attend(running: Stage, look: Look, chaos: Chaos | None) -> None:
                 return
             look(running)
         except redis.RedisError as error:
-            if chaos is None or not is_away(error):
+            if (chaos is None and running.config.bus.url == "embedded") or not is_away(error):
                 raise
         time.sleep(LOOK_SECONDS if chaos is None else CHAOS_LOOK_SECONDS)  # the pace of the picture, and of chaos
 

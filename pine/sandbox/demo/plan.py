@@ -29,6 +29,7 @@ databento:
   gateway: 127.0.0.1:{gateway_port}
 
 bus:
+  url: {bus}
   fsync: {fsync}          # everysec: days pass in seconds here; what is lost in a power cut is a demonstration
 
 hub:
@@ -81,6 +82,7 @@ def write_config(
     near: float,
     fsync: str,
     models: Path | None = None,
+    bus: str = "embedded",
 ) -> Path:
     """Write ``pine.yaml`` into a folder and return its path.
 
@@ -99,6 +101,8 @@ def write_config(
         slow, so whoever kills it takes ``always``.
     models
         Folder of models without whose consent nothing is entered; nothing to enter without any.
+    bus
+        The server: a private one, or the URL of somebody else's.
     """
     everything = list(dict.fromkeys(root for listed in roots.values() for root in listed))
     path = folder / "pine.yaml"
@@ -112,6 +116,7 @@ def write_config(
             ibs_b=", ".join(f'"{root}"' for root in roots["ibs_b"]),
             near=near,
             fsync=fsync,
+            bus=bus,
             models="" if models is None else f"models: {orjson.dumps(str(models)).decode()}\n\n",
             policy="none" if models is None else "required",
         )
