@@ -35,7 +35,7 @@ _WHOLE: Final = frozenset(
     {
         *("pid", "token", "uptime_s", "unpublished", "connections", "bars", "trades", "unfilled", "sessions"),
         *("steps", "intents", "lag", "lag_s", "market_open", "fresh", "posted", "failed", "held"),
-        *("alerts", "disagreements", "waiting"),
+        *("alerts", "disagreements", "undelivered"),
     }
 )
 """Facts that are whole numbers, and those that are not:"""
@@ -101,7 +101,12 @@ def read(client: Client, role: str) -> dict[str, Any]:
 def _number(name: str, text: str) -> str | int | float | None:
     if name not in _WHOLE and name not in _REAL:
         return text
-    return None if not text else int(text) if name in _WHOLE else float(text)
+    if not text:
+        return None
+    try:
+        return int(text) if name in _WHOLE else float(text)
+    except ValueError:  # somebody else wrote it
+        return text
 
 
 @define(eq=False)

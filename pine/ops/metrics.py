@@ -338,7 +338,7 @@ METRICS: Final = (
     Metric("pine_strategy_intents", "Intents by the state of their delivery.", ("strategy", "state"), _deliveries),
     Metric("pine_strategy_owed_intents", "Intents still to be posted.", STRATEGY, _strategies("courier", "owed")),
     Metric("pine_strategy_unknown_intents", "Intents whose outcome is unknown.", STRATEGY, _unknown),
-    Metric("pine_alerts_waiting_messages", "Alerts on their way.", (), lambda f, _: _some((), _beat(f, "waiting"))),
+    Metric("pine_alerts_waiting_messages", "Alerts on their way.", (), lambda f, _: _some((), _beat(f, "undelivered"))),
     Metric("pine_alerts_held_messages", "Alerts held back by the limit.", (), lambda f, _: _some((), _beat(f, "held"))),
     Metric("pine_server_memory_bytes", "Memory of the stream server.", (), _server("memory_bytes")),
     Metric("pine_server_keys", "Keys on it.", (), _server("keys")),

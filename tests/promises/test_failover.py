@@ -37,8 +37,8 @@ def test_with_the_master_killed_everyone_waits_for_the_next_and_goes_on_as_if_no
         old.kill()
         desk.pauses.release("hub", "facts-written")
         until(lambda: "server away" in log(hub), "the hub waits")
-        until(lambda: "worker.live server away" in log(worker), "the worker waits")
-        until(lambda: "orders.courier server away" in log(worker), "the courier waits")
+        until(lambda: '"logger":"worker.live","event":"server away"' in log(worker), "the worker waits")
+        until(lambda: '"logger":"orders.courier","event":"server away"' in log(worker), "the courier waits")
         servers.replaced(old)
         if replicas:
             desk.play(at("2024-03-04T08:20"))

@@ -233,7 +233,7 @@ class Alerts:
         watcher = self._watcher
         return {
             "sent": self.sent,
-            "waiting": 0 if watcher is None else len(watcher.outbox.parcels),
+            "undelivered": 0 if watcher is None else len(watcher.outbox.parcels),
             "held": 0 if watcher is None else sum(watcher.budget.held.values()),
             "failing": ", ".join(postman.service.name for postman in self._postmen if postman.fails),
         }
