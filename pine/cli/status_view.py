@@ -110,9 +110,12 @@ def _strategies_and_orders(strategies: dict[str, Any], width: int) -> list[Rende
     spared = ("bars left", "worker", "stop at", "last step", "cash", "day P&L", "positions", "steps left")
     first, shown = _fitting(titles, [_strategy(*item) for item in strategies.items()], width, spared)
     worker = () if "worker" in shown else ("worker",)
-    titles = ("strategy", *worker, "courier", "owed", "unknown", "intents")
+    titles = ("strategy", *worker, "courier", "sent", "owed", "unknown", "intents")
     rows = [_orders(*item) for item in strategies.items()]
-    tables: list[RenderableType] = [first, _fitting(titles, rows, width, ("intents", "courier", "owed", "unknown"))[0]]
+    tables: list[RenderableType] = [
+        first,
+        _fitting(titles, rows, width, ("intents", "sent", "courier", "owed", "unknown"))[0],
+    ]
     refused = {name: strategy["refused"] for name, strategy in strategies.items() if strategy["refused"]}
     return [*tables, _refused(refused)] if refused else tables
 
@@ -140,7 +143,7 @@ def _strategy(name: str, strategy: dict[str, Any]) -> "_Row":
         "last step": _when(strategy["last_step"], "%m-%d %H:%M"),
         "steps left": _behind(strategy),
         "bars left": f"{sum(bars):,}" if bars else "-",
-        "positions": Text(_held(strategy["positions"]), style="bold red" if strategy["differs"] else ""),
+        "positions": Text(_held(strategy["positions"]), style=_different(strategy)),
         "cash": f"{strategy['cash']:,.2f}",
         "day P&L": Text(f"{pnl:+,.2f}", style="green" if pnl > 0 else "red" if pnl < 0 else ""),
         "stop at": Text(f"{-strategy['daily_stop_loss']:,.0f}", style="bold red" if _is_stopped(strategy) else "dim"),
@@ -149,6 +152,11 @@ def _strategy(name: str, strategy: dict[str, Any]) -> "_Row":
 
 def _held(positions: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(f"{p['quantity']:+d} {p['contract']}" for p in positions) or "flat"
+
+
+def _different(strategy: Mapping[str, Any]) -> str:
+    """Return how positions look: on paper, and as they were sent."""
+    return "bold red" if strategy["differs"] else ""
 
 
 def _is_stopped(strategy: Mapping[str, Any]) -> bool:
@@ -186,6 +194,7 @@ def _orders(name: str, strategy: dict[str, Any]) -> "_Row":
         "strategy": name,
         "worker": _worker(strategy),
         "courier": Text(courier["state"], style=style),
+        "sent": "-" if strategy["sent"] is None else Text(_held(strategy["sent"]), style=_different(strategy)),
         "owed": str(courier["owed"]),
         "unknown": Text(str(unknown), style="bold red" if unknown else ""),
         "intents": counts or "none",

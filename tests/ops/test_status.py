@@ -354,7 +354,8 @@ def test_on_a_narrow_terminal_columns_go_whole_and_names_and_workers_stay(
     assert len(heads) == 2
     assert sum("worker" in head for head in heads) == 1
     titles = (
-        "strategy, worker, last step, steps left, bars left, positions, cash, day P&L, courier, owed, unknown, intents"
+        "strategy, worker, last step, steps left, bars left, positions, cash, day P&L, stop at, "
+        "courier, sent, owed, unknown, intents"
     )
     assert {word for head in heads for word in head} <= set(titles.replace(",", "").split())
     for name in ("one", "paper", "off"):
