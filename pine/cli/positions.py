@@ -97,7 +97,6 @@ def set_position(
             who=who,
             reason=reason,
             force=force,
-            now=time.time_ns(),
         )
     if as_json:
         print_json(answer.to_dict())

@@ -57,7 +57,7 @@ def both_sides(portfolio: Portfolio, sent: Sent | None) -> list[Both]:
     for order in portfolio.orders.values():
         signed = {"buy": order.quantity, "sell": -order.quantity, "exit": 0}[order.action]
         held[order.symbol] = {order.contract: signed} if signed else {}
-    symbols = held.keys() | ({symbol for symbol, _ in sent.quantities} | sent.unsettled if sent else set())
+    symbols = held.keys() | ({symbol for symbol, _ in sent.quantities} | sent.unsettled.keys() if sent else set())
     return [
         Both(
             symbol,
@@ -76,7 +76,7 @@ def list_positions(config: Config, client: Client, strategies: Iterable[str]) ->
         entries = [entry for _, entry in read_ledger(client, strategy)]
         portfolio, sent = _folded(config, client, strategy, entries)
         for both in both_sides(portfolio, sent):
-            last = _last_price(client, both.symbol)
+            last = last_bar(client, both.symbol)
             open_now = {p.contract for p in portfolio.positions.values() if p.symbol == both.symbol}
             contracts = sorted(open_now | both.paper.keys() | (both.sent or {}).keys())
             rows += [_row(config, strategy, both, contract, portfolio, last) for contract in contracts]
@@ -121,7 +121,8 @@ def _row(
     }
 
 
-def _last_price(client: Client, symbol: str) -> Bar | None:
+def last_bar(client: Client, symbol: str) -> Bar | None:
+    """Return the newest minute of a root; nothing without one."""
     stream = keys.bars(symbol, Timeframe.MINUTE)
     for _, fields in client.xrevrange(stream, count=1):
         return Bar.from_json(streams.field_of(stream, fields, "bar"))

@@ -9,8 +9,10 @@ from booked import BUY, FILL, SELL, record
 from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.writer import Writer
+from pine.core.bar import Bar
 from pine.core.config import Config, load_config
 from pine.core.errors import DataError, PineError
+from pine.core.timeframe import Timeframe
 from pine.core.times import parse_time
 from pine.ops.correction import correct
 from pine.ops.positions import compare, list_positions, read_broker
@@ -40,6 +42,13 @@ def book(client: Client, *entries: Entry) -> None:
     for n, entry in enumerate([Origin(0, 0), *entries], start=1):
         writer.append(keys.ledger("a"), streams.entry_id(BUY.step // 1_000_000, n), {"entry": encode(entry)})
     writer.commit()
+
+
+def minute(client: Client) -> None:
+    """Put a minute of ES on its stream that closes at the step of the ledger."""
+    start = BUY.step - 60 * 10**9
+    bar = Bar("ES", Timeframe.MINUTE, start, 5100.0, 5101.0, 5099.0, 5100.5, 10, 1, "ESH4")
+    client.xadd(keys.bars("ES", Timeframe.MINUTE), {"bar": bar.to_json()}, id=streams.entry_id(start // 1_000_000))
 
 
 def rows(client: Client, config: Config) -> list[tuple]:
@@ -119,22 +128,28 @@ def test_the_brokers_list_is_compared_with_what_strategies_that_post_hold_togeth
         (("ES", 1, "", 1.0), "expected the contract of"),
         (("ES", 1, "ESH4", None), "expected what .* cost on average"),
         (("ES", 1, "ESH4", float("nan")), "expected what .* cost on average"),
-        (("ES", 1, "GCJ4", 1.0), "found 'GCJ4', expected an outright of ES"),
-        (("ES", 0, "nonsense", None), "found 'NONSENSE'"),
+        (("ES", 1, "GCJ4", 5100.0), "found 'GCJ4', expected an outright of ES"),
+        (("ES", 1, "ESM4", 5100.0), "ESM4: found a contract that has no bars now, expected ESH4"),
+        (("ES", 1, "ESH2034", 5100.0), "ESH2034: found a contract that has no bars now"),
+        (("ES", 1, "ESH4", 5.1), "found 5.1, and the last price is 5100.5; say --force"),
+        (("ES", 10**20, "ESH4", 5100.0), "expected what .* cost on average"),
+        (("GC", 1, "GCJ4", 2100.0), "GC: there is no bar of it yet"),
     ],
 )
 def test_a_correction_that_cannot_be_is_not_asked_for(asked, told: str, client: Client, config: Config) -> None:
+    minute(client)
     with pytest.raises(PineError, match=told):
-        correct(config, client, "a", *asked, who="anna", reason="r", force=False, now=NOW)
+        correct(config, client, "a", *asked, who="anna", reason="r", force=False)
     assert not client.exists(keys.control("a"))
 
 
 def test_a_correction_waits_for_an_order_on_its_way_unless_it_is_forced(client: Client, config: Config) -> None:
+    minute(client)
     book(client, BUY, FILL, SELL)
     with pytest.raises(PineError, match="a-2 is on its way"):
-        correct(config, client, "a", "ES", 0, "", None, who="anna", reason="r", force=False, now=NOW)
-    answer = correct(config, client, "a", "ES", 2, "esh2024", 5101.5, who="anna", reason="r", force=True, now=NOW)
-    assert answer.step is not None
+        correct(config, client, "a", "ES", 0, "", None, who="anna", reason="r", force=False)
+    answer = correct(config, client, "a", "ES", 2, "esh2024", 5101.5, who="anna", reason="r", force=True)
+    assert (answer.step is not None, answer.effect) == (True, "it holds +2 ESH4 at 5101.5 on paper now")
     (row,) = list_positions(config, client, ["a"])
     assert (row["contract"], row["paper"], row["sent"], row["price"]) == ("ESH4", 2, 2, 5101.5)
 
