@@ -114,7 +114,7 @@ def _confirm(ctx: click.Context, rows: list[dict[str, Any]], chosen: list[str]) 
     """Show what will be closed and ask; end the command unless the answer is yes."""
     if not sys.stdin.isatty():
         raise click.UsageError("this closes positions and nobody can be asked: say --yes", ctx)
-    held = [f"{row['strategy']} {row['coming']:+d} {row['contract']}" for row in rows if row["coming"]]
+    held = [f"{row['strategy']} {row['due']:+d} {row['contract']}" for row in rows if row["due"]]
     click.echo("to close: " + (", ".join(held) or f"nothing; {', '.join(chosen)} hold no position"), err=True)
     click.confirm("close at the market?", abort=True, err=True)
 
