@@ -1,6 +1,5 @@
 """``pine halt``, ``pine resume``, ``pine flatten``: what a person tells a strategy."""
 
-import getpass
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from pine.cli.context import FINE, WRONG, configuration, exits, print_json, visit
-from pine.cli.options import config_option
+from pine.cli.options import config_option, one_line, who_option
 
 if TYPE_CHECKING:
     from pine.ops.control import Booked
@@ -21,8 +20,8 @@ def said(command: F) -> F:
     """Accept who says so, why, and how the answer is printed."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="One JSON document."),
-        click.option("--who", default=getpass.getuser, help="Who says so; you, if left out.", show_default="you"),
-        click.option("--reason", default="no reason given", help="Why; it is kept with the order."),
+        who_option,
+        click.option("--reason", default="no reason given", callback=one_line, help="Why; it is kept with the order."),
     ):
         command = option(command)
     return command
@@ -120,12 +119,31 @@ def _confirm(ctx: click.Context, rows: list[dict[str, Any]], chosen: list[str]) 
 
 
 def _print(answers: "list[Booked]", as_json: bool) -> None:
-    """Print what became of requests; exit code 1 if one is not booked yet, or an exit could not be posted."""
-    from pine.ops.control import is_wrong, sentence
-
+    """Print what became of requests; exit code 1 if somebody must look."""
     if as_json:
         print_json({"answers": [answer.to_dict() for answer in answers]})
     else:
         for answer in answers:
-            click.echo(f"{answer.strategy}: {sentence(answer)}")
-    sys.exit(WRONG if any(map(is_wrong, answers)) else FINE)
+            click.echo(f"{answer.strategy}: {_sentence(answer)}")
+    sys.exit(WRONG if any(map(_is_wrong, answers)) else FINE)
+
+
+def _sentence(answer: "Booked") -> str:
+    from pine.ops.control import sentence
+
+    if _is_on_record(answer):
+        return f"has never run; {answer.order} is on record and booked before its first step"
+    return sentence(answer)
+
+
+def _is_wrong(answer: "Booked") -> bool:
+    """Tell whether a request is not booked yet though it could be, or an exit could not be posted."""
+    from pine.ops.control import is_wrong
+
+    return is_wrong(answer) and not _is_on_record(answer)
+
+
+def _is_on_record(answer: "Booked") -> bool:
+    """Tell whether all is done that can be: a strategy that has never run books a halt before it decides anything."""
+    never_run: bool = getattr(answer, "never_run", "never run" in answer.waits_for)
+    return answer.order in ("halt", "resume") and answer.step is None and never_run

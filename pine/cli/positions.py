@@ -1,6 +1,5 @@
 """``pine positions``: paper and sent side by side, corrections, and the broker's own list."""
 
-import getpass
 import sys
 import time
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ import click
 
 from pine.cli.columns import columns
 from pine.cli.context import FINE, WRONG, configuration, exits, print_json, visit
-from pine.cli.options import StrategyGroup, config_option
+from pine.cli.options import StrategyGroup, config_option, one_line, who_option
 
 if TYPE_CHECKING:
     from pine.ops.broker import LeftOut
@@ -57,8 +56,8 @@ def positions(ctx: click.Context, strategy: str | None, as_json: bool) -> None:
 @click.argument("quantity", type=int)
 @click.argument("contract", required=False, default="")
 @click.option("--price", type=float, help="What it cost on average, in points; of 0 contracts, where it was closed.")
-@click.option("--reason", required=True, help="Why; it is kept with the correction.")
-@click.option("--who", default=getpass.getuser, help="Who says so; you, if left out.", show_default="you")
+@click.option("--reason", required=True, callback=one_line, help="Why; it is kept with the correction.")
+@who_option
 @click.option(
     "--force", is_flag=True, help="Also while an order is on its way in the symbol; it is forgotten on paper."
 )
