@@ -107,6 +107,8 @@ def sentence(booked: Booked) -> str:
     """Return what became of a request, for a person; whose it is stands elsewhere."""
     if booked.refused:
         return f"{booked.order} is refused: {booked.refused}"
+    if booked.never_run:
+        return f"has never run; {booked.order} is on record and booked before its first step"
     if booked.step is None:
         return f"{booked.order} is asked for and not booked yet: {booked.waits_for}"
     after = f" after step {to_datetime(booked.step):%Y-%m-%d %H:%M} UTC" if booked.step else ""
@@ -266,8 +268,7 @@ class Request:
         if dealt_with:
             return Booked(self.strategy, self.order, self.identifier, refused=REFUSED)
         if self.after is None and not self._is_led():
-            why = "its worker has never run; the first one books it before its first step"
-            return Booked(self.strategy, self.order, self.identifier, waits_for=why, never_run=True)
+            return Booked(self.strategy, self.order, self.identifier, never_run=True)
         if not self._is_led():
             book_alone(self.config, self.strategy, self.client)
         return None
