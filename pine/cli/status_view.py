@@ -59,8 +59,10 @@ def _head(facts: dict[str, Any]) -> Table:
     megabytes = f"{server['memory_bytes'] / 1e6:.1f} MB"
     table.add_row(
         "server",
-        f"{server['url']}, {_master(server)}{server['version']}, fsync {server['fsync'] or 'not known'}, {megabytes}, "
-        f"{server['keys']} keys, up {span(server['uptime_s'])}, run {server['run_id'][:8]}",
+        Text(
+            f"{server['url']}, {_master(server)}{server['version']}, fsync {server['fsync'] or 'not known'}, "
+            f"{megabytes}, {server['keys']} keys, up {span(server['uptime_s'])}, run {server['run_id'][:8]}"
+        ),
     )
     table.add_row("promise", server["promise"])
     running = _runs(hub["running"])
@@ -238,7 +240,8 @@ def _table(shown: Sequence[str], rows: "Sequence[_Row]", folded: Collection[str]
         justify: Literal["left", "right"] = "right" if title in _RIGHT else "left"
         table.add_column(title, justify=justify, no_wrap=title not in folded, overflow="fold")
     for row in rows:
-        table.add_row(*(row[title] for title in shown))
+        cells = (row[title] for title in shown)
+        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))  # a person's words, no markup
     return table
 
 

@@ -4,6 +4,7 @@ import math
 import re
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from attrs import validators
 
@@ -71,6 +72,20 @@ def bus_url(_instance: object, _attribute: Any, value: str) -> None:
             "expected embedded, or a URL that begins with redis://, rediss://, unix://, "
             "redis+sentinel:// or rediss+sentinel://"
         )
+    elif not can_be_split(value):
+        raise ValueError(
+            "expected a URL such as redis://user:password@host:6379/0; in user and password anything but letters and "
+            "digits is written as %XX"
+        )
+
+
+def can_be_split(url: str) -> bool:
+    """Tell whether a URL has parts, and a port that can be one."""
+    try:
+        parts = urlsplit(url)
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
 
 
 def replica_count(instance: Any, _attribute: Any, value: int) -> None:

@@ -212,7 +212,10 @@ def _as_secret(value: Any, where: Where, problems: Problems) -> Secret:
         problems.add(where, f"found {type(value).__name__}, expected text")
         return Secret(where=name)
     if value and where[-1] == "webhook" and not is_webhook(value):
-        problems.add(where, "found something else (not shown), expected a URL that begins with https://")
+        problems.add(
+            where,
+            "found something else (not shown), expected a URL that begins with https://, with a port below 65536 if any",
+        )
     return Secret(value, where=name)
 
 
