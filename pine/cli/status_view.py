@@ -241,7 +241,9 @@ def _table(shown: Sequence[str], rows: "Sequence[_Row]", folded: Collection[str]
         table.add_column(title, justify=justify, no_wrap=title not in folded, overflow="fold")
     for row in rows:
         cells = (row[title] for title in shown)
-        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))  # a person's words, no markup
+        table.add_row(
+            *(cell if isinstance(cell, Text) else Text(cell) for cell in cells)
+        )  # a person's words, no markup
     return table
 
 

@@ -214,7 +214,7 @@ def _as_secret(value: Any, where: Where, problems: Problems) -> Secret:
     if value and where[-1] == "webhook" and not is_webhook(value):
         problems.add(
             where,
-            "found something else (not shown), expected a URL that begins with https://, with a port below 65536 if any",
+            "found something else (not shown), expected a URL that begins with https://, its port below 65536",
         )
     return Secret(value, where=name)
 
