@@ -32,6 +32,9 @@ FINE: Final = 0
 WRONG: Final = 1
 COULD_NOT_RUN: Final = 2
 
+URGENT: Final = frozenset(["status", "halt", "resume", "flatten", "positions", "up"])
+"""Commands that somebody may need at once, also with a configuration that has mistakes."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -42,12 +45,23 @@ def configuration(ctx: click.Context) -> "Config":
     from pine.core.config import load_config
     from pine.strategies.catalog import PARAMS
 
+    config = load_config(configuration_path(ctx), PARAMS)
+    logs.hide(config)
+    return config
+
+
+def configuration_path(ctx: click.Context) -> Path:
+    """Return the file that ``--config``, ``PINE_CONFIG`` or the working folder names.
+
+    Raises
+    ------
+    PineError
+        If it is not there.
+    """
     path = Path(_named(ctx) or "pine.yaml").expanduser().absolute()
     if not path.exists():
         raise PineError(f"no configuration at {path}; name one with -c or PINE_CONFIG, or write one with pine init")
-    config = load_config(path, PARAMS)
-    logs.hide(config)
-    return config
+    return path
 
 
 def config_suffix(ctx: click.Context) -> str:
@@ -97,6 +111,7 @@ def exits(command: Callable[P, R]) -> Callable[P, R]:
             click.echo(f"The configuration has {len(error.problems)} mistake(s):", err=True)
             for problem in error.problems:
                 click.echo(f"  {problem}", err=True)
+            _tell_what_works()
             sys.exit(COULD_NOT_RUN)
         except (ArchiveDiffers, Fenced, Conflict, DataError, WarmUpMissing) as error:
             click.echo(f"Stopped: {error}", err=True)
@@ -111,6 +126,15 @@ def exits(command: Callable[P, R]) -> Callable[P, R]:
             sys.exit(COULD_NOT_RUN)
 
     return update_wrapper(run, command)
+
+
+def _tell_what_works() -> None:
+    """Tell what can be done without the configuration, after a command that somebody may need at once."""
+    ctx = click.get_current_context(silent=True)
+    if ctx is not None and ctx.info_name in URGENT:
+        from pine.cli.loading import STILL_WORKS
+
+        click.echo(STILL_WORKS, err=True)
 
 
 def print_json(document: Any) -> None:
