@@ -80,19 +80,30 @@ def _named(ctx: click.Context) -> "Path | str | None":
 
 
 @contextlib.contextmanager
-def visit(config: "Config") -> "Iterator[Client]":
-    """Connect for a short look; an embedded server that was started for it is stopped again if nobody else uses it."""
-    from pine.bus.connection import connect
-    from pine.bus.embedded import EmbeddedServer
+def visit(config: "Config", *, hurry: bool = True) -> "Iterator[Client]":
+    """Connect for a short look; an embedded server that was started for it is stopped again if nobody else uses it.
+
+    With `hurry`, a server that says nothing is given up after a few seconds.
+    """
+    import redis
+
+    from pine.bus.connection import SILENT_SECONDS, VISIT_SECONDS, connect
+    from pine.bus.embedded import CANNOT_WRITE, EmbeddedServer
 
     server = EmbeddedServer(config.data_dir) if config.bus.url == "embedded" else None
     if server is not None and not config.data_dir.exists():
         raise BusError(f"data_dir {config.data_dir}: does not exist; nothing has run with this configuration yet")
-    started = server is not None and not server.is_running()
+    started = server is not None and not server.is_running() and not server.is_held()
     client = None
     try:
-        client = connect(config)
+        client = connect(config, silence=VISIT_SECONDS if hurry else SILENT_SECONDS)
         yield client
+    except redis.ResponseError as error:
+        if CANNOT_WRITE not in str(error):
+            raise
+        from pine.ops.server import cannot_write
+
+        raise BusError(f"{cannot_write(config, str(error))}; nothing was done") from None
     finally:  # also when asked to end while it starts
         alone = started and (client is None or len(client.client_list()) == 1)
         if client is not None:
