@@ -1,5 +1,6 @@
 """What single values of a configuration may be."""
 
+import errno
 import math
 import re
 from pathlib import Path
@@ -122,6 +123,19 @@ def folder_mistake(text: str) -> str | None:
         Path(text).expanduser()
     except RuntimeError as error:
         return f"found {quoted(text)}, expected a folder: {error}"
+    return None
+
+
+def place_mistake(folder: Path) -> str | None:
+    """Return why nothing can be at a path, or nothing."""
+    try:
+        folder.resolve()
+        folder.stat()
+    except RuntimeError:
+        return "found links that lead in a circle, expected a folder"
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            return f"found a path that no folder can have ({error.strerror}), expected a folder"
     return None
 
 

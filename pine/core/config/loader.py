@@ -9,7 +9,7 @@ import attrs
 import cattrs
 from dotenv import dotenv_values
 
-from pine.core.config.bounds import folder_mistake
+from pine.core.config.bounds import folder_mistake, place_mistake
 from pine.core.config.desk import AlertsConfig, ArchiveConfig, DashboardConfig, MetricsConfig, OrdersConfig
 from pine.core.config.document import Document, Unset
 from pine.core.config.document import Path as Where
@@ -137,7 +137,10 @@ def _folder(path: Path, name: str, default: str, sections: dict[str, Any], probl
     if wrong:
         problems.add((name,), wrong)
         return path.parent
-    return (path.parent / Path(text).expanduser()).absolute()
+    folder = (path.parent / Path(text).expanduser()).absolute()
+    if wrong := place_mistake(folder):
+        problems.add((name,), wrong)
+    return folder
 
 
 def _check_retention(raw: dict[str, Any], sections: dict[str, Any], problems: Problems) -> None:

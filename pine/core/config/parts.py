@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from attrs import validators
 
-from pine.core.config.bounds import folder_mistake
+from pine.core.config.bounds import folder_mistake, place_mistake
 from pine.core.config.document import Document
 from pine.core.config.loader import DATA_DIR, beside, is_secret_place
 from pine.core.config.market import BusConfig
@@ -40,9 +40,12 @@ def load_parts(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     text = DATA_DIR if text is None else text
     if not isinstance(text, str) or folder_mistake(text):
         raise ConfigError([f"{path}: data_dir cannot be read, and nothing is done before it can"])
+    data_dir = (path.parent / Path(text).expanduser()).absolute()
+    if wrong := place_mistake(data_dir):
+        raise ConfigError([f"{path}: data_dir: {wrong}"])
     return Config(
         path=path,
-        data_dir=(path.parent / Path(text).expanduser()).absolute(),
+        data_dir=data_dir,
         bus=_bus(path, raw.get("bus")),
         strategies=dict(_strategies(raw)),
     )

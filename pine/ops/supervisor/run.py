@@ -314,6 +314,7 @@ class Supervisor:
         states = [(member.state, member.restarts) for member in self.members]
         if now or states != self._drawn or self.clock() - self._drawn_at >= DRAW_SECONDS:
             self._drawn, self._drawn_at = states, self.clock()
+            self.server.note()
             self.relay.draw(self.facts())
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
