@@ -25,13 +25,15 @@ EMBEDDED_SECONDS: Final = 60.0
 EMBEDDED_PAUSE: Final = 0.1
 AWAY_PAUSE: Final = 0.2
 SILENT_SECONDS: Final = 30.0
+VISIT_SECONDS: Final = 5.0
+"""The same for a person who waits, or somebody who asks again soon."""
 
 T = TypeVar("T")
 
 log = get_logger(__name__)
 
 
-def connect(config: Config, *, start: bool = True) -> Client:
+def connect(config: Config, *, start: bool = True, silence: float = SILENT_SECONDS) -> Client:
     """Return a client of the configured server.
 
     Parameters
@@ -40,6 +42,8 @@ def connect(config: Config, *, start: bool = True) -> Client:
         ``bus.url`` names the server; ``embedded`` is a private one in the data directory.
     start
         Whether an embedded server that does not run is started.
+    silence
+        Seconds after which a server that says nothing is given up: short for somebody who only visits.
 
     Raises
     ------
@@ -49,9 +53,9 @@ def connect(config: Config, *, start: bool = True) -> Client:
         If its settings would lose data.
     """
     if config.bus.url == "embedded":
-        return _connect_embedded(embedded.EmbeddedServer(config.data_dir, config.bus.fsync), start=start)
+        return _connect_embedded(embedded.EmbeddedServer(config.data_dir, config.bus.fsync), start, silence)
     try:
-        client = client_for(config.bus.url, config.bus.replicas)
+        client = client_for(config.bus.url, config.bus.replicas, silence)
     except ValueError:  # its text may hold part of a password
         raise BusError("bus.url: cannot be read; expected one such as redis://user:password@host:6379/0") from None
     try:
@@ -61,15 +65,15 @@ def connect(config: Config, *, start: bool = True) -> Client:
     return client
 
 
-def _connect_embedded(server: embedded.EmbeddedServer, *, start: bool) -> Client:
+def _connect_embedded(server: embedded.EmbeddedServer, start: bool, silence: float) -> Client:
     """Return a client of the private server; one that is killed while we look is started again."""
     deadline = time.monotonic() + EMBEDDED_SECONDS
     while True:
         if start:
-            server.ensure()
+            server.ensure(silence=silence if silence < SILENT_SECONDS else None)
         elif not server.is_running():
-            raise NoServer(server.data_dir)
-        client = client_for(server.url)
+            raise server.silent() if server.is_held() else NoServer(server.data_dir)
+        client = client_for(server.url, silence=silence)
         try:
             assert_fit(client)
         except redis.RedisError as error:
@@ -91,7 +95,7 @@ class _Server(redis.Redis):
         return None if address is None else f"{address[0]}:{address[1]}"
 
 
-def client_for(url: str, replicas: int = 0) -> Client:
+def client_for(url: str, replicas: int = 0, silence: float = SILENT_SECONDS) -> Client:
     """Return a client without hidden retries, with one reply shape.
 
     No read blocks longer than a fraction of a second, so a server that says nothing for much longer is gone, though
@@ -103,10 +107,12 @@ def client_for(url: str, replicas: int = 0) -> Client:
         Of the server, or of the Sentinels that know its master.
     replicas
         How many of its replicas must have what a `Writer` writes, before that counts as written.
+    silence
+        Seconds after which a server that says nothing is given up.
     """
     settings: dict[str, Any] = {
-        "socket_timeout": SILENT_SECONDS,
-        "socket_connect_timeout": 5,
+        "socket_timeout": silence,
+        "socket_connect_timeout": min(5.0, silence),
         "retry": Retry(NoBackoff(), 0),
         "legacy_responses": False,
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
@@ -152,6 +158,15 @@ def is_away(error: redis.RedisError) -> bool:
     text = str(error)
     # In a pipeline the client says first which command it was.
     return isinstance(error, kinds) or text.rpartition(" caused error: ")[2].startswith(_AWAY)
+
+
+def write_problem(client: Client) -> str | None:
+    """Return why a server takes nothing at all at present, in its words; nothing if it does."""
+    try:
+        client.ping()
+    except redis.ResponseError as error:
+        return str(error) if str(error).startswith(embedded.CANNOT_WRITE) else None
+    return None
 
 
 def patiently(action: Callable[[], T], config: Config, stop: threading.Event) -> T | None:

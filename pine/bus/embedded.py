@@ -28,6 +28,9 @@ from pine.core.errors import BusError
 START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 30.0
 LOOK_SECONDS: Final = 0.02
+CANNOT_WRITE: Final = "MISCONF"
+"""How a server begins to say that its disk is full or fails: it takes nothing, and answers whoever only reads."""
+
 STARTS_VARIABLE: Final = "PINE_STARTS_SERVER"
 """Environment variable that is ``no`` where the server is somebody else's to start, such as a service manager's."""
 
@@ -109,25 +112,34 @@ class EmbeddedServer:
         except redis.RedisError:
             return False
 
-    def ensure(self, ending: Callable[[], bool] = lambda: False) -> None:
-        """Start it unless it runs, and return when it answers.
+    def is_held(self) -> bool:
+        """Tell whether there is a process of it, whether or not it answers."""
+        try:
+            return (self.folder / "lock").exists() and self._locked()
+        except OSError:
+            return False
+
+    def ensure(self, ending: Callable[[], bool] = lambda: False, silence: float | None = None) -> None:
+        """Start it unless it runs, and return when it answers, if only that it cannot write.
 
         Parameters
         ----------
         ending
             Whether the process that waits was asked to end.
+        silence
+            Seconds for which one that runs may say nothing at all, if that is less than a start may take.
 
         Raises
         ------
         BusError
             If it does not come up, and the message names its log; or if the process is asked to end before.
         """
-        if self._answers():
+        if self._answers(silence):
             return
         self._make_folders()
         deadline = time.monotonic() + START_TIMEOUT
         spawned = False
-        while not self._answers():
+        while not self._answers(silence):
             spawned = spawned or self._try_spawn()
             if spawned and _STARTED[-1].poll() is not None:
                 code = _STARTED[-1].returncode
@@ -163,11 +175,24 @@ class EmbeddedServer:
         except OSError as error:
             raise BusError(f"data_dir {self.data_dir}: no folder can be made there: {error.strerror}") from None
 
-    def _answers(self) -> bool:
+    def silent(self) -> BusError:
+        """Return what there is to say of one that runs and does not answer."""
+        return BusError(
+            f"the embedded server (process {self.pid()}) runs and does not answer; see {self.folder / 'server.log'}, "
+            "and whether it is stopped or its disk hangs"
+        )
+
+    def _answers(self, silence: float | None) -> bool:
         if not self.socket.exists():
             return False
         try:
-            return self._ping(5)
+            return self._ping(5 if silence is None else silence)
+        except redis.TimeoutError:
+            if silence is not None and self.is_held():
+                raise self.silent() from None
+            return False
+        except redis.ResponseError as error:
+            return str(error).startswith(CANNOT_WRITE)  # reading works, and whoever writes is told why that does not
         except redis.RedisError:
             return False
 

@@ -34,7 +34,7 @@ def archive(ctx: click.Context, once: bool, as_json: bool) -> None:
     from pine.history.run import run_archive, seal_once
 
     if once:
-        with visit(config) as client, _progress() as on_channel:
+        with visit(config, hurry=False) as client, _progress() as on_channel:
             sealed = seal_once(config, client, on_channel)
     else:
         sealed = run_archive(config)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from pine.cli.context import COULD_NOT_RUN, FINE, WRONG, configuration, exits, print_json
+from pine.cli.context import COULD_NOT_RUN, FINE, WRONG, exits, print_json
+from pine.cli.loading import LOAD_SECONDS, load_within
 from pine.cli.options import config_option
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def check(ctx: click.Context, strategy: str | None, offline: bool, fail_fast: bo
     from pine.core.errors import ConfigError
 
     try:
-        config = configuration(ctx)
+        config = load_within(ctx, LOAD_SECONDS)
     except ConfigError as error:
         _mistakes(error.problems, as_json=as_json)
         sys.exit(COULD_NOT_RUN)

@@ -32,6 +32,9 @@ FINE: Final = 0
 WRONG: Final = 1
 COULD_NOT_RUN: Final = 2
 
+URGENT: Final = frozenset(["status", "halt", "resume", "flatten", "positions", "up"])
+"""Commands that somebody may need at once, also with a configuration that has mistakes."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -42,12 +45,23 @@ def configuration(ctx: click.Context) -> "Config":
     from pine.core.config import load_config
     from pine.strategies.catalog import PARAMS
 
+    config = load_config(configuration_path(ctx), PARAMS)
+    logs.hide(config)
+    return config
+
+
+def configuration_path(ctx: click.Context) -> Path:
+    """Return the file that ``--config``, ``PINE_CONFIG`` or the working folder names.
+
+    Raises
+    ------
+    PineError
+        If it is not there.
+    """
     path = Path(_named(ctx) or "pine.yaml").expanduser().absolute()
     if not path.exists():
         raise PineError(f"no configuration at {path}; name one with -c or PINE_CONFIG, or write one with pine init")
-    config = load_config(path, PARAMS)
-    logs.hide(config)
-    return config
+    return path
 
 
 def config_suffix(ctx: click.Context) -> str:
@@ -66,19 +80,30 @@ def _named(ctx: click.Context) -> "Path | str | None":
 
 
 @contextlib.contextmanager
-def visit(config: "Config") -> "Iterator[Client]":
-    """Connect for a short look; an embedded server that was started for it is stopped again if nobody else uses it."""
-    from pine.bus.connection import connect
-    from pine.bus.embedded import EmbeddedServer
+def visit(config: "Config", *, hurry: bool = True) -> "Iterator[Client]":
+    """Connect for a short look; an embedded server that was started for it is stopped again if nobody else uses it.
+
+    With `hurry`, a server that says nothing is given up after a few seconds.
+    """
+    import redis
+
+    from pine.bus.connection import SILENT_SECONDS, VISIT_SECONDS, connect
+    from pine.bus.embedded import CANNOT_WRITE, EmbeddedServer
 
     server = EmbeddedServer(config.data_dir) if config.bus.url == "embedded" else None
     if server is not None and not config.data_dir.exists():
         raise BusError(f"data_dir {config.data_dir}: does not exist; nothing has run with this configuration yet")
-    started = server is not None and not server.is_running()
+    started = server is not None and not server.is_running() and not server.is_held()
     client = None
     try:
-        client = connect(config)
+        client = connect(config, silence=VISIT_SECONDS if hurry else SILENT_SECONDS)
         yield client
+    except redis.ResponseError as error:
+        if CANNOT_WRITE not in str(error):
+            raise
+        from pine.ops.server import cannot_write
+
+        raise BusError(f"{cannot_write(config, str(error))}; nothing was done") from None
     finally:  # also when asked to end while it starts
         alone = started and (client is None or len(client.client_list()) == 1)
         if client is not None:
@@ -97,6 +122,7 @@ def exits(command: Callable[P, R]) -> Callable[P, R]:
             click.echo(f"The configuration has {len(error.problems)} mistake(s):", err=True)
             for problem in error.problems:
                 click.echo(f"  {problem}", err=True)
+            _tell_what_works()
             sys.exit(COULD_NOT_RUN)
         except (ArchiveDiffers, Fenced, Conflict, DataError, WarmUpMissing) as error:
             click.echo(f"Stopped: {error}", err=True)
@@ -111,6 +137,15 @@ def exits(command: Callable[P, R]) -> Callable[P, R]:
             sys.exit(COULD_NOT_RUN)
 
     return update_wrapper(run, command)
+
+
+def _tell_what_works() -> None:
+    """Tell what can be done without the configuration, after a command that somebody may need at once."""
+    ctx = click.get_current_context(silent=True)
+    if ctx is not None and ctx.info_name in URGENT:
+        from pine.cli.loading import STILL_WORKS
+
+        click.echo(STILL_WORKS, err=True)
 
 
 def print_json(document: Any) -> None:

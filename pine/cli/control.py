@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pine.cli.context import FINE, WRONG, configuration, exits, print_json, visit
+from pine.cli.context import FINE, WRONG, exits, print_json, visit
+from pine.cli.loading import URGENT_SECONDS, load_parts, load_within
 from pine.cli.options import config_option, one_line, who_option
 
 if TYPE_CHECKING:
@@ -38,9 +39,17 @@ def halt(ctx: click.Context, name: str | None, everybody: bool, reason: str, who
     """Stop the strategy NAME from entering anything, at once; exits go on.
 
     Works with worker and hub up or down. What it decided before and is not posted yet is not posted any more. It stays
-    halted, also over restarts, until pine resume.
+    halted, also over restarts, until pine resume. With mistakes in the configuration it is asked of the workers that
+    run.
     """
-    _tell(ctx, name, everybody, ["halt"], reason, who, as_json)
+    from pine.core.errors import ConfigError
+
+    try:
+        _tell(ctx, name, everybody, ["halt"], reason, who, as_json)
+    except ConfigError as error:
+        if everybody == (name is not None):
+            raise click.UsageError("name a strategy, or all with --all", ctx) from None
+        _halt_all_the_same(ctx, error.problems, name, reason, who, as_json)
 
 
 @click.command()
@@ -92,7 +101,7 @@ def _tell(
     *,
     ask: bool = False,
 ) -> None:
-    config = configuration(ctx)
+    config = load_within(ctx, URGENT_SECONDS)
     from pine.ops import control
     from pine.worker.run import check_name
 
@@ -106,6 +115,23 @@ def _tell(
             _confirm(ctx, list_positions(config, client, chosen), chosen)
         asked = [(strategy, order) for order in orders for strategy in chosen]
         answers = control.ask_all(config, client, asked, who=who, reason=reason)
+    _print(answers, as_json)
+
+
+def _halt_all_the_same(
+    ctx: click.Context, problems: tuple[str, ...], name: str | None, reason: str, who: str, as_json: bool
+) -> None:
+    """Halt by what can be read of a configuration that has mistakes; tell them if that is too little."""
+    from pine.core.errors import ConfigError
+    from pine.ops.emergency import halt_running
+
+    try:
+        parts = load_parts(ctx)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
+    click.echo("The configuration has mistakes (pine check tells them); asked of the workers that run.", err=True)
+    with visit(parts) as client:
+        answers = halt_running(parts, client, name, who=who, reason=reason)
     _print(answers, as_json)
 
 

@@ -38,7 +38,7 @@ class View:
     def say(self, text: str) -> None:
         """Print one line."""
         if not self.quiet:
-            self.console.print(text, style="dim")
+            self.console.print(text, style="dim", markup=False)
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:

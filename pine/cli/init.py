@@ -246,15 +246,29 @@ def _number(kind: Callable[[str], Any], mistake: Callable[[Any], str | None]) ->
     return check
 
 
+def _given(stream: Any) -> dict[str, str]:
+    """Return the lines of a file of secrets."""
+    from io import StringIO
+
+    from dotenv import dotenv_values
+
+    from pine.core.errors import PineError
+
+    try:
+        text = stream.read()
+        text.encode()  # standard input may let through what is no text
+    except UnicodeError:  # its text would quote some of it
+        raise PineError("--secrets: not readable as UTF-8; write it in that encoding") from None
+    return {name: value or "" for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items()}
+
+
 def _secrets(ask: _Asker, given: Any, chosen: "Answers") -> dict[str, str]:
     """Return the secrets of a file, or ask for each."""
     from pine.core.errors import PineError
     from pine.ops.setup.answers import secret_mistake
 
     if given is not None:
-        from dotenv import dotenv_values
-
-        found = {name: value or "" for name, value in dotenv_values(stream=given, interpolate=False).items()}
+        found = _given(given)
         for name, value in found.items():
             if name not in chosen.variables:
                 raise PineError(f"--secrets: found {name}, expected one of {', '.join(chosen.variables)}")

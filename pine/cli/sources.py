@@ -31,7 +31,7 @@ def look(config: "Config") -> "Iterator[tuple[Client | None, str]]":
         client, reason = None, ""
         try:
             if config.bus.url == "embedded" and EmbeddedServer(config.data_dir).has_run:
-                client = stack.enter_context(visit(config))
+                client = stack.enter_context(visit(config, hurry=False))
             else:
                 client = stack.enter_context(contextlib.closing(connect(config, start=False)))
         except ServerUnfit:

@@ -30,14 +30,14 @@ def status(ctx: click.Context, as_json: bool, watch: bool) -> None:
     if as_json and watch:
         raise click.UsageError("--json is one document; leave --watch out")
     config = configuration(ctx)
-    from pine.bus.connection import connect
+    from pine.bus.connection import VISIT_SECONDS, connect
     from pine.core.errors import BusError
     from pine.ops.status import Observer, without_server
 
     if watch:
         sys.exit(_watch(ctx, config))
     try:
-        client = connect(config, start=False)
+        client = connect(config, start=False, silence=VISIT_SECONDS)
     except BusError as error:
         facts = without_server(config, time.time_ns(), explained(ctx, error))
     else:
@@ -60,7 +60,7 @@ def _watch(ctx: click.Context, config: "Config") -> int:
     import redis
     from rich.live import Live
 
-    from pine.bus.connection import connect
+    from pine.bus.connection import VISIT_SECONDS, connect
     from pine.cli.status_view import away, console, picture
     from pine.core.errors import BusError
     from pine.ops.status import Observer
@@ -72,7 +72,9 @@ def _watch(ctx: click.Context, config: "Config") -> int:
             while True:
                 try:
                     if observer is None:
-                        observer = Observer(config, connect(config, start=False), config_suffix(ctx))
+                        observer = Observer(
+                            config, connect(config, start=False, silence=VISIT_SECONDS), config_suffix(ctx)
+                        )
                     facts = observer.look(time.time_ns())
                     code = WRONG if facts["problems"] else FINE
                     live.update(picture(facts, live.console.width, wrong_first=True), refresh=True)

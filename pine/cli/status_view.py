@@ -46,7 +46,8 @@ def picture(facts: dict[str, Any], width: int = WIDTH, *, wrong_first: bool = Fa
         return _verdict(facts)
     parts: list[RenderableType] = [_head(facts), _symbols(facts["symbols"], width - 2)]
     if facts["strategies"]:
-        parts += _strategies_and_orders(facts["strategies"], width - 2)
+        known = facts["server"]["cannot_write"] is None
+        parts += _strategies_and_orders(facts["strategies"], width - 2, known=known)
     parts.insert(0 if wrong_first else len(parts), _verdict(facts))
     return Group(*(Padding(part, (0, 1, 1, 1)) for part in parts))
 
@@ -59,11 +60,13 @@ def _head(facts: dict[str, Any]) -> Table:
     megabytes = f"{server['memory_bytes'] / 1e6:.1f} MB"
     table.add_row(
         "server",
-        f"{server['url']}, {_master(server)}{server['version']}, fsync {server['fsync'] or 'not known'}, {megabytes}, "
-        f"{server['keys']} keys, up {span(server['uptime_s'])}, run {server['run_id'][:8]}",
+        Text(
+            f"{server['url']}, {_master(server)}{server['version']}, fsync {server['fsync'] or 'not known'}, "
+            f"{megabytes}, {server['keys']} keys, up {span(server['uptime_s'])}, run {server['run_id'][:8]}"
+        ),
     )
     table.add_row("promise", server["promise"])
-    running = _runs(hub["running"])
+    running = _runs(hub["running"], known=server["cannot_write"] is None)
     beat = hub["heartbeat"]
     if hub["running"]:
         running += Text(f", {hub['holder']}, token {hub['token']}")
@@ -104,14 +107,17 @@ def _symbols(symbols: dict[str, Any], width: int) -> Table:
     return _fitting(titles, rows, width, ("days", "hours", "minutes", "lead", "last minute"))[0]
 
 
-def _strategies_and_orders(strategies: dict[str, Any], width: int) -> list[RenderableType]:
-    """Return two tables; whether a worker runs goes to the second where the first has no room for it."""
+def _strategies_and_orders(strategies: dict[str, Any], width: int, *, known: bool) -> list[RenderableType]:
+    """Return two tables; whether a worker runs goes to the second where the first has no room for it.
+
+    Who holds no lease may run all the same unless it is `known` that leases can be renewed.
+    """
     titles = ("strategy", "worker", "last step", "steps left", "bars left", "positions", "cash", "day P&L", "stop at")
     spared = ("bars left", "worker", "stop at", "last step", "cash", "day P&L", "positions", "steps left")
-    first, shown = _fitting(titles, [_strategy(*item) for item in strategies.items()], width, spared)
+    first, shown = _fitting(titles, [_strategy(*item, known=known) for item in strategies.items()], width, spared)
     worker = () if "worker" in shown else ("worker",)
     titles = ("strategy", *worker, "courier", "sent", "owed", "unknown", "intents")
-    rows = [_orders(*item) for item in strategies.items()]
+    rows = [_orders(*item, known=known) for item in strategies.items()]
     tables: list[RenderableType] = [
         first,
         _fitting(titles, rows, width, ("intents", "sent", "courier", "owed", "unknown"))[0],
@@ -134,12 +140,12 @@ def _refused(refused: Mapping[str, Mapping[str, Any]]) -> Table:
     return _table(tuple(rows[0]), rows, folded={"why"})
 
 
-def _strategy(name: str, strategy: dict[str, Any]) -> "_Row":
+def _strategy(name: str, strategy: dict[str, Any], *, known: bool) -> "_Row":
     bars = [lag for lag in strategy["bar_lag"].values() if lag is not None]
     pnl = strategy["day_pnl"]
     return {
         "strategy": name,
-        "worker": _worker(strategy),
+        "worker": _worker(strategy, known=known),
         "last step": _when(strategy["last_step"], "%m-%d %H:%M"),
         "steps left": _behind(strategy),
         "bars left": f"{sum(bars):,}" if bars else "-",
@@ -164,13 +170,13 @@ def _is_stopped(strategy: Mapping[str, Any]) -> bool:
     return bool(strategy["day_pnl"] <= -strategy["daily_stop_loss"])
 
 
-def _worker(strategy: dict[str, Any]) -> Text:
+def _worker(strategy: dict[str, Any], *, known: bool) -> Text:
     if not strategy["enabled"] and not strategy["worker"]["running"]:
         return Text("disabled", style="dim")
     status = strategy["worker"]["status"] or ""
     word = next((word for word in ("waiting", "warming up") if status.startswith(word)), None)
     shown = strategy["worker"]["running"] and word is not None
-    text = Text(str(word), style="yellow") if shown else _runs(strategy["worker"]["running"])
+    text = Text(str(word), style="yellow") if shown else _runs(strategy["worker"]["running"], known=known)
     if strategy["halted"] is not None:
         text += Text(" halted", style="bold yellow")
     return text
@@ -185,15 +191,16 @@ def _behind(strategy: dict[str, Any]) -> Text:
     return Text(f"{strategy['lag']:,}{since}", style="yellow")
 
 
-def _orders(name: str, strategy: dict[str, Any]) -> "_Row":
+def _orders(name: str, strategy: dict[str, Any], *, known: bool) -> "_Row":
     courier = strategy["courier"]
     style = {"running": "green", "paper only": "dim"}.get(courier["state"], "yellow")
+    state = "not known" if courier["state"] == "not running" and not known else courier["state"]
     counts = ", ".join(f"{count:,} {state}" for state, count in sorted(courier["intents"].items()))
     unknown = len(courier["unknown"])
     return {
         "strategy": name,
-        "worker": _worker(strategy),
-        "courier": Text(courier["state"], style=style),
+        "worker": _worker(strategy, known=known),
+        "courier": Text(state, style=style),
         "sent": "-" if strategy["sent"] is None else Text(_held(strategy["sent"]), style=_different(strategy)),
         "owed": str(courier["owed"]),
         "unknown": Text(str(unknown), style="bold red" if unknown else ""),
@@ -238,11 +245,16 @@ def _table(shown: Sequence[str], rows: "Sequence[_Row]", folded: Collection[str]
         justify: Literal["left", "right"] = "right" if title in _RIGHT else "left"
         table.add_column(title, justify=justify, no_wrap=title not in folded, overflow="fold")
     for row in rows:
-        table.add_row(*(row[title] for title in shown))
+        cells = (row[title] for title in shown)
+        table.add_row(
+            *(cell if isinstance(cell, Text) else Text(cell) for cell in cells)
+        )  # a person's words, no markup
     return table
 
 
-def _runs(running: bool) -> Text:
+def _runs(running: bool, *, known: bool) -> Text:
+    if not running and not known:
+        return Text("not known", style="yellow")
     return Text("running", style="green") if running else Text("NOT RUNNING", style="bold red")
 
 

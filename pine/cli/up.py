@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pine.cli.context import FINE, WRONG, configuration, exits, print_json
+from pine.cli.context import FINE, WRONG, configuration, configuration_path, exits, print_json
+from pine.cli.loading import load_parts
 from pine.cli.options import config_option
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def up(
     if len(asked) > 1 or (asked and (names or only)):
         raise click.UsageError("--show, --start, --stop and --restart are asked of the running pine up, one at a time")
     if asked:
-        sys.exit(_ask(configuration(ctx), *asked[0], as_json=as_json))
+        sys.exit(_ask(load_parts(ctx), *asked[0], as_json=as_json))  # the running one judges the rest
     if as_json:
         raise click.UsageError("--json goes with --show, --start, --stop or --restart")
     words = [*names, *(part.strip() for part in (only or "").split(",") if part.strip())]
@@ -77,9 +78,17 @@ def _run(ctx: click.Context, words: list[str], extras: list[str], *, quiet: bool
     relay.start()
     try:
         with told_to(relay):
-            return Supervisor(config, members, relay, lambda: configuration(ctx)).run()
+            return Supervisor(config, members, relay, lambda: _judged(ctx)).run()
     finally:
         relay.close()
+
+
+def _judged(ctx: click.Context) -> "Config":
+    """Return the configuration of now, as far as it says who there is; a new process has found no mistake in it."""
+    from pine.ops.supervisor.judge import judge
+
+    judge(configuration_path(ctx))
+    return load_parts(ctx)
 
 
 def _commands(ctx: click.Context, config: "Config", extras: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import re
 import sys
 import threading
 import zlib
@@ -24,6 +25,8 @@ COLOURS: Final = ("cyan", "magenta", "blue", "green", "bright_cyan", "bright_mag
 LEVELS: Final = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
 STATES: Final = {"running": "green", "failing": "bold red", "restarting": "yellow", "stopping": "yellow"}
 NAME_WIDTH: Final = 14
+_CONTROL: Final = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f]")
+"""What a terminal obeys, but for colours."""
 LEFT_OUT: Final = frozenset(["event", "level", "timestamp", "logger", "role", "trace"])
 """What of a JSON line is shown otherwise, or not needed by a person."""
 
@@ -109,14 +112,27 @@ def shown(name: str, line: str) -> Text:
     text = Text(f"{name:<{NAME_WIDTH}} │ ", style=style)
     found = fields_of(line)
     if found is None or "event" not in found:
-        return text.append(Text.from_ansi(line))
+        return text.append(Text.from_ansi(_CONTROL.sub(_escaped, line)))
     level = str(found.get("level", ""))
     when = str(found.get("timestamp", ""))[11:19]
     known = {"strategy"} if name.endswith(f" {found.get('strategy')}") else set()
     rest = " ".join(f"{key}={value}" for key, value in found.items() if key not in LEFT_OUT | known)
     told = f"{when} {level:<7} {found['event']} {rest}".strip()
     trace = f"\n{found['trace']}".rstrip() if "trace" in found else ""
-    return text.append(told + trace, style=LEVELS.get(level, ""))
+    return text.append(tame(told) + tame(trace, lines=True), style=LEVELS.get(level, ""))
+
+
+def tame(text: str, *, lines: bool = False) -> str:
+    """Return a text with every character written out that a terminal would obey; ends of lines stay if `lines`."""
+    return "".join(c if c.isprintable() or (lines and c in "\n\t") else _written_out(c) for c in text)
+
+
+def _written_out(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return _written_out(found[0])
 
 
 def table(facts: dict[str, Any]) -> Table:
@@ -142,7 +158,7 @@ def _remark(one: dict[str, Any]) -> Text:
     if one["again_in_s"] is not None and one["code"] is not None:
         parts.append(f"again in {span(one['again_in_s'])}")
     if one["last_lines"]:
-        parts.append(one["last_lines"][-1].strip())
+        parts.append(tame(one["last_lines"][-1].strip()))
     return Text(", ".join(parts), style="red" if one["failing"] else "dim", overflow="ellipsis", no_wrap=True)
 
 

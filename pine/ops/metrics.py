@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import redis
 from attrs import define, field, frozen
 
-from pine.bus.connection import connect
+from pine.bus.connection import VISIT_SECONDS, connect
 from pine.bus.ending import stop_on_end
 from pine.core.config import Config
 from pine.core.config.secret import masked
@@ -414,7 +414,7 @@ class Collector:
         facts = None
         try:
             if self._observer is None:
-                self._observer = Observer(self.config, connect(self.config, start=False))
+                self._observer = Observer(self.config, connect(self.config, start=False, silence=VISIT_SECONDS))
             facts = self._observer.look(self.clock())
         except (PineError, redis.RedisError) as error:
             trouble = error

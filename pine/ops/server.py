@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import redis
 
 from pine.bus.client import Client
+from pine.bus.connection import write_problem
 from pine.core.config import Config
 from pine.core.config.sentinel import SentinelUrl
 
@@ -44,7 +45,14 @@ def server_facts(client: Client, config: Config) -> dict[str, Any]:
         "replicas_asked": config.bus.replicas,
         "min_replicas": None if min_replicas is None else int(min_replicas),
         "promise": "; ".join(promises),
+        "cannot_write": write_problem(client),
     }
+
+
+def cannot_write(config: Config, words: str) -> str:
+    """Return what is wrong with a server that takes nothing, by what it says, and what to do."""
+    where = f"of {config.data_dir / 'bus'}" if config.bus.url == "embedded" else "of the server"
+    return f"the server cannot write ({words.rstrip('.')}): make room on the disk {where}, and everybody goes on"
 
 
 def shown_url(url: str) -> str:

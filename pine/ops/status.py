@@ -20,7 +20,7 @@ from pine.core.errors import WentBack
 from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND, Timeframe
 from pine.core.times import isoformat
 from pine.ops.positions import Both, both_sides
-from pine.ops.server import server_facts, server_notes, server_problems
+from pine.ops.server import cannot_write, server_facts, server_notes, server_problems
 from pine.orders.courier import SETTLED, role
 from pine.orders.entries import Control, Correction, Entry, Intent
 from pine.orders.gates import KillSwitch
@@ -96,9 +96,12 @@ class Observer:
         hub = self._hub(newest, now)
         strategies = {name: self._strategy(name, cursors.get(name), now) for name in self.config.strategies}
         unconfigured = sorted(cursors.keys() - self.config.strategies.keys() - {keys.ARCHIVE})
+        server = server_facts(self.client, self.config)
+        if server["cannot_write"] is not None:
+            server["cannot_write"] = cannot_write(self.config, server["cannot_write"])
         facts = {
             "at": isoformat(now),
-            "server": server_facts(self.client, self.config),
+            "server": server,
             "hub": hub,
             "symbols": {symbol: self._symbol(symbol) for symbol in self.config.instruments},
             "strategies": strategies,
@@ -280,9 +283,12 @@ def kill_switch(config: Config) -> str | None:
 
 def _problems(facts: dict[str, Any], option: str) -> Iterator[str]:
     """Yield what somebody must mend, and how."""
+    blocked = facts["server"]["cannot_write"]
+    if blocked is not None:
+        yield f"{blocked}; until then nobody can say that they run"
     yield from server_problems(facts["server"])
     hub = facts["hub"]
-    if not hub["running"]:
+    if not hub["running"] and blocked is None:
         yield f"the hub is not running: pine hub{option}"
     if hub["stale"]:
         age = "" if hub["data_age_s"] is None else f" for {span(hub['data_age_s'])}"
@@ -291,9 +297,9 @@ def _problems(facts: dict[str, Any], option: str) -> Iterator[str]:
         yield "the hub's tape cannot be written; look for tape: in its log, and at the disk"
     for name, strategy in facts["strategies"].items():
         courier = strategy["courier"]
-        if strategy["enabled"] and not strategy["worker"]["running"]:
+        if strategy["enabled"] and not strategy["worker"]["running"] and blocked is None:
             yield f"worker {name} is not running{_lag(strategy)}: pine worker {name}{option}"
-        if courier["state"] == "not running" and courier["owed"]:
+        if courier["state"] == "not running" and courier["owed"] and blocked is None:
             yield f"courier {name} is not running and owes {courier['owed']} webhooks; the worker starts it"
         for difference in strategy["differs"]:
             yield f"{name}: {difference}, nothing on its way; see what the broker has, then pine positions set{option}"

@@ -9,7 +9,7 @@ import redis
 from attrs import frozen
 from nicegui import ui
 
-from pine.bus.connection import connect
+from pine.bus.connection import VISIT_SECONDS, connect
 from pine.core.config import Config
 from pine.core.errors import PineError
 from pine.core.log import get_logger
@@ -38,7 +38,7 @@ def asker(config: Config) -> Asker:
     """Return how orders are booked: over a connection of their own, so that nobody's look waits for them."""
 
     def asking(strategy: str, orders: Sequence[Order], who: str, reason: str) -> list[Booked]:
-        client = connect(config, start=False)
+        client = connect(config, start=False, silence=VISIT_SECONDS)
         try:
             return control.ask_all(config, client, [(strategy, order) for order in orders], who=who, reason=reason)
         finally:

@@ -6,6 +6,7 @@ token gets further than the question for it.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import time
@@ -26,6 +27,9 @@ HEALTH: Final = "/healthz"
 SESSION_SECONDS: Final = 30 * 86_400
 LONGEST_FORM: Final = 4096
 """Bytes of a form with a token; what is longer is none."""
+
+FORM_SECONDS: Final = 10.0
+"""How long such a form may take to arrive."""
 
 WRONG_SECONDS: Final = 1.0
 """How long the answer to a wrong token is held back."""
@@ -112,11 +116,18 @@ class Attempts:
         """Tell whether an address must wait before it is listened to again."""
         return len(self._recent(address)) >= WRONG_TOKENS
 
-    def note(self, address: str) -> None:
-        """Remember a wrong token."""
+    def reserve(self, address: str) -> float:
+        """Count an attempt as wrong before it is read: many at once are as many as one after the other."""
         if len(self._wrong) >= MOST_ADDRESSES:
             self._wrong = {known: times for known in list(self._wrong) if (times := self._recent(known))}
-        self._recent(address).append(self._clock())
+        now = self._clock()
+        self._recent(address).append(now)
+        return now
+
+    def forgive(self, address: str, reserved: float) -> None:
+        """Take back what was counted of an attempt that was right."""
+        with contextlib.suppress(ValueError):  # it is too old to count by now
+            self._recent(address).remove(reserved)
 
     def _recent(self, address: str) -> deque[float]:
         times = self._wrong.setdefault(address, deque())
@@ -173,12 +184,13 @@ class Guard:
         if self.attempts.too_many(address):
             await _answer(send, 429, _form("Too many wrong tokens: wait a minute."))
             return
+        reserved = self.attempts.reserve(address)
         offered = parse_qs((await _body(receive)).decode(errors="replace")).get("token", [""])[0]
         if not self.sessions.knows(offered):
-            self.attempts.note(address)
             await asyncio.sleep(WRONG_SECONDS)
             await _answer(send, 401, _form("That is not the token."))
             return
+        self.attempts.forgive(address, reserved)
         attributes = f"Path=/; Max-Age={SESSION_SECONDS}; HttpOnly; SameSite=Strict"
         secure = "; Secure" if _is_https(scope) else ""
         cookie = f"{COOKIE}={self.sessions.issue()}; {attributes}{secure}"
@@ -202,8 +214,9 @@ def foreign(headers: Mapping[str, str], *, any_host: bool) -> str:
     origin = headers.get("origin")
     if origin is not None and (not host or origin.partition("://")[2].lower() != host.lower()):
         return "Origin: another page"
-    if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
-        return "Sec-Fetch-Site: another page"
+    site = headers.get("sec-fetch-site")
+    if site == "cross-site" or (site == "same-site" and headers.get("sec-fetch-mode") != "navigate"):
+        return "Sec-Fetch-Site: another page; type this address, or open a bookmark of it"
     return ""
 
 
@@ -231,13 +244,15 @@ def _cookie(header: str) -> str | None:
 
 
 async def _body(receive: Receive) -> bytes:
-    """Return what was posted, if it is short enough to be a token."""
+    """Return what was posted, if it is short enough to be a token and comes at once."""
     body: bytes = b""
-    while len(body) <= LONGEST_FORM:
-        message = await receive()
-        body += bytes(message.get("body", b""))
-        if not message.get("more_body", False):
-            return body
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FORM_SECONDS):
+            while len(body) <= LONGEST_FORM:
+                message = await receive()
+                body += bytes(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return body if len(body) <= LONGEST_FORM else b""
     return b""
 
 

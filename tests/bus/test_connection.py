@@ -111,7 +111,7 @@ def test_a_request_to_end_ends_the_wait_for_a_server_that_is_away(
     idle.stop()
     stop, waits = threading.Event(), threading.Event()
 
-    def looks(_: EmbeddedServer) -> bool:
+    def looks(_: EmbeddedServer, silence: float | None) -> bool:
         waits.set()
         return False
 

@@ -179,6 +179,11 @@ def test_answers_that_end_early_write_nothing(tmp_path: Path) -> None:
     assert "nothing was written" in ran.stderr
 
 
+def test_secrets_that_are_no_text_are_told_and_not_shown(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["init", "--yes", "--dir", str(tmp_path), "--secrets", "-"], input=b"A=\xff\xfe\n")
+    assert (done.exit_code, "--secrets: not readable as UTF-8" in done.output) == (2, True)
+
+
 def test_what_is_there_stays_unless_forced_and_then_beside_with_its_secrets(tmp_path: Path) -> None:
     (tmp_path / "pine.yaml").write_text("mine: 1\n")
     (tmp_path / ".env").write_text(f"IBS_A_WEBHOOK={HOOK}\nOTHER=kept\nPOLICY_KILLSWITCH=1\n")

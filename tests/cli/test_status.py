@@ -47,6 +47,15 @@ def test_what_does_not_run_is_exit_code_1_and_what_does_is_0(pine: Shell, server
     client.close()
 
 
+def test_a_persons_words_are_shown_as_they_are(pine: Shell, server: EmbeddedServer) -> None:
+    client = client_for(server.url)
+    decisions = [{"symbol": "ES", "ask": "enter", "refused": "halted: x [/x] [red]y"}]
+    client.xadd(keys.flight("ibs_a"), {"flight": json.dumps({"decisions": decisions})}, id="1000-0")
+    client.close()
+    ran = pine.quick("status")
+    assert (ran.code, "halted: x [/x] [red]y" in ran.out) == (1, True), ran.err
+
+
 def test_suggested_commands_find_the_same_configuration(pine: Shell, server: EmbeddedServer) -> None:
     problems = json.loads(pine.quick("status", "--json", "-c", "pine.yaml").out)["problems"]
     assert "the hub is not running: pine hub -c pine.yaml" in problems

@@ -26,6 +26,12 @@ def test_on_a_terminal_a_json_line_is_told_as_a_sentence() -> None:
     assert shown("hub", "as it is").plain == "hub            │ as it is"
 
 
+def test_nothing_that_is_logged_steers_the_terminal() -> None:
+    told = shown("hub", '{"event":"a\\u001b[2Jb\\u0007","field":"\\u009bc\\nd","trace":"one\\ntwo\\u001b]0;x"}').plain
+    assert told == "hub            │ a\\x1b[2Jb\\x07 field=\\x9bc\\nd\none\ntwo\\x1b]0;x"
+    assert shown("hub", "\x1b[31mred\x1b[0m \x1b[2J\x1b]0;x\x07").plain == "hub            │ red \\x1b[2J\\x1b]0;x\\x07"
+
+
 def test_what_fails_is_shown_with_its_last_words_and_when_it_is_tried_again() -> None:
     failing = {
         "name": "worker one",

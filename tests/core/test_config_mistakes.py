@@ -505,3 +505,10 @@ def test_any_text_is_a_configuration_or_a_listing_of_mistakes(
 )
 def test_odd_yaml_is_a_listing_of_mistakes_and_no_traceback(mistakes: Callable[..., list[str]], text: str) -> None:
     assert mistakes(text)
+
+
+@pytest.mark.parametrize("name", ["circle/data", "x" * 300])
+def test_a_data_dir_that_cannot_be_is_a_mistake(mistakes: Callable[..., list[str]], tmp_path: Path, name: str) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    (told,) = mistakes(f"data_dir: {name}")
+    assert told.startswith("1: data_dir: found ")

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pine.core.config import load_config
-from pine.core.config.secret import masked
+from pine.core.config.secret import masked, secret_values
 from pine.core.errors import ConfigError, SecretMissing
 from pine.strategies.catalog import PARAMS
 
@@ -136,3 +136,30 @@ def test_password_of_the_bus_is_not_shown(load: Load) -> None:
     config = load("bus: {url: 'redis://:pa55word@host:6379'}")
     assert "pa55word" not in repr(config)
     assert "pa55word" not in str(config)
+
+
+@pytest.mark.parametrize("url", ["mailtos://me:ab[SECRET]cd@example.com", "http://[", "json://[SECRET]x/ab"])
+def test_an_alert_address_with_brackets_is_hidden_like_any_other(load: Load, url: str) -> None:
+    hidden = secret_values(load("alerts: {urls: ['" + url + "']}"))
+    assert url in hidden
+    assert ("SECRET" in hidden) == ("@" in url)
+
+
+@pytest.mark.parametrize("url", ["redis://:ab[SECRET]cd@host:1", "redis://[", "redis://host:99999"])
+def test_a_server_whose_url_cannot_be_read_is_a_mistake_that_shows_nothing(
+    mistakes: Callable[..., list[str]], url: str
+) -> None:
+    assert mistakes("bus: {url: '" + url + "'}")[0].startswith("1: bus.url: ")
+    assert "SECRET" not in str(mistakes("bus: {url: '" + url + "'}"))
+
+
+@pytest.mark.parametrize("place", ["h:99999/a/b", "h:0/a/b", "[:::1]/a/b"])
+def test_a_webhook_at_no_possible_place_is_a_mistake(mistakes: Callable[..., list[str]], place: str) -> None:
+    (told,) = mistakes(PAIR + f"    webhook: 'https://{place}'\n")
+    assert "strategies.a.webhook: found something else (not shown)" in told
+
+
+@pytest.mark.parametrize("name", ["hub", "server", "all", "up", "alerts"])
+def test_a_strategy_is_not_called_as_what_runs_beside_it(mistakes: Callable[..., list[str]], name: str) -> None:
+    (told,) = mistakes(PAIR.replace("  a:", f"  {name}:"))
+    assert "which pine uses itself" in told

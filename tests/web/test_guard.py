@@ -1,7 +1,7 @@
 """Nobody who is not meant to gets through to the page, its routes or its websocket."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -91,10 +91,20 @@ def test_the_page_itself_can() -> None:
     assert knock(Guard(app), origin=HERE) == ["websocket.accept"]
 
 
-def test_a_request_that_a_browser_says_is_from_elsewhere_is_refused_unless_a_person_came_that_way() -> None:
-    elsewhere = {"sec-fetch-site": "cross-site"}
-    assert ask(Guard(app), "GET", "/", headers={**elsewhere, "sec-fetch-mode": "no-cors"}).status_code == 403
-    assert ask(Guard(app), "GET", "/", headers={**elsewhere, "sec-fetch-mode": "navigate"}).text == "inside"
+@pytest.mark.parametrize(
+    ("site", "mode", "code"),
+    [
+        ("cross-site", "no-cors", 403),
+        ("cross-site", "navigate", 403),
+        ("same-site", "no-cors", 403),
+        ("same-site", "navigate", 200),  # a link on a page of the same desk
+        ("same-origin", "cors", 200),
+        ("none", "navigate", 200),
+    ],
+)
+def test_a_request_that_a_browser_says_is_from_elsewhere_is_refused(site: str, mode: str, code: int) -> None:
+    headers = {"sec-fetch-site": site, "sec-fetch-mode": mode}
+    assert ask(Guard(app), "GET", "/", headers=headers).status_code == code
 
 
 def test_no_other_page_may_frame_this_one_and_it_asks_nobody_else() -> None:
@@ -170,6 +180,39 @@ def test_whoever_guesses_is_held_back_and_soon_not_listened_to() -> None:
     assert ask(door, "POST", "/login", data={"token": TOKEN}).status_code == 429
     door.attempts._clock = lambda: 120.0
     assert ask(door, "POST", "/login", data={"token": TOKEN}).status_code == 303
+
+
+def test_many_guesses_at_once_are_as_many_as_one_after_the_other() -> None:
+    door = locked()
+
+    async def guess(client: httpx.AsyncClient, number: int) -> int:
+        async def slowly() -> AsyncIterator[bytes]:
+            await asyncio.sleep(0)
+            yield f"token={number}".encode()
+
+        return (await client.post("/login", content=slowly())).status_code
+
+    async def all_at_once() -> list[int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url=HERE) as client:
+            return await asyncio.gather(*(guess(client, number) for number in range(4 * WRONG_TOKENS)))
+
+    codes = asyncio.run(all_at_once())
+    assert (codes.count(401), codes.count(429)) == (WRONG_TOKENS, 3 * WRONG_TOKENS)
+
+
+def test_a_form_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "FORM_SECONDS", 0.01)
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return await asyncio.Event().wait() and {}  # type: ignore[return-value]
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/login", "headers": [(b"host", b"127.0.0.1:8787")]}
+    asyncio.run(locked()(scope, receive, send))
+    assert sent[0]["status"] == 401
 
 
 @pytest.mark.parametrize("content", [b"", b"token=" + b"x" * 100_000, b"\xff\xfe", b"other=1"])

@@ -1,9 +1,11 @@
 """What single values of a configuration may be."""
 
+import errno
 import math
 import re
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from attrs import validators
 
@@ -71,6 +73,20 @@ def bus_url(_instance: object, _attribute: Any, value: str) -> None:
             "expected embedded, or a URL that begins with redis://, rediss://, unix://, "
             "redis+sentinel:// or rediss+sentinel://"
         )
+    elif not can_be_split(value):
+        raise ValueError(
+            "expected a URL such as redis://user:password@host:6379/0; in user and password anything but letters and "
+            "digits is written as %XX"
+        )
+
+
+def can_be_split(url: str) -> bool:
+    """Tell whether a URL has parts, and a port that can be one."""
+    try:
+        parts = urlsplit(url)
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
 
 
 def replica_count(instance: Any, _attribute: Any, value: int) -> None:
@@ -107,6 +123,19 @@ def folder_mistake(text: str) -> str | None:
         Path(text).expanduser()
     except RuntimeError as error:
         return f"found {quoted(text)}, expected a folder: {error}"
+    return None
+
+
+def place_mistake(folder: Path) -> str | None:
+    """Return why nothing can be at a path, or nothing."""
+    try:
+        folder.resolve()
+        folder.stat()
+    except RuntimeError:
+        return "found links that lead in a circle, expected a folder"
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            return f"found a path that no folder can have ({error.strerror}), expected a folder"
     return None
 
 

@@ -9,7 +9,7 @@ import attrs
 import cattrs
 from dotenv import dotenv_values
 
-from pine.core.config.bounds import folder_mistake
+from pine.core.config.bounds import folder_mistake, place_mistake
 from pine.core.config.desk import AlertsConfig, ArchiveConfig, DashboardConfig, MetricsConfig, OrdersConfig
 from pine.core.config.document import Document, Unset
 from pine.core.config.document import Path as Where
@@ -56,6 +56,7 @@ _SECTIONS: Final[Mapping[str, Any]] = {
     "heartbeats": str,
 }
 _SECRET_PLACES: Final = (("databento", "api_key"), ("bus", "url"), ("archive", "location"), ("dashboard", "token"))
+DATA_DIR: Final = "pine-data"
 SHORTEST_RETENTION: Final = Duration.parse("1d")
 
 
@@ -84,8 +85,8 @@ def load_config(path: Path, types: ParamTypes, environ: Mapping[str, str] | None
             [f"{path}: cannot be read: {error}; name another file with --config or PINE_CONFIG"]
         ) from None
     process = {name: value for name, value in (os.environ if environ is None else environ).items() if value}
-    beside, complaint = _dotenv(path.with_name(".env"))
-    document = Document.parse(text, beside | process, _is_secret_place)
+    variables, complaint = beside(path)
+    document = Document.parse(text, variables | process, is_secret_place)
     problems = Problems(path, document)
     for where, message in [*document.problems, *complaint]:
         problems.add(where, message)
@@ -108,7 +109,7 @@ def load_config(path: Path, types: ParamTypes, environ: Mapping[str, str] | None
         for place, message in types.mistakes(setting, *partners):
             if ("strategies", name, *place) not in told:  # else it may only follow from what is told there
                 problems.add(("strategies", name, *place), message)
-    data_dir = _folder(path, "data_dir", "pine-data", sections, problems)
+    data_dir = _folder(path, "data_dir", DATA_DIR, sections, problems)
     wrong = folder_mistake(sections.get("models", ""))
     if wrong:
         problems.add(("models",), wrong)
@@ -118,12 +119,15 @@ def load_config(path: Path, types: ParamTypes, environ: Mapping[str, str] | None
     return Config(path=path, data_dir=data_dir, strategy_folder=strategy_folder, traded=traded, **sections)
 
 
-def _dotenv(path: Path) -> tuple[dict[str, str], list[tuple[Where, str]]]:
-    """Return the variables of a ``.env`` file, and what is wrong with it."""
+def beside(path: Path) -> tuple[dict[str, str], list[tuple[Where, str]]]:
+    """Return the variables of the ``.env`` file beside a configuration, and what is wrong with it."""
+    file = path.with_name(".env")
     try:
-        return {name: value for name, value in dotenv_values(path).items() if value}, []
+        if file.exists() and not file.is_file():  # a pipe would be waited for
+            return {}, [((), f"{file} beside it is no file")]
+        return {name: value for name, value in dotenv_values(file).items() if value}, []
     except (OSError, UnicodeDecodeError) as error:
-        return {}, [((), f"{path} beside it cannot be read: {error}")]
+        return {}, [((), f"{file} beside it cannot be read: {error}")]
 
 
 def _folder(path: Path, name: str, default: str, sections: dict[str, Any], problems: Problems) -> Path:
@@ -133,7 +137,10 @@ def _folder(path: Path, name: str, default: str, sections: dict[str, Any], probl
     if wrong:
         problems.add((name,), wrong)
         return path.parent
-    return (path.parent / Path(text).expanduser()).absolute()
+    folder = (path.parent / Path(text).expanduser()).absolute()
+    if wrong := place_mistake(folder):
+        problems.add((name,), wrong)
+    return folder
 
 
 def _check_retention(raw: dict[str, Any], sections: dict[str, Any], problems: Problems) -> None:
@@ -148,7 +155,7 @@ def _check_retention(raw: dict[str, Any], sections: dict[str, Any], problems: Pr
         problems.add(("retention_max",), f"found {given_up}, expected at least retention, which is {kept}")
 
 
-def _is_secret_place(where: Where) -> bool:
+def is_secret_place(where: Where) -> bool:
     """Tell whether a path holds a secret, or may: its value is text, and is never shown."""
     by_strategy = len(where) == 3 and where[0] == "strategies" and where[2] == "webhook"
     return by_strategy or where[:2] == ("alerts", "urls") or where in _SECRET_PLACES
@@ -212,7 +219,10 @@ def _as_secret(value: Any, where: Where, problems: Problems) -> Secret:
         problems.add(where, f"found {type(value).__name__}, expected text")
         return Secret(where=name)
     if value and where[-1] == "webhook" and not is_webhook(value):
-        problems.add(where, "found something else (not shown), expected a URL that begins with https://")
+        problems.add(
+            where,
+            "found something else (not shown), expected a URL that begins with https://, its port below 65536",
+        )
     return Secret(value, where=name)
 
 
@@ -229,7 +239,7 @@ def _structure_sections(raw: dict[str, Any], problems: Problems) -> dict[str, An
                 if name == "strategies" and error.built is not None:
                     sections[name] = error.built  # so that what depends on others is looked at too
                 for where, message in error.found:
-                    hidden = _is_secret_place((name, *where)[:2]) and message.startswith("found")
+                    hidden = is_secret_place((name, *where)[:2]) and message.startswith("found")
                     problems.add((name, *where), "found something else (not shown)" if hidden else message)
     return sections
 

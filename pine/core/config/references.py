@@ -18,8 +18,8 @@ from pine.core.errors import BadType, ContractError
 from pine.core.instruments import SPECS, same_price
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
-RESERVED_NAMES: Final = frozenset({"archive"})
-"""Names of consumer groups that stand beside those of the strategies on the market's streams."""
+RESERVED_NAMES: Final = frozenset({"hub", "archive", "alerts", "metrics", "dashboard", "server", "all", "up"})
+"""Names of what runs beside the strategies: one word shall mean one thing, as it does to pine up and on the streams."""
 
 
 class ParamTypes(Protocol):

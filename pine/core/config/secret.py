@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from attrs import field, fields, frozen, has
 
@@ -107,12 +107,13 @@ def _parts(value: str) -> set[str]:
     """Return the parts of a URL that are secret by themselves."""
     if "://" not in value:
         return set()
-    url = urlsplit(value)
-    user, _, host = url.netloc.rpartition("@")
-    long = {
-        part for part in re.split(r"[/?&=:#@;,]", f"{url.path}?{url.query}#{url.fragment}") if len(part) >= _TELLING
-    }
+    # By hand: urlsplit refuses some, such as one with a bracket in its password, and quotes it.
+    rest = value.partition("://")[2]
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, _, host = place.rpartition("@")
+    long = {part for part in re.split(r"[/?&=:#@;,]", rest.removeprefix(place)) if len(part) >= _TELLING}
     if "." not in host and len(host) >= _TELLING:  # no machine's name: services write a token there
         long.add(host)
     password = user.partition(":")[2]
-    return {text for part in (password, *long) for text in (part, unquote(part)) if part}
+    inside = re.split(r"[\[\]]", password)  # what an error quotes of one that looks like an address
+    return {text for part in (password, *inside, *long) for text in (part, unquote(part)) if part}

@@ -13,7 +13,7 @@ _BROKER_PATH: Final = re.compile(r"/trading/webhook/[^/]+/[^/]+/?")
 _ADDRESS: Final = re.compile(
     r"(?P<scheme>https?)://"
     r"(?:(?P<name>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])"
-    r"(?::[0-9]{1,5})?"
+    r"(?::(?P<port>[0-9]{1,5}))?"
     r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
     r"(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?",
     re.IGNORECASE,
@@ -22,7 +22,13 @@ _ADDRESS: Final = re.compile(
 
 def is_webhook(address: str) -> bool:
     """Tell whether a text is the address of a webhook: ``https://HOST/…`` without user, backslash or fragment."""
-    return _ADDRESS.fullmatch(address) is not None
+    found = _ADDRESS.fullmatch(address)
+    if found is None or not 0 < int(found["port"] or 443) < 65536:
+        return False
+    try:
+        return bool(urlsplit(address).hostname)
+    except ValueError:  # brackets around what is no address of a machine
+        return False
 
 
 def leads_here(webhook: Secret) -> bool:

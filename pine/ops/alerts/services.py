@@ -91,7 +91,10 @@ def plugin_post(url: Secret) -> Post | None:
         from apprise import Apprise, AppriseAsset
 
         asset = AppriseAsset(app_id="pine", app_desc="pine", plugin_paths=None, storage_mode="memory")
-        plugin = Apprise.instantiate(url.reveal(), asset=asset)
+        try:
+            plugin = Apprise.instantiate(url.reveal(), asset=asset)
+        except Exception:  # noqa: BLE001  # some raise at what they cannot read, with the URL in the text
+            return None
     return None if plugin is None else lambda message: _notify(plugin, message)
 
 

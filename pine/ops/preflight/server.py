@@ -21,7 +21,7 @@ from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND
 from pine.core.times import Clock, isoformat, to_datetime
 from pine.history.account import Reading
 from pine.ops.preflight.looks import Said, ok, skipped, warning, wrong
-from pine.ops.server import POWER_CUT, server_facts, server_notes, server_problems
+from pine.ops.server import POWER_CUT, cannot_write, server_facts, server_notes, server_problems
 
 CLOCK_WARNING_S: Final = 1.0
 CLOCK_WRONG_S: Final = 5.0
@@ -69,6 +69,8 @@ class ServerLooks:
         yield ok(f"{facts['url']}: {where}, {facts['version']}, appendonly yes, noeviction")
         self.client = client
         yield self._promise(facts)
+        if facts["cannot_write"] is not None:
+            yield wrong(cannot_write(self.config, facts["cannot_write"]), "writing")
         for problem in server_problems(facts):
             yield wrong(f"{problem}; start them, or lower bus.replicas", "replicas")
         for note in server_notes(facts):

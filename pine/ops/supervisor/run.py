@@ -14,7 +14,7 @@ from attrs import define, field
 
 from pine.bus.ending import ENDING
 from pine.core.config import Config
-from pine.core.errors import BusError, ConfigError, PineError
+from pine.core.errors import BusError, PineError
 from pine.core.log import get_logger
 from pine.core.times import isoformat
 from pine.ops.supervisor.child import Child
@@ -22,6 +22,7 @@ from pine.ops.supervisor.door import alone, open_door
 from pine.ops.supervisor.members import Member, Rank, arguments_of, of_strategy, unknown
 from pine.ops.supervisor.output import Relay
 from pine.ops.supervisor.server import Server, await_server, hub_is_ready
+from pine.ops.supervisor.turns import Turns
 from pine.orders.courier import nothing_owed
 
 HUB_SECONDS: Final = 20.0
@@ -41,6 +42,9 @@ LOOK_SECONDS: Final = 0.1
 DRAW_SECONDS: Final = 0.5
 REFUSED: Final = 126
 """The exit code that stands for a process that the system could not start."""
+
+WISHES: Final = ("start", "stop", "restart")
+"""What the running one is asked to do."""
 
 IN_ORDER: Final = (0, -signal.SIGTERM)
 """Exit codes of a process that was asked to end; one that had nothing to end yet leaves that to the system."""
@@ -66,7 +70,8 @@ class Supervisor:
     relay
         Takes what they print.
     reload
-        Returns the configuration as it is by then, for what is started by hand.
+        Returns the configuration as it is by then, for what is started by hand: enough of it to know who belongs to
+        what. Raises `PineError` if it has mistakes.
     clock
         Tells seconds that never go back.
     """
@@ -78,6 +83,7 @@ class Supervisor:
     clock: Callable[[], float] = time.monotonic
     server: Server = field(init=False)
     _changed: threading.Condition = field(factory=threading.Condition)
+    _turns: Turns = field(factory=Turns)
     _asked: int = 0
     _phase: str = "starting"
     _gate_open: bool = False
@@ -308,6 +314,7 @@ class Supervisor:
         states = [(member.state, member.restarts) for member in self.members]
         if now or states != self._drawn or self.clock() - self._drawn_at >= DRAW_SECONDS:
             self._drawn, self._drawn_at = states, self.clock()
+            self.server.note()
             self.relay.draw(self.facts())
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -322,10 +329,16 @@ class Supervisor:
         if wish == "show":
             with self._changed:
                 return self.facts()
-        config = self._read_again() if wish in ("start", "restart") else None
+        if wish not in WISHES:
+            raise PineError(f"pine up was asked to {wish!r}, and does {', '.join(WISHES)} and show")
+        with self._turns.turn(word):
+            return self._grant(wish, word)
+
+    def _grant(self, wish: str, word: str) -> dict[str, Any]:
+        config = self.reload() if wish in ("start", "restart") else None
         with self._changed:
-            if self._phase != "running":
-                raise PineError(f"pine up is {self._phase}")
+            if self._phase != "running" or self._asked:
+                raise PineError(f"pine up is {'stopping' if self._phase == 'running' else self._phase}")
             members = self._named(word, config)
         if wish in ("stop", "restart"):
             say(logging.INFO, f"asked to {wish}", child=word)
@@ -346,17 +359,15 @@ class Supervisor:
             raise PineError(unknown(word, self.members, config or self.config))
         return found
 
-    def _read_again(self) -> Config:
-        try:
-            return self.reload()
-        except ConfigError as error:
-            raise PineError("the configuration has mistakes: " + "; ".join(error.problems)) from None
-
     def _begin(self, members: Sequence[Member]) -> None:
         """Start processes that do not run, at once."""
         with self._changed:
             for member in members:
-                if member.child is None and not self._asked:
+                if self._asked:
+                    raise PineError(f"pine up is stopping, {member.name} is not started")
+                if member.child is not None and not member.wanted:
+                    raise PineError(f"{member.name} was asked to end and does not, process {member.child.pid}")
+                if member.child is None:
                     member.wanted, member.code = True, None
                     member.backoff.forget()
                     member.tail.clear()

@@ -33,6 +33,7 @@ class Server:
 
     config: Config
     ours: bool = False
+    _written: int | None = None
 
     @property
     def _embedded(self) -> EmbeddedServer | None:
@@ -55,8 +56,16 @@ class Server:
             return
         self.ours = True
         server.ensure(ending)
-        with contextlib.suppress(OSError):  # a full disk
-            self._note.write_text(str(server.pid()))
+        self.note()
+
+    def note(self) -> None:
+        """Write down which process is ours; another since whoever found it gone has started it again."""
+        server = self._embedded
+        pid = None if server is None or not self.ours else server.pid()
+        if pid is not None and pid != self._written:
+            with contextlib.suppress(OSError):  # a full disk
+                self._note.write_text(str(pid))
+                self._written = pid
 
     def stop(self) -> str:
         """Stop it if it was started here and nobody else uses it; return what became of it."""
