@@ -164,7 +164,7 @@ def test_a_click_on_a_strategy_shows_its_orders(watcher: Watcher, tmp_path: Path
         await user.should_see("its newest orders", retries=PATIENCE)
         (table,) = user.find(marker="details").elements
         await until(lambda: table.rows)
-        assert {row["answer"] for row in table.rows} == {"paper"}
+        assert {row["answer"] for row in table.rows} == {"paper only"}
 
     use(watcher, tmp_path / "kept", look)
 
