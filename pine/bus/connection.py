@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
-from pine.bus import embedded
+from pine.bus import embedded, users
 from pine.bus.client import Client
 from pine.bus.sentinel import master_pool
 from pine.core.config import Config
@@ -69,7 +69,7 @@ def _connect_embedded(server: embedded.EmbeddedServer, *, start: bool) -> Client
             server.ensure()
         elif not server.is_running():
             raise NoServer(server.data_dir)
-        client = client_for(server.url)
+        client = client_for(server.url, name=users.own_name())
         try:
             assert_fit(client)
         except redis.RedisError as error:
@@ -91,7 +91,7 @@ class _Server(redis.Redis):
         return None if address is None else f"{address[0]}:{address[1]}"
 
 
-def client_for(url: str, replicas: int = 0) -> Client:
+def client_for(url: str, replicas: int = 0, name: str | None = None) -> Client:
     """Return a client without hidden retries, with one reply shape.
 
     No read blocks longer than a fraction of a second, so a server that says nothing for much longer is gone, though
@@ -103,8 +103,11 @@ def client_for(url: str, replicas: int = 0) -> Client:
         Of the server, or of the Sentinels that know its master.
     replicas
         How many of its replicas must have what a `Writer` writes, before that counts as written.
+    name
+        What the server calls the connections, if it is to know; not every account may name its own.
     """
     settings: dict[str, Any] = {
+        "client_name": name,
         "socket_timeout": SILENT_SECONDS,
         "socket_connect_timeout": 5,
         "retry": Retry(NoBackoff(), 0),
