@@ -68,7 +68,7 @@ def resolve(ctx: click.Context, intent: str, posted: bool, not_posted: bool, who
 
 
 def table(found: list[dict[str, Any]], width: int | None, option: str = "") -> str:
-    """Return the intents as text, one line each; two each if one is wider than the terminal.
+    """Return the intents as text, one line each; on a narrow terminal without the price, or two lines each.
 
     Parameters
     ----------
@@ -90,7 +90,10 @@ def table(found: list[dict[str, Any]], width: int | None, option: str = "") -> s
         left.append((time, what, *prices, pnl))
         state = _state(order)
         right.append((state if width is None else _cut(state, ANSWER), order["reason"], order["intent"]))
-    lines = columns([(*a, *b) for a, b in zip(left, right, strict=True)], NUMBERS)
+    rows = [(*a, *b) for a, b in zip(left, right, strict=True)]
+    lines = columns(rows, NUMBERS)
+    if width is not None and max(map(len, lines)) > width:  # the fill says nearly the same as the price
+        lines = columns([(*row[:2], *row[3:]) for row in rows], frozenset({2, 3}))
     if width is not None and max(map(len, lines)) > width:
         pairs = zip(columns(left, NUMBERS), columns(right, frozenset()), strict=True)
         lines = [line for first, second in pairs for line in (first, f"    {second}")]

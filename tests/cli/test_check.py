@@ -258,6 +258,7 @@ def test_a_sound_folder_has_no_red_line(sound: Shell) -> None:
     code, found = checked(sound)
     assert (code, of(found, "wrong")) == (0, [])
     lines = "\n".join(of(found, "ok") + of(found, "skipped"))
+    assert "courier:ibs_b" not in lines
     for line in (
         "configuration file: ",
         "secrets databento.api_key: set by DATABENTO_API_KEY in .env",

@@ -37,7 +37,7 @@ def test_state_and_intent_stand_apart(state: str, width: int | None) -> None:
 
 @pytest.mark.parametrize(("width", "lines"), [(80, 5), (100, 3), (None, 3)])
 def test_no_line_is_wider_than_the_terminal(width: int | None, lines: int) -> None:
-    text = table([order(pnl=-1185.0)], width)
+    text = table([order(pnl=-1185.0, reason="take profit")], width)
     assert len(text.splitlines()) == lines
     assert max(map(len, text.splitlines())) <= (width or 120)
     assert "-1,185.00" in text
