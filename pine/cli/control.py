@@ -1,6 +1,5 @@
 """``pine halt``, ``pine resume``, ``pine flatten``: what a person tells a strategy."""
 
-import getpass
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from pine.cli.context import FINE, WRONG, configuration, exits, print_json, visit
-from pine.cli.options import config_option
+from pine.cli.options import config_option, one_line, who_option
 
 if TYPE_CHECKING:
     from pine.ops.control import Booked
@@ -21,8 +20,8 @@ def said(command: F) -> F:
     """Accept who says so, why, and how the answer is printed."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="One JSON document."),
-        click.option("--who", default=getpass.getuser, help="Who says so; you, if left out.", show_default="you"),
-        click.option("--reason", default="no reason given", help="Why; it is kept with the order."),
+        who_option,
+        click.option("--reason", default="no reason given", callback=one_line, help="Why; it is kept with the order."),
     ):
         command = option(command)
     return command
@@ -114,13 +113,13 @@ def _confirm(ctx: click.Context, rows: list[dict[str, Any]], chosen: list[str]) 
     """Show what will be closed and ask; end the command unless the answer is yes."""
     if not sys.stdin.isatty():
         raise click.UsageError("this closes positions and nobody can be asked: say --yes", ctx)
-    held = [f"{row['strategy']} {row['coming']:+d} {row['contract']}" for row in rows if row["coming"]]
+    held = [f"{row['strategy']} {row['due']:+d} {row['contract']}" for row in rows if row["due"]]
     click.echo("to close: " + (", ".join(held) or f"nothing; {', '.join(chosen)} hold no position"), err=True)
     click.confirm("close at the market?", abort=True, err=True)
 
 
 def _print(answers: "list[Booked]", as_json: bool) -> None:
-    """Print what became of requests; exit code 1 if one is not booked yet, or an exit could not be posted."""
+    """Print what became of requests; exit code 1 if somebody must look."""
     from pine.ops.control import is_wrong, sentence
 
     if as_json:

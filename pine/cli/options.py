@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import getpass
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -9,6 +11,9 @@ import click
 EARLIEST: Final = -2_208_988_800_000_000_000
 LATEST: Final = 7_258_118_400_000_000_000
 """The beginnings of 1900 and 2200 in ns: calendars and 64 bits have room beyond."""
+
+LONGEST_SAID: Final = 200
+"""Characters of a name or a reason that are kept."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,6 +32,29 @@ def config_option(command: F) -> F:
         expose_value=False,
         callback=_into_context,
         help="Configuration file.",
+    )(command)
+
+
+def operator() -> str:
+    """Return who runs this command: a name, or the number of a user that has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def one_line(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Return what a person said as one line that is safe to keep and to print."""
+    if value is None:
+        return None
+    text = value.encode("utf-8", "replace").decode()  # bytes that were no text
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()[:LONGEST_SAID]
+
+
+def who_option(command: F) -> F:
+    """Accept who says so."""
+    return click.option(
+        "--who", default=operator, callback=one_line, help="Who says so; you, if left out.", show_default="you"
     )(command)
 
 

@@ -1,13 +1,12 @@
 """``pine orders``: intents and what became of them."""
 
-import getpass
 from typing import Any, Final
 
 import click
 
 from pine.cli.columns import columns, terminal_width
 from pine.cli.context import config_suffix, configuration, exits, print_json, visit
-from pine.cli.options import StrategyGroup, config_option
+from pine.cli.options import StrategyGroup, config_option, who_option
 
 NUMBERS: Final = frozenset({2, 3, 4})
 """Columns of the table that are aligned to the right."""
@@ -45,7 +44,7 @@ def orders(ctx: click.Context, strategy: str | None, as_json: bool) -> None:
 @click.argument("intent")
 @click.option("--posted", is_flag=True, help="The broker took it.")
 @click.option("--not-posted", is_flag=True, help="The broker never got it.")
-@click.option("--who", default=getpass.getuser, help="Who says so; you, if left out.")
+@who_option
 @config_option
 @click.pass_context
 @exits

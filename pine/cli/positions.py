@@ -1,17 +1,19 @@
 """``pine positions``: paper and sent side by side, corrections, and the broker's own list."""
 
-import getpass
 import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from pine.cli.columns import columns
 from pine.cli.context import FINE, WRONG, configuration, exits, print_json, visit
-from pine.cli.options import StrategyGroup, config_option
+from pine.cli.options import StrategyGroup, config_option, one_line, who_option
+
+if TYPE_CHECKING:
+    from pine.ops.broker import LeftOut
 
 TITLES: Final = ("strategy", "contract", "paper", "sent", "price", "last", "open P&L", "")
 NUMBERS: Final = frozenset({2, 3, 4, 5, 6})
@@ -54,8 +56,8 @@ def positions(ctx: click.Context, strategy: str | None, as_json: bool) -> None:
 @click.argument("quantity", type=int)
 @click.argument("contract", required=False, default="")
 @click.option("--price", type=float, help="What it cost on average, in points; of 0 contracts, where it was closed.")
-@click.option("--reason", required=True, help="Why; it is kept with the correction.")
-@click.option("--who", default=getpass.getuser, help="Who says so; you, if left out.", show_default="you")
+@click.option("--reason", required=True, callback=one_line, help="Why; it is kept with the correction.")
+@who_option
 @click.option(
     "--force", is_flag=True, help="Also while an order is on its way in the symbol; it is forgotten on paper."
 )
@@ -97,7 +99,6 @@ def set_position(
             who=who,
             reason=reason,
             force=force,
-            now=time.time_ns(),
         )
     if as_json:
         print_json(answer.to_dict())
@@ -118,29 +119,42 @@ def compare(ctx: click.Context, file: Path, names: tuple[str, ...], as_json: boo
 
     The file has a header with a column for the contract (contract, ticker, symbol …; ESZ4, ESZ24 or ESZ2024) and one
     for the quantity (quantity, qty, position, net …), negative when short, or with a column side that says long or
-    short. Strategies without a webhook are on paper only and left out.
+    short. Rows of anything but futures are left out and named. Strategies without a webhook are on paper only and left
+    out. Due is what paper holds when orders on their way are filled; the broker should have it.
     """
     config = configuration(ctx)
+    from pine.ops.broker import desk_roots, read_broker
     from pine.ops.positions import compare as compared
-    from pine.ops.positions import list_positions, read_broker
+    from pine.ops.positions import list_positions
     from pine.worker.run import check_name
 
     for name in names:
         check_name(config, name)
-    broker = read_broker(file, time.time_ns())
+    broker = read_broker(file, desk_roots(config), time.time_ns())
     with visit(config) as client:
-        rows = compared(list_positions(config, client, names or config.strategies), broker)
+        rows = compared(list_positions(config, client, names or config.strategies), broker.held)
     different = [row for row in rows if row["differs"]]
     if as_json:
-        print_json({"count": len(rows), "differences": len(different), "contracts": rows})
+        left_out = [row.to_dict() for row in broker.left_out]
+        print_json({"count": len(rows), "differences": len(different), "contracts": rows, "left_out": left_out})
     else:
-        titles = ("contract", "paper", "sent", "broker", "")
-        cells = [
-            (row["contract"], *(f"{row[kind]:+d}" for kind in titles[1:4]), "DIFFERS" if row["differs"] else "")
-            for row in rows
-        ]
-        click.echo("\n".join([*columns([titles, *cells], frozenset({1, 2, 3})), _verdict(different)]))
+        kinds = ("paper", "due", "sent", "broker")
+        cells = [(row["contract"], *(f"{row[kind]:+d}" for kind in kinds), _note(row)) for row in rows]
+        lines = columns([("contract", *kinds, ""), *cells], frozenset({1, 2, 3, 4}))
+        click.echo("\n".join([*lines, *_left_out(broker.left_out), _verdict(different)]))
     sys.exit(WRONG if different else FINE)
+
+
+def _note(row: dict[str, Any]) -> str:
+    return ", ".join(["DIFFERS"] * row["differs"] + ["on its way"] * row["on_its_way"])
+
+
+def _left_out(rows: "Iterable[LeftOut]") -> list[str]:
+    """Return a line for each kind of row in the broker's list that is no future."""
+    lines: dict[str, list[str]] = {}
+    for row in rows:
+        lines.setdefault(row.kind, []).append(str(row.line))
+    return [f"left out, no futures ({kind}): line {', '.join(numbers)}" for kind, numbers in lines.items()]
 
 
 def _verdict(different: Iterable[dict[str, Any]]) -> str:
@@ -151,7 +165,7 @@ def _verdict(different: Iterable[dict[str, Any]]) -> str:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    note = "DIFFERS" if row["differs"] else "on its way" if not row["settled"] or row["paper"] != row["coming"] else ""
+    note = "DIFFERS" if row["differs"] else "on its way" if not row["settled"] or row["paper"] != row["due"] else ""
     return (
         row["strategy"],
         row["contract"],

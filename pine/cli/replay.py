@@ -207,6 +207,9 @@ def _run(
         compared.check()
         wish = _as_compared(compared, wish, chosen)
     lived = against == FLIGHT
+    never_ran: list[str] = []
+    if lived and not strategies:
+        chosen, never_ran = _that_lived(config, chosen)
     with spooled(config, chosen, files) as tape:
         done = _replay(_jobs(config, chosen, wish, tape, lived=lived), via)
     if any(item.folder is None for item in done):
@@ -219,7 +222,8 @@ def _run(
     from pine.cli import replay_view
 
     if as_json:
-        print_json(replay_view.document(runs) | ({"report": str(path)} if report is not None or in_front else {}))
+        further = {"report": str(path)} if report is not None or in_front else {}
+        print_json(replay_view.document(runs) | {"never_ran": never_ran} | further)
     else:
         replay_view.show(runs)
         if report is not None or in_front:
@@ -239,6 +243,29 @@ def _strategies(config: "Config", names: Sequence[str]) -> list[str]:
     if not chosen:
         raise PineError("strategies: found none that is enabled; name one with --strategy")
     return chosen
+
+
+def _that_lived(config: "Config", names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the strategies whose worker has run, and those that are left out, which is said.
+
+    Raises
+    ------
+    PineError
+        If no worker has ever run.
+    """
+    from pine.core.errors import PineError
+    from pine.history.archive import Archive
+    from pine.replay.flights import has_begun
+    from pine.replay.jobs import streams_of
+
+    with streams_of(config) as client:
+        lived = [name for name in names if has_begun(name, Archive.of(config), client)]
+    if not lived:
+        raise PineError(f"{', '.join(names)}: found no ledger on streams or in the archive: no worker has run yet")
+    never_ran = [name for name in names if name not in lived]
+    for name in never_ran:
+        click.echo(f"{name}: left out, no worker has run yet", err=True)
+    return lived, never_ran
 
 
 def _as_compared(against: "Against", wish: "Wish", chosen: Sequence[str]) -> "Wish":

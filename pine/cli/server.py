@@ -1,6 +1,7 @@
 """``pine server``: the embedded stream server by hand."""
 
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -82,14 +83,15 @@ def status(ctx: click.Context, as_json: bool) -> None:
 def backup(ctx: click.Context, folder: Path) -> None:
     """Copy everything that it has acknowledged into FOLDER, which must be new or empty; it may go on running.
 
-    Ledgers, bars, deliveries, all of it. To restore: end everything, put FOLDER/appendonlydir in the place of
-    DATA_DIR/bus/appendonlydir, and read docs/operations.md before the first worker starts.
+    Ledgers, bars, deliveries, all of it; a complete copy has a backup.json. To restore: end everything, put
+    FOLDER/appendonlydir in the place of DATA_DIR/bus/appendonlydir, and read docs/operations.md before the first worker
+    starts.
     """
     from pine.bus.backup import back_up
     from pine.bus.ending import interrupt_on_end
 
-    interrupt_on_end()  # so that the server rewrites its files again
-    size = back_up(_embedded(ctx), folder.expanduser().absolute())
+    interrupt_on_end()  # so that nothing is left of a backup that is not complete
+    size = back_up(_embedded(ctx), folder.expanduser().absolute(), time.time_ns())
     click.echo(f"{size:,} bytes in {folder}")
 
 

@@ -6,25 +6,39 @@ moment and books it itself. Hub and market data are not needed.
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
-from attrs import frozen
+import redis
+from attrs import evolve, frozen
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
+from pine.bus.connection import is_away, revive
 from pine.core.config import Config
-from pine.core.errors import PineError
+from pine.core.errors import BusError, PineError
 from pine.core.timeframe import NS_PER_MS
 from pine.core.times import isoformat, to_datetime
-from pine.orders.courier import SETTLED, role
-from pine.orders.entries import Asked, Intent, Order
+from pine.orders.courier import nothing_owed, role
+from pine.orders.entries import Asked, Correction, Fill, Intent, Order
 from pine.orders.ledger import Deliveries, read_ledger
 from pine.orders.requests import ask_order
+from pine.worker.alone import book_alone, courier_of
+from pine.worker.live import CONTROL_GROUP
+from pine.worker.run import CourierAttendant, check_name
 
 PATIENCE: Final = 10.0
 """Seconds that a worker is given to book a request, and a courier to post what follows from it."""
 
+POST_PATIENCE: Final = 5.0
+"""Seconds that a courier has at least, also after a request that was long in being booked."""
+
 LOOK_SECONDS: Final = 0.05
+
+REFUSED: Final = (
+    "something has changed since it was asked for, an order is on its way or the contract no longer leads; look at "
+    "pine positions and ask again"
+)
 
 
 @frozen
@@ -36,11 +50,18 @@ class Booked:
     request
         Its id in ``control:…``.
     step
-        Ns of the step after which it holds; nothing while it is not booked yet.
+        Ns of the step after which it holds; nothing while it is not booked.
     intents
-        The exits that it led to, with the state of each one's webhook; ``paper only`` without one.
+        The exits that are on their way after a ``flatten``, with the state of each one's webhook; ``paper only``
+        without one.
     waits_for
         Why it is not booked yet.
+    refused
+        Why it will never be.
+    effect
+        What holds now, in a few words.
+    never_run
+        Whether no worker of the strategy has ever run: the first one books it before its first step.
     """
 
     strategy: str
@@ -49,6 +70,9 @@ class Booked:
     step: int | None = None
     intents: tuple[tuple[Intent, str], ...] = ()
     waits_for: str = ""
+    refused: str = ""
+    effect: str = ""
+    never_run: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return it ready for JSON."""
@@ -62,27 +86,47 @@ class Booked:
                 for i, state in self.intents
             ],
             "waits_for": self.waits_for,
+            "refused": self.refused,
+            "effect": self.effect,
         }
 
 
-NOT_CLOSED: Final = frozenset({"rejected", "unknown", "skipped"})
-"""States of an exit after which the broker may still hold the position."""
+POSTED: Final = frozenset({"posted", "paper only", "skipped"})
+"""States of an exit after which the broker holds nothing of it: one is skipped whose entry was never posted."""
+
+_SETTLED: Final = POSTED | {"rejected", "unknown"}
+_WORDS: Final = {
+    **dict.fromkeys(("owed", "attempt", "retry"), "NOT posted yet, the courier goes on trying"),
+    "unknown": "outcome unknown: pine orders resolve",
+    "rejected": "REJECTED by the broker",
+    "skipped": "its entry was never posted",
+}
 
 
 def sentence(booked: Booked) -> str:
     """Return what became of a request, for a person; whose it is stands elsewhere."""
+    if booked.refused:
+        return f"{booked.order} is refused: {booked.refused}"
+    if booked.never_run:
+        return f"has never run; {booked.order} is on record and booked before its first step"
     if booked.step is None:
         return f"{booked.order} is asked for and not booked yet: {booked.waits_for}"
     after = f" after step {to_datetime(booked.step):%Y-%m-%d %H:%M} UTC" if booked.step else ""
     if booked.order != "flatten":
-        return f"{booked.order} booked{after}"
-    closed = ", ".join(f"exit {i.quantity} {i.contract} near {i.price:.10g} ({state})" for i, state in booked.intents)
-    return f"flatten booked{after}: {closed or 'nothing to close'}"
+        return f"{booked.order} booked{after}" + (f": {booked.effect}" if booked.effect else "")
+    closed = [f"exit {i.quantity} {i.contract} near {i.price:.10g} ({_words(state)})" for i, state in booked.intents]
+    return f"flatten booked{after}: {', '.join(closed) or 'nothing to close'}"
+
+
+def _words(state: str) -> str:
+    return _WORDS.get(state, state)
 
 
 def is_wrong(booked: Booked) -> bool:
-    """Tell whether somebody must look: it is not booked yet, or the broker may still hold what was to be closed."""
-    return booked.step is None or any(state in NOT_CLOSED for _, state in booked.intents)
+    """Tell whether somebody must look: it is not booked, or the broker may still hold what was to be closed."""
+    if booked.step is None:
+        return not booked.never_run
+    return any(state not in POSTED for _, state in booked.intents)
 
 
 def ask(
@@ -105,6 +149,8 @@ def ask(
     ------
     PineError
         If there is no such strategy.
+    BusError
+        If the server goes away before it is known whether it took the request.
     """
     return ask_all(config, client, [(strategy, order)], who=who, reason=reason, patience=patience)[0]
 
@@ -118,10 +164,17 @@ def ask_all(
     reason: str,
     patience: float = PATIENCE,
 ) -> list[Booked]:
-    """Have orders booked, each of a strategy: all are asked for before any is waited for; the rest as in `ask`."""
+    """Have orders booked, each of a strategy; the rest as in `ask`.
+
+    All are asked for before any is waited for, and every courier is started before any post is waited for.
+    """
     asked = [Request.put(config, client, name, order, ask_order(order, who, reason)) for name, order in orders]
     deadline = time.monotonic() + patience
-    return [request.follow(deadline) for request in asked]
+    booked = [request.book(deadline) for request in asked]
+    for request in asked:
+        request.engage()
+    deadline = max(deadline, time.monotonic() + POST_PATIENCE)
+    return [request.settle(found, deadline) for request, found in zip(asked, booked, strict=True)]
 
 
 @frozen(eq=False)
@@ -134,6 +187,8 @@ class Request:
         Its id in ``control:…``.
     after
         Id of the newest entry of the ledger before it was asked for; nothing before the strategy's life has begun.
+    courier
+        Starts a courier where nobody else does.
     """
 
     config: Config
@@ -142,6 +197,7 @@ class Request:
     order: str
     identifier: str
     after: str | None
+    courier: CourierAttendant
 
     @classmethod
     def put(cls, config: Config, client: Client, strategy: str, order: str, fields: dict[str, bytes]) -> "Request":
@@ -151,69 +207,120 @@ class Request:
         ------
         PineError
             If there is no such strategy.
+        BusError
+            If it is not known whether the server took it.
         """
-        from pine.worker.run import check_name
-
         check_name(config, strategy)
-        after = streams.last_id(client, keys.ledger(strategy))
-        identifier = client.xadd(keys.control(strategy), {**fields}).decode()
-        return cls(config, client, strategy, order, identifier, after)
+        try:
+            after = streams.last_id(client, keys.ledger(strategy))
+            identifier = client.xadd(keys.control(strategy), {**fields}).decode()
+        except redis.RedisError as error:
+            if not is_away(error):
+                raise
+            raise BusError(
+                f"{strategy}: the server does not take the {order}: {error}. Look at pine status before you ask again; "
+                "POLICY_KILLSWITCH=1 in .env blocks entries without a server"
+            ) from None
+        return cls(config, client, strategy, order, identifier, after, courier_of(config, strategy, client))
 
-    def follow(self, deadline: float) -> Booked:
-        """Have it booked and what follows from it posted; return what has become of it at the latest at a deadline."""
-        from pine.worker.alone import book_alone, courier_of
-
-        courier = courier_of(self.config, self.strategy, self.client)
-        while (found := self._found()) is None:
-            if not self._is_led() and book_alone(self.config, self.strategy, self.client):
-                continue
-            if time.monotonic() > deadline or self.after is None:
+    def book(self, deadline: float) -> Booked:
+        """Have it booked; return what has become of it at the latest at a deadline."""
+        while True:
+            try:
+                answer = self._try_book()
+            except redis.RedisError as error:
+                if not is_away(error):
+                    raise
+                revive(self.config)
+                answer = None
+            if answer is not None:
+                return answer
+            if time.monotonic() > deadline:
                 return Booked(self.strategy, self.order, self.identifier, waits_for=self._waits_for())
             time.sleep(LOOK_SECONDS)  # a ledger tells nobody that it has grown
-        while any(state not in _DONE for _, state in found.intents) and time.monotonic() < deadline:
-            if not self.client.exists(keys.lease(role(self.strategy))):
-                courier.look()
+
+    def engage(self) -> None:
+        """See that a courier runs if anything is to be posted, whoever asked for it."""
+        if not self.config.strategies[self.strategy].webhook:
+            return
+        with suppress(redis.RedisError):  # whoever waits for the outcome tries again
+            if not self.client.exists(keys.lease(role(self.strategy))) and not nothing_owed(self.client, self.strategy):
+                self.courier.look()
+
+    def settle(self, found: Booked, deadline: float) -> Booked:
+        """Return it with what the webhook said of each exit, at the latest at a deadline."""
+        if found.step is None:
+            return found
+        while True:
+            with suppress(redis.RedisError):
+                found = evolve(found, intents=self._exits())
+            if all(state in _SETTLED for _, state in found.intents) or time.monotonic() > deadline:
+                return found
+            self.engage()
             time.sleep(LOOK_SECONDS)  # nor do deliveries
-            found = self._found() or found
-        return found
+
+    def _try_book(self) -> Booked | None:
+        """Return what has become of it, having it booked where no worker lives; nothing if that is not known yet."""
+        dealt_with = self._is_dealt_with()  # first: both are one write
+        step = self._booked_at()
+        if step is not None:
+            return Booked(self.strategy, self.order, self.identifier, step)
+        if dealt_with:
+            return Booked(self.strategy, self.order, self.identifier, refused=REFUSED)
+        if self.after is None and not self._is_led():
+            return Booked(self.strategy, self.order, self.identifier, never_run=True)
+        if not self._is_led():
+            book_alone(self.config, self.strategy, self.client)
+        return None
 
     def _is_led(self) -> bool:
         return bool(self.client.exists(keys.lease(f"worker:{self.strategy}")))
 
-    def _found(self) -> Booked | None:
-        """Return what the ledger holds of it and of what followed from it; nothing if it is not booked."""
-        step: int | None = None
-        exits: list[Intent] = []
-        for identifier, entry in read_ledger(
-            self.client, self.strategy, "-" if self.after is None else f"({self.after}"
-        ):
-            if isinstance(entry, Asked) and entry.request == self.identifier:
-                step = streams.ms_of(identifier) * NS_PER_MS
-            elif isinstance(entry, Intent) and entry.id.endswith(f"-flatten-{self.identifier}"):
-                exits.append(entry)
-        if step is None:
-            return None
-        states = self._states(exits)
-        return Booked(self.strategy, self.order, self.identifier, step, tuple(zip(exits, states, strict=True)))
+    def _is_dealt_with(self) -> bool:
+        """Tell whether a worker, or who stands in for it, has read and acknowledged the request."""
+        stream = keys.control(self.strategy)
+        for group in self.client.xinfo_groups(stream):
+            if group["name"].decode() == CONTROL_GROUP:
+                pending = self.client.xpending(stream, CONTROL_GROUP)["min"]
+                mine = streams.id_pair(self.identifier)
+                waits = pending is not None and streams.id_pair(pending) <= mine
+                return streams.id_pair(group["last-delivered-id"]) >= mine and not waits
+        return False
 
-    def _states(self, exits: list[Intent]) -> list[str]:
+    def _booked_at(self) -> int | None:
+        for identifier, entry in read_ledger(self.client, self.strategy, f"({self.after or '0-0'}"):
+            if isinstance(entry, Asked) and entry.request == self.identifier:
+                return streams.ms_of(identifier) * NS_PER_MS
+        return None
+
+    def _exits(self) -> tuple[tuple[Intent, str], ...]:
+        """Return the exits that are on their way, and those of this request, with the state of each one's webhook."""
+        if self.order != "flatten":
+            return ()
+        exits: dict[str, Intent] = {}
+        for _, entry in read_ledger(self.client, self.strategy):
+            if isinstance(entry, Intent) and not entry.is_entry:
+                exits[entry.id] = entry
+            elif isinstance(entry, Fill) and not entry.intent.endswith(self.identifier):
+                exits.pop(entry.intent, None)
+            elif isinstance(entry, Correction):
+                exits = {name: exit_ for name, exit_ in exits.items() if exit_.symbol != entry.symbol}
         if not self.config.strategies[self.strategy].webhook:
-            return ["paper only"] * len(exits)
-        deliveries = Deliveries.read(self.client, self.strategy) if exits else Deliveries()
-        return [deliveries.state(intent.id) or "owed" for intent in exits]
+            return tuple((exit_, "paper only") for exit_ in exits.values())
+        deliveries = Deliveries.read(self.client, self.strategy)
+        return tuple((exit_, deliveries.state(exit_.id) or "owed") for exit_ in exits.values())
 
     def _waits_for(self) -> str:
-        if self.after is None:
-            return "its worker has never run; the first one books it before its first step"
-        beat = self.client.hget(keys.heartbeat(f"worker:{self.strategy}"), "status")
-        holder = self.client.get(keys.lease(f"worker:{self.strategy}"))
+        try:
+            beat = self.client.hget(keys.heartbeat(f"worker:{self.strategy}"), "status")
+            holder = self.client.get(keys.lease(f"worker:{self.strategy}"))
+        except redis.RedisError as error:
+            return f"the server is away ({error}); it holds the request, if it took it: look at pine status"
         if holder is None:
             return "nobody could book it; try again"
         status = beat.decode() if beat is not None else "without a sign of life"
-        return f"its worker ({holder.decode().rsplit('#', 1)[0]}) is {status} and books it next"
-
-
-_DONE: Final = SETTLED | {"unknown", "paper only"}
+        name = holder.decode().rsplit("#", 1)[0]
+        return f"its worker ({name}) is {status} and books it next; POLICY_KILLSWITCH=1 in .env needs no worker"
 
 
 def known_strategies(config: Config, name: str | None, *, everybody: bool) -> list[str]:

@@ -25,11 +25,12 @@ from pine.core.config import Config
 from pine.core.errors import BusError, WentBack
 from pine.core.log import about_intent, get_logger
 from pine.core.times import Clock, from_seconds
-from pine.orders.entries import Control, Entry, Intent, decode
+from pine.orders.entries import Intent, decode
 from pine.orders.gates import Freshness, KillSwitch, generated
-from pine.orders.ledger import NEVER_POSTED, Deliveries, read_ledger
+from pine.orders.ledger import NEVER_POSTED, Deliveries
 from pine.orders.ratelimit import RateLimit
 from pine.orders.requests import ask_void
+from pine.orders.standing import StandingOrders
 from pine.orders.traderspost import Answer, TradersPost, Verdict, payload
 
 GROUP: Final = "courier"
@@ -108,7 +109,7 @@ class Courier:
     _killswitch: KillSwitch = field(init=False)
     _freshness: Freshness = field(init=False)
     _stale: bool = False
-    _halted: str | None = None
+    _orders: StandingOrders = field(factory=StandingOrders)
     _queues: dict[str, deque[tuple[str, Intent]]] = field(factory=lambda: defaultdict(deque))
     _not_before: dict[str, float] = field(factory=dict)
     _alone_since: float | None = None
@@ -169,9 +170,7 @@ class Courier:
         self._limit.remember(self._deliveries.attempts_at)
         self._queues.clear()
         self._not_before.clear()
-        self._halted = None
-        for _, entry in read_ledger(self.client, self.strategy):
-            self._heed(entry)
+        self._orders = StandingOrders()
         stream = keys.ledger(self.strategy)
         self._sort(streams.claim_predecessors(self.client, stream, GROUP, str(self.lease.token)))
 
@@ -199,7 +198,7 @@ class Courier:
             if self.stop.is_set() or self._limit.wait(self.clock()) > 0:
                 return
             identifier, intent = self._queues[symbol][0]
-            again_in = self._try(intent)
+            again_in = self._try(identifier, intent)
             if again_in is not None:
                 self._not_before[symbol] = time.monotonic() + again_in
                 continue
@@ -220,13 +219,7 @@ class Courier:
             if isinstance(content, Intent):
                 self._queues[content.symbol].append((identifier, content))
             else:
-                self._heed(content)
                 self._acknowledge(identifier)
-
-    def _heed(self, entry: Entry) -> None:
-        """Know whether the strategy is halted: what it decided before does not go out after."""
-        if isinstance(entry, Control) and entry.order != "flatten":
-            self._halted = f"halted by {entry.who}: {entry.reason}" if entry.order == "halt" else None
 
     def _due(self) -> list[str]:
         """Return the symbols that may be tried now, those that want to get out first."""
@@ -246,12 +239,12 @@ class Courier:
         self._writer.commit()
         self._alone_since = None
 
-    def _try(self, intent: Intent) -> float | None:
+    def _try(self, identifier: str, intent: Intent) -> float | None:
         """Take an intent one try further; return the seconds to wait before the next, or nothing if it is done with."""
         with about_intent(intent.id):
-            return self._try_once(intent)
+            return self._try_once(identifier, intent)
 
-    def _try_once(self, intent: Intent) -> float | None:
+    def _try_once(self, identifier: str, intent: Intent) -> float | None:
         self._deliveries.refresh(self.client, self.strategy)  # an operator may have settled something
         state = self._deliveries.state(intent.id)
         if state in SETTLED or (state == "unknown" and intent.is_entry):
@@ -262,7 +255,7 @@ class Courier:
         if not intent.is_entry and self._deliveries.state(intent.entry or "") in NEVER_POSTED:
             self._record(intent, "skipped", text="its entry was never posted")
             return None
-        if self._barred(intent):
+        if self._barred(identifier, intent):
             return None
         if intent.is_entry and self._is_stale(intent):
             return STALE_PAUSE
@@ -270,7 +263,7 @@ class Courier:
         self._record(intent, "attempt")
         self._limit.took(self.clock())
         pause(self.lease.role, "attempted")
-        if self._barred(intent):  # again: the machine may have slept since
+        if self._is_late(intent) or self._barred(identifier, intent):  # again: the machine may have slept since
             return None
         self._unsent.discard(intent.id)
         answer = self._web.post(payload(self.strategy, intent))
@@ -314,8 +307,29 @@ class Courier:
             self._record(intent, "unknown", text=text)
         log.error("outcome unknown, not posted again", text=text)
 
-    def _barred(self, intent: Intent) -> bool:
-        """Give an entry up that is too old, or that must not go out; return whether it was. Exits always go."""
+    def _is_late(self, intent: Intent) -> bool:
+        """Tell whether somebody has taken over, or settled the attempt, while this process stood still.
+
+        Raises
+        ------
+        Fenced
+            If another courier has the role, or had it.
+        """
+        if not self.lease.renew():
+            self.lease.check()
+        self._deliveries.refresh(self.client, self.strategy)
+        return self._deliveries.state(intent.id) != "attempt"
+
+    def _barred(self, identifier: str, intent: Intent) -> bool:
+        """Give an intent up that must not go out; return whether it was.
+
+        An exit goes unless somebody has said since what the position is; an entry may also be too old, decided before
+        a halt, or blocked.
+        """
+        self._orders.refresh(self.client, self.strategy)
+        if reason := self._orders.superseded(identifier, intent):
+            self._record(intent, "skipped", text=reason)
+            return True
         if not intent.is_entry:
             return False
         limit = self.config.orders.entry_max_age_s
@@ -323,7 +337,8 @@ class Courier:
             self._give_up(intent, "expired", Answer(Verdict.REFUSED, text="too old"))
             return True
         webhook = self.config.strategies[self.strategy].webhook
-        if reason := self._killswitch.reason() or self._halted or generated(intent, webhook):
+        halted = self._orders.halted(identifier)
+        if reason := self._killswitch.reason() or halted or generated(intent, webhook):
             self._give_up(intent, "blocked", Answer(Verdict.REFUSED, text=reason))
             return True
         return False

@@ -137,7 +137,7 @@ class Desk:
         if not self.live or position is None or self.portfolio.pending(symbol):
             return None
         self.decisions.append({"symbol": symbol, "ask": "exit", "reason": reason, "refused": None})
-        return self._book_exit(position, reason, self._last[symbol].close, facts)
+        return self._book_exit(position, reason, self._price(symbol, position.price), facts)
 
     def book(self, asked: Asked) -> list[Entry]:
         """Do between two steps what a courier or an operator asks; return the ledger entries, the request first."""
@@ -175,6 +175,13 @@ class Desk:
             name = f"flatten-{control.request}"
             self._book_exit(position, "flatten", self._price(symbol, position.price), facts, name)
         return self.entries
+
+    def leading(self, symbol: str) -> str | None:
+        """Return the contract that a symbol's signals trade now; nothing before its first minute."""
+        if symbol not in self._lead:
+            return None
+        day = to_datetime(self._step).date()
+        return parse_contract(self._lead[symbol], day).with_root(self.traded[symbol].root).symbol
 
     def value(self) -> float:
         """Return cash plus open profit at the last closes, in dollars."""

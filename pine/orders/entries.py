@@ -174,6 +174,8 @@ class Correction:
         Ns of the step after which it holds; the desk puts it in when it books.
     pnl
         Dollars realised, the entry's commission deducted; put in by the desk too.
+    force
+        Whether orders on their way are given up; without it there were none.
     """
 
     symbol: str
@@ -185,6 +187,7 @@ class Correction:
     request: str
     time: int = 0
     pnl: float = 0.0
+    force: bool = False
 
 
 Asked = Void | Control | Correction

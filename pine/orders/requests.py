@@ -1,6 +1,5 @@
 """What operators and couriers ask of a worker, as it travels in ``control:…``: written and read here only."""
 
-import math
 from typing import Final
 
 import orjson
@@ -10,6 +9,9 @@ from pine.orders.entries import ORDERS, Asked, Control, Correction, Order, Void
 
 VOID: Final = "void"
 POSITION: Final = "position"
+MOST_CONTRACTS: Final = 10_000
+HIGHEST_PRICE: Final = 1e9
+"""Beyond these somebody has mistyped, or a sum could not be written down any more."""
 
 log = get_logger(__name__)
 
@@ -25,10 +27,13 @@ def ask_order(order: Order, who: str, reason: str) -> dict[str, bytes]:
 
 
 def ask_position(
-    symbol: str, contract: str, quantity: int, price: float | None, who: str, reason: str
+    symbol: str, contract: str, quantity: int, price: float | None, who: str, reason: str, *, force: bool = False
 ) -> dict[str, bytes]:
-    """Return the fields that ask for a position to be taken over as the broker has it, see `Correction`."""
-    told = {"symbol": symbol, "contract": contract, "quantity": str(quantity)}
+    """Return the fields that ask for a position to be taken over as the broker has it, see `Correction`.
+
+    With `force` orders that are on their way in the symbol are given up; without, they are a reason to refuse.
+    """
+    told = {"symbol": symbol, "contract": contract, "quantity": str(quantity), "force": "yes" if force else ""}
     return _fields(
         {"order": POSITION, **told, "price": "" if price is None else repr(price), "who": who, "reason": reason}
     )
@@ -52,13 +57,14 @@ def _understood(identifier: str, raw: dict[str, str]) -> Asked:
         return Void(intent=raw["intent"], reason=raw["reason"], request=identifier)
     if raw["order"] == POSITION:
         quantity, price = int(raw["quantity"]), float(raw["price"]) if raw["price"] else None
-        if (quantity and price is None) or not math.isfinite(price or 0.0):
-            raise ValueError(f"price: found {raw['price']!r}, expected what the position cost")
+        if (quantity and price is None) or not abs(price or 0.0) < HIGHEST_PRICE or abs(quantity) > MOST_CONTRACTS:
+            raise ValueError(f"found {quantity} at {raw['price']!r}, expected a position and what it cost")
         return Correction(
             symbol=raw["symbol"],
             contract=raw["contract"],
             quantity=quantity,
             price=price,
+            force=bool(raw.get("force")),
             reason=raw["reason"],
             who=raw["who"],
             request=identifier,

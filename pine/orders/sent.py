@@ -5,8 +5,9 @@ from typing import Final
 
 from attrs import define, field
 
+from pine.bus.client import Client
 from pine.orders.entries import Correction, Entry, Intent
-from pine.orders.ledger import NEVER_POSTED
+from pine.orders.ledger import Deliveries, read_ledger
 
 UNDER_WAY: Final = frozenset({"", "attempt", "retry"})
 """States of a delivery that will still become another."""
@@ -21,11 +22,11 @@ class Sent:
     quantities
         Contracts by symbol and contract, negative when short; none is 0.
     unsettled
-        Symbols with an intent that is still to be posted, or whose outcome is not known.
+        By symbol the newest intent that is still to be posted, or whose outcome is not known.
     """
 
     quantities: dict[tuple[str, str], int] = field(factory=dict)
-    unsettled: set[str] = field(factory=set)
+    unsettled: dict[str, str] = field(factory=dict)
 
     def of(self, symbol: str) -> dict[str, int]:
         """Return the contracts of a symbol."""
@@ -47,7 +48,7 @@ def sent_positions(entries: Iterable[Entry], state: Mapping[str, str]) -> Sent:
         if isinstance(entry, Correction):
             for contract in sent.of(entry.symbol):
                 del sent.quantities[(entry.symbol, contract)]
-            sent.unsettled.discard(entry.symbol)  # whoever said it has looked
+            sent.unsettled.pop(entry.symbol, None)  # whoever said it has looked
             if entry.quantity:
                 sent.quantities[(entry.symbol, entry.contract)] = entry.quantity
         elif isinstance(entry, Intent):
@@ -55,10 +56,17 @@ def sent_positions(entries: Iterable[Entry], state: Mapping[str, str]) -> Sent:
     return sent
 
 
+def sent_by(client: Client, strategy: str) -> Sent:
+    """Return what a strategy has sent, by what is on the server."""
+    known = Deliveries.read(client, strategy).by_intent
+    states = {intent: delivery.state for intent, delivery in known.items()}
+    return sent_positions((entry for _, entry in read_ledger(client, strategy)), states)
+
+
 def _send(sent: Sent, intent: Intent, state: str) -> None:
     if state in UNDER_WAY or state == "unknown":
-        sent.unsettled.add(intent.symbol)
-    if state == "skipped" or state in NEVER_POSTED or state in UNDER_WAY or state == "unknown":
+        sent.unsettled[intent.symbol] = intent.id
+    if state != "posted":
         return
     key = (intent.symbol, intent.contract)
     if intent.is_entry:

@@ -30,6 +30,13 @@ UNKNOWN: Final = ("events", "bars")
 """Tables of inputs: what a worker saw of the market it wrote down as a digest only."""
 
 
+def has_begun(strategy: str, archive: Archive, client: "Client | None") -> bool:
+    """Tell whether a strategy has a ledger, on streams or in the archive: whether its worker has ever run."""
+    if client is not None and client.exists(keys.ledger(strategy)):
+        return True
+    return next(iter(archive.ledger(strategy)), None) is not None
+
+
 @define(eq=False)
 class Life:
     """One strategy's life as it was recorded.

@@ -35,6 +35,7 @@ from pine.orders.desk import Desk
 from pine.orders.entries import Asked, Control, Correction, Entry, Fill, Intent, Origin, Void, WarmedUp, encode
 from pine.orders.ledger import NEVER_POSTED, Deliveries, read_ledger
 from pine.orders.requests import read_request
+from pine.orders.sent import sent_by
 from pine.worker.engine import DISAGREE, Outcome
 from pine.worker.latency import Latency
 from pine.worker.origin import begin_after, begin_at
@@ -436,10 +437,28 @@ class LiveSource:
                 fields = {"request": asked.request, "intent": asked.intent, "delivery": state or "none"}
                 log.error("void refused: nothing on record says that it was not posted", **fields)
                 return None
-        if isinstance(asked, Correction) and asked.symbol not in self.desk.traded:
-            log.error("correction refused: the symbol is not traded", request=asked.request, symbol=asked.symbol)
+        if isinstance(asked, Correction) and (wrong := self._wrong(asked)):
+            log.error("correction refused", request=asked.request, symbol=asked.symbol, reason=wrong)
             return None
         return asked
+
+    def _wrong(self, asked: Correction) -> str | None:
+        """Return why a position cannot be taken over, or nothing."""
+        if asked.symbol not in self.desk.traded:
+            return "the symbol is not traded"
+        leads = self.desk.leading(asked.symbol)
+        if asked.quantity and asked.contract != leads:
+            return f"found contract {asked.contract}, expected the one that leads now: {leads or 'none yet'}"
+        if not asked.force and (order := self._on_its_way(asked.symbol)):
+            return f"{order} is on its way"
+        return None
+
+    def _on_its_way(self, symbol: str) -> str | None:
+        """Return an order of a symbol that is not filled, or not posted for good; nothing if there is none."""
+        pending = self.desk.portfolio.pending(symbol)
+        if pending or not self.config.strategies[self.strategy].webhook:
+            return pending[0].id if pending else None
+        return sent_by(self.client, self.strategy).unsettled.get(symbol)
 
     def _book(self, identifier: str, booked: Asked) -> None:
         """Add what a request means to the present write, after what the last step left in the ledger."""

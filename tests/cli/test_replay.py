@@ -11,8 +11,13 @@ sys.path.append(str(Path(__file__).parents[1] / "hub"))
 
 from files import made_market, write
 
+from pine.bus import keys
+from pine.bus.connection import client_for
+from pine.bus.embedded import EmbeddedServer
+from pine.bus.writer import Writer
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR
-from pine.core.times import isoformat
+from pine.core.times import isoformat, to_ms
+from pine.orders.entries import Control, Origin, encode
 from pine.replay import record as records
 from pine.replay.trades import trades_of
 
@@ -119,6 +124,26 @@ def test_what_cannot_be_compared_is_exit_code_2(desk) -> None:
     damaged.write_bytes(b"")
     ran = desk.quick("parity", two, two)
     assert (ran.code, "sha256" in ran.err) == (2, True)
+
+
+def test_against_flight_leaves_out_who_never_ran_as_long_as_somebody_has(desk) -> None:
+    ran = desk.quick("replay", "--against", "flight")
+    assert (ran.code, "found no ledger" in ran.err, "left out" in ran.err) == (2, True, False)
+    server = EmbeddedServer(desk.folder / "data")
+    server.ensure()
+    client = client_for(server.url)
+    writer = Writer(client, "worker:one", 1)
+    begin = to_ms(BEGIN)
+    writer.append(keys.ledger("one"), f"{begin}-1", {"entry": encode(Origin(begin, begin))})
+    halted = Control("halt", "lunch", "anna", "1-0")
+    writer.append(keys.ledger("one"), f"{begin + 60_000}-1", {"entry": encode(halted)})
+    writer.commit()
+    client.close()
+    ran = desk.quick("replay", "--against", "flight", "--json")
+    assert (ran.code, ran.err) == (0, "two: left out, no worker has run yet\n")
+    told = json.loads(ran.out)
+    assert ([run["strategy"] for run in told["runs"]], told["never_ran"]) == (["one"], ["two"])
+    assert desk.quick("replay", "--against", "flight", "--strategy", "two").code == 2
 
 
 def test_a_command_line_that_cannot_be_done_is_named(desk) -> None:

@@ -9,11 +9,13 @@ from booked import BUY, FILL, SELL, record
 from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.writer import Writer
+from pine.core.bar import Bar
 from pine.core.config import Config, load_config
-from pine.core.errors import DataError, PineError
+from pine.core.errors import PineError
+from pine.core.timeframe import Timeframe
 from pine.core.times import parse_time
 from pine.ops.correction import correct
-from pine.ops.positions import compare, list_positions, read_broker
+from pine.ops.positions import compare, list_positions
 from pine.ops.trades import list_trades, sums
 from pine.orders.entries import Correction, Entry, Fill, Origin, encode
 from pine.strategies.catalog import PARAMS
@@ -42,9 +44,16 @@ def book(client: Client, *entries: Entry) -> None:
     writer.commit()
 
 
+def minute(client: Client) -> None:
+    """Put a minute of ES on its stream that closes at the step of the ledger."""
+    start = BUY.step - 60 * 10**9
+    bar = Bar("ES", Timeframe.MINUTE, start, 5100.0, 5101.0, 5099.0, 5100.5, 10, 1, "ESH4")
+    client.xadd(keys.bars("ES", Timeframe.MINUTE), {"bar": bar.to_json()}, id=streams.entry_id(start // 1_000_000))
+
+
 def rows(client: Client, config: Config) -> list[tuple]:
     found = list_positions(config, client, ["a"])
-    return [(r["contract"], r["paper"], r["coming"], r["sent"], r["settled"], r["differs"]) for r in found]
+    return [(r["contract"], r["paper"], r["due"], r["sent"], r["settled"], r["differs"]) for r in found]
 
 
 @pytest.mark.parametrize(
@@ -67,49 +76,26 @@ def test_paper_and_sent_stand_side_by_side_and_differ_only_when_all_is_settled(
     assert rows(client, config) == expected
 
 
-def broker(folder: Path, text: str) -> dict[str, int]:
-    (folder / "broker.csv").write_text(text)
-    return read_broker(folder / "broker.csv", NOW)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "contract,quantity\nESH4,2\n6EH4,-1\n",
-        "\ufeffTicker, Qty\nESH2024, 2\n\n6EH2024, -1\n",
-        "Symbol,Side,Position,Account\nESH24,Long,2,x\n6eh24,Short,1,x\n",
-        "instrument;x,net\n".replace(";x", "") + "/ESH4,1.0\nESH4,1\n6EH4,\u22121\nGCJ4,0\n",
-    ],
-)
-def test_a_brokers_list_is_read_whatever_its_columns_are_called(text: str, tmp_path: Path) -> None:
-    assert broker(tmp_path, text) == {"ESH4": 2, "6EH4": -1}
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("", "is empty, expected a header such as contract,quantity"),
-        ("a,b\n1,2\n", "found columns a, b, expected one of contract"),
-        ("contract,quantity\nESH4,1\nES,2\n", r"broker\.csv:3: found contract 'ES'"),
-        ("contract,quantity\nESH4,1.5\n", r"broker\.csv:2: found quantity '1.5'"),
-        ("contract,quantity,side\nESH4,1,up\n", r"broker\.csv:2: found side 'up'"),
-        ("contract,quantity\nESH4\n", r"broker\.csv:2: found quantity ''"),
-    ],
-)
-def test_a_list_that_cannot_be_understood_is_told_with_its_line(text: str, told: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=told):
-        broker(tmp_path, text)
-
-
 def test_the_brokers_list_is_compared_with_what_strategies_that_post_hold_together(
     client: Client, config: Config
 ) -> None:
     book(client, BUY, FILL)
     record(client, "a-1", "posted")
     held = list_positions(config, client, config.strategies)
-    assert compare(held, {"ESH4": 1}) == [{"contract": "ESH4", "paper": 1, "sent": 1, "broker": 1, "differs": False}]
+    assert compare(held, {"ESH4": 1}) == [
+        {"contract": "ESH4", "paper": 1, "due": 1, "sent": 1, "broker": 1, "on_its_way": False, "differs": False}
+    ]
     found = {row["contract"]: (row["paper"], row["broker"]) for row in compare(held, {"6EH4": 2}) if row["differs"]}
     assert found == {"ESH4": (1, 0), "6EH4": (0, 2)}
+
+
+def test_an_exit_on_its_way_is_compared_by_what_is_due(client: Client, config: Config) -> None:
+    book(client, BUY, FILL, SELL)
+    record(client, "a-1", "posted")
+    (row,) = compare(list_positions(config, client, ["a"]), {"ESH4": 1})
+    assert (row["paper"], row["due"], row["sent"], row["on_its_way"], row["differs"]) == (1, 0, 1, True, True)
+    (row,) = compare(list_positions(config, client, ["a"]), {})
+    assert (row["on_its_way"], row["differs"]) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -119,22 +105,28 @@ def test_the_brokers_list_is_compared_with_what_strategies_that_post_hold_togeth
         (("ES", 1, "", 1.0), "expected the contract of"),
         (("ES", 1, "ESH4", None), "expected what .* cost on average"),
         (("ES", 1, "ESH4", float("nan")), "expected what .* cost on average"),
-        (("ES", 1, "GCJ4", 1.0), "found 'GCJ4', expected an outright of ES"),
-        (("ES", 0, "nonsense", None), "found 'NONSENSE'"),
+        (("ES", 1, "GCJ4", 5100.0), "found 'GCJ4', expected an outright of ES"),
+        (("ES", 1, "ESM4", 5100.0), "ESM4: found a contract that has no bars now, expected ESH4"),
+        (("ES", 1, "ESH2034", 5100.0), "ESH2034: found a contract that has no bars now"),
+        (("ES", 1, "ESH4", 5.1), "found 5.1, and the last price is 5100.5; say --force"),
+        (("ES", 10**20, "ESH4", 5100.0), "expected what .* cost on average"),
+        (("GC", 1, "GCJ4", 2100.0), "GC: there is no bar of it yet"),
     ],
 )
 def test_a_correction_that_cannot_be_is_not_asked_for(asked, told: str, client: Client, config: Config) -> None:
+    minute(client)
     with pytest.raises(PineError, match=told):
-        correct(config, client, "a", *asked, who="anna", reason="r", force=False, now=NOW)
+        correct(config, client, "a", *asked, who="anna", reason="r", force=False)
     assert not client.exists(keys.control("a"))
 
 
 def test_a_correction_waits_for_an_order_on_its_way_unless_it_is_forced(client: Client, config: Config) -> None:
+    minute(client)
     book(client, BUY, FILL, SELL)
     with pytest.raises(PineError, match="a-2 is on its way"):
-        correct(config, client, "a", "ES", 0, "", None, who="anna", reason="r", force=False, now=NOW)
-    answer = correct(config, client, "a", "ES", 2, "esh2024", 5101.5, who="anna", reason="r", force=True, now=NOW)
-    assert answer.step is not None
+        correct(config, client, "a", "ES", 0, "", None, who="anna", reason="r", force=False)
+    answer = correct(config, client, "a", "ES", 2, "esh2024", 5101.5, who="anna", reason="r", force=True)
+    assert (answer.step is not None, answer.effect) == (True, "it holds +2 ESH4 at 5101.5 on paper now")
     (row,) = list_positions(config, client, ["a"])
     assert (row["contract"], row["paper"], row["sent"], row["price"]) == ("ESH4", 2, 2, 5101.5)
 

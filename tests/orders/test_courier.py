@@ -24,7 +24,7 @@ from pine.core.errors import Fenced
 from pine.core.times import Clock
 from pine.orders import courier as courier_module
 from pine.orders.courier import GROUP, Courier, role
-from pine.orders.entries import Control, Entry, Fill, Intent, Origin, encode
+from pine.orders.entries import Control, Correction, Entry, Fill, Intent, Origin, encode
 from pine.orders.ledger import Deliveries
 from pine.sandbox.behaviour import Behaviour
 from pine.sandbox.broker import Broker
@@ -208,6 +208,65 @@ def test_what_was_decided_before_a_halt_does_not_go_out_after_it_and_exits_do(
     assert posted(broker) == ["a-1", "a-2", "a-4"]
     (request,) = [orjson.loads(f[b"request"]) for _, f in streams.read_range(client, keys.control("a"))]
     assert (request["intent"], request["reason"]) == ("a-3", "blocked: halted by anna: lunch")
+
+
+@pytest.mark.parametrize("lifted", [False, True])
+def test_a_halt_that_is_booked_while_another_symbol_is_posted_keeps_the_rest_back_also_when_it_is_lifted(
+    lifted: bool, client: Client, config: Config, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owe(client, ENTRY, OTHER)
+
+    def halted_meanwhile(_role: str, point: str) -> None:
+        if point == "answered" and len(broker.requests) == 1:
+            owe(client, HALT, *([RESUME] if lifted else []))
+
+    monkeypatch.setattr(courier_module, "pause", halted_meanwhile)
+    with running(engaged(client, config)):
+        until(lambda: len(states(client)) == 3, "both are dealt with")
+    assert len(posted(broker)) == 1
+    assert sorted(state for _, state in states(client)) == ["attempt", "blocked", "posted"]
+
+
+def test_an_entry_that_was_settled_while_its_courier_stood_still_is_not_posted(
+    client: Client, config: Config, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owe(client, ENTRY)
+
+    def resolved_meanwhile(_role: str, point: str) -> None:
+        if point == "attempted":
+            client.xadd(keys.deliveries("a"), {"intent": "a-1", "state": "not posted", "at": "1"})
+
+    monkeypatch.setattr(courier_module, "pause", resolved_meanwhile)
+    work(client, config)
+    assert broker.requests == []
+
+
+def test_a_courier_whose_role_went_to_another_while_it_stood_still_posts_nothing(
+    client: Client, config: Config, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owe(client, ENTRY)
+    courier = engaged(client, config)
+
+    def taken_meanwhile(_role: str, point: str) -> None:
+        if point == "attempted":
+            client.delete(keys.lease(role("a")))  # type: ignore[attr-defined]
+            assert isinstance(Lease.try_acquire(client, role("a"), "another"), Lease)
+
+    monkeypatch.setattr(courier_module, "pause", taken_meanwhile)
+    with pytest.raises(Fenced):
+        courier.run()
+    assert broker.requests == []
+
+
+def test_what_was_decided_before_a_correction_is_not_posted_after_it(
+    client: Client, config: Config, broker: Broker
+) -> None:
+    owe(client, ENTRY)
+    work(client, config)
+    owe(client, EXIT, Correction("ES", "ESH4", 1, 5100.0, "by hand", "anna", "9-2", force=True), OTHER)
+    work(client, config)
+    assert posted(broker) == ["a-1", "a-3"]
+    assert ("a-2", "skipped") in states(client)
 
 
 def test_a_symbol_that_waits_does_not_hold_up_another(client: Client, config: Config, broker: Broker) -> None:

@@ -9,6 +9,10 @@ from pine.orders.entries import ORDERS, Control, Correction, Void, decode, encod
 from pine.orders.requests import ask_order, ask_position, ask_void, read_request
 
 TEXT = st.text(max_size=20)
+TAKEN = {**dict.fromkeys(("who", "reason"), "x"), "order": "position", "symbol": "ES", "contract": "ESH4"} | {
+    "quantity": "2",
+    "price": "5100",
+}
 
 
 def arrived(fields: dict[str, bytes]):
@@ -29,6 +33,9 @@ def test_a_void_arrives_with_its_reason(intent: str, reason: str) -> None:
 def test_a_position_arrives_bit_for_bit_and_is_kept_so(quantity: int, price: float, reason: str) -> None:
     asked = arrived(ask_position("ES", "ESH4", quantity, price, "anna", reason))
     assert asked == Correction("ES", "ESH4", quantity, price, reason, "anna", "5-0")
+    forced = arrived(ask_position("ES", "ESH4", quantity, price, "anna", reason, force=True))
+    assert isinstance(forced, Correction)
+    assert forced.force
     assert decode(encode(asked)) == asked
 
 
@@ -41,17 +48,13 @@ def test_a_position_arrives_bit_for_bit_and_is_kept_so(quantity: int, price: flo
         {"order": "halt", "who": "a"},
         {"order": "halt", "who": "a", "reason": 3},
         {"order": "void", "reason": "b"},
-        {
-            "order": "position",
-            "symbol": "ES",
-            "contract": "ESH4",
-            "quantity": "2",
-            "price": "",
-            "who": "",
-            "reason": "",
-        },
-        {"order": "position", "symbol": "ES", "contract": "", "quantity": "x", "price": "", "who": "", "reason": ""},
-        {"order": "position", "symbol": "ES", "contract": "", "quantity": "1", "price": "nan", "who": "", "reason": ""},
+        {**TAKEN, "price": ""},
+        {**TAKEN, "price": "nan"},
+        {**TAKEN, "price": "inf", "quantity": "0"},
+        {**TAKEN, "price": "1e308", "quantity": "0"},
+        {**TAKEN, "quantity": "x"},
+        {**TAKEN, "quantity": "9" * 20},
+        {**TAKEN, "quantity": "9" * 5000},
     ],
 )
 def test_what_cannot_be_read_asks_for_nothing_and_is_told(raw, caplog: pytest.LogCaptureFixture) -> None:

@@ -104,9 +104,15 @@ def test_flatten_from_the_command_line_is_booked_and_posted_with_neither_hub_nor
         os.kill(desk.courier_pid("one"), signal.SIGKILL)
         desk.client.delete(keys.lease("courier:one"))
         held = orjson.loads(desk.run("positions", "--json").stdout)["positions"]
-        done = desk.run("flatten", "one", "--halt", "--yes", "--reason", "enough", "--json")
+        flatten = {"order": "flatten", "who": "a command that was killed", "reason": "enough"}
+        desk.client.xadd(keys.control("one"), {"request": orjson.dumps(flatten)})
+        done = desk.run("halt", "one", "--json")
         assert done.returncode == 0, done.stdout + done.stderr
-        halted, closed = orjson.loads(done.stdout)["answers"]
+        (halted,) = orjson.loads(done.stdout)["answers"]
+        desk.delivered("one")  # by a courier that the other command has started
+        done = desk.run("flatten", "one", "--yes", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        (closed,) = orjson.loads(done.stdout)["answers"]
         assert {exit_["contract"] for exit_ in closed["exits"]} == {row["contract"] for row in held}
         assert {exit_["state"] for exit_ in closed["exits"]} == {"posted"}
         assert {exit_["intent"] for exit_ in closed["exits"]} == set(desk.posted()[-len(held) :])

@@ -1,5 +1,6 @@
 """Requests that are booked while no worker lives leave what the worker itself would have left."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from pine.bus import keys
 from pine.bus.client import Client
 from pine.core.config import Config
 from pine.feeds.steps import Step
-from pine.ops.control import ask
+from pine.ops.control import Request, ask
 from pine.orders.entries import Control, Fill, Intent
 from pine.orders.ledger import read_ledger
-from pine.orders.requests import ask_order
+from pine.orders.requests import ask_order, ask_position
 from pine.worker.alone import book_alone
 
 STEPS = 900
@@ -107,13 +108,30 @@ def test_a_living_workers_role_is_not_taken(client: Client, tmp_path: Path) -> N
     assert [e.order for _, e in read_ledger(client, "one") if isinstance(e, Control)] == ["halt"]
 
 
+@pytest.mark.parametrize(
+    ("contract", "force"), [("ES MAR24", "yes"), ("ESM4", "yes"), ("MESH4", "yes"), ("ESH2024", "yes"), ("", "yes")]
+)
+def test_a_position_in_no_contract_that_leads_is_refused_and_harms_nobody(
+    contract: str, force: str, client: Client, tmp_path: Path
+) -> None:
+    config = configure(tmp_path)
+    run = begin(client, config, "one")
+    publish(client, config, closed_bars()[:200])
+    run.until_caught_up()
+    fields = ask_position("ES", contract, 1, 5000.0, "anna", "typo", force=bool(force))
+    answer = Request.put(config, client, "one", "position", fields).book(time.monotonic() + 10)
+    assert (answer.step, bool(answer.refused)) == (None, True)
+    assert ask(config, client, "one", "halt", who="anna", reason="after it").step is not None
+    begin(client, config, "one").source.lease.release()
+
+
 def test_a_strategy_that_has_never_run_is_halted_before_its_first_step(client: Client, tmp_path: Path) -> None:
     config = configure(tmp_path)
     answer = ask(config, client, "one", "halt", who="anna", reason="not yet")
     assert answer.step is None
-    assert "has never run" in answer.waits_for
+    assert answer.never_run
     run = begin(client, config, "one")
-    publish(client, config, closed_bars())
+    publish(client, config, closed_bars()[:600])
     run.until_caught_up()
     entries = [entry for _, entry in read_ledger(client, "one")]
     assert [type(entry).__name__ for entry in entries] == ["Origin", "Control"]
