@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
-from pine.bus import embedded
+from pine.bus import embedded, users
 from pine.bus.client import Client
 from pine.bus.sentinel import master_pool
 from pine.core.config import Config
@@ -73,7 +73,7 @@ def _connect_embedded(server: embedded.EmbeddedServer, start: bool, silence: flo
             server.ensure(silence=silence if silence < SILENT_SECONDS else None)
         elif not server.is_running():
             raise server.silent() if server.is_held() else NoServer(server.data_dir)
-        client = client_for(server.url, silence=silence)
+        client = client_for(server.url, silence=silence, name=users.own_name())
         try:
             assert_fit(client)
         except redis.RedisError as error:
@@ -95,7 +95,7 @@ class _Server(redis.Redis):
         return None if address is None else f"{address[0]}:{address[1]}"
 
 
-def client_for(url: str, replicas: int = 0, silence: float = SILENT_SECONDS) -> Client:
+def client_for(url: str, replicas: int = 0, silence: float = SILENT_SECONDS, name: str | None = None) -> Client:
     """Return a client without hidden retries, with one reply shape.
 
     No read blocks longer than a fraction of a second, so a server that says nothing for much longer is gone, though
@@ -109,8 +109,11 @@ def client_for(url: str, replicas: int = 0, silence: float = SILENT_SECONDS) -> 
         How many of its replicas must have what a `Writer` writes, before that counts as written.
     silence
         Seconds after which a server that says nothing is given up.
+    name
+        What the server calls the connections, if it is to know; not every account may name its own.
     """
     settings: dict[str, Any] = {
+        "client_name": name,
         "socket_timeout": silence,
         "socket_connect_timeout": min(5.0, silence),
         "retry": Retry(NoBackoff(), 0),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from pine.cli.columns import terminal_width, wrapped
 from pine.cli.context import COULD_NOT_RUN, FINE, WRONG, exits, print_json
 from pine.cli.loading import LOAD_SECONDS, load_within
 from pine.cli.options import config_option
@@ -68,7 +69,9 @@ def _show(finding: "Finding", before: str) -> None:
     mark, colour = MARKS[finding.state]
     group = "" if finding.group == before else finding.group
     name = "" if finding.name == finding.group else finding.name
-    click.echo(f"{click.style(mark, fg=colour, bold=True)} {group:<{WIDTHS[0]}} {name:<{WIDTHS[1]}} {finding.text}")
+    before_text = f"  {group:<{WIDTHS[0]}} {name:<{WIDTHS[1]}} "
+    text = wrapped(finding.text, terminal_width(), sum(WIDTHS) + 4, len(before_text))
+    click.echo(f"{click.style(mark, fg=colour, bold=True)}{before_text[1:]}{text}")
 
 
 def _mistakes(problems: tuple[str, ...], *, as_json: bool) -> None:

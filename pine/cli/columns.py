@@ -2,14 +2,18 @@
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 GAP: Final = "  "
 UNBOUNDED: Final = 1000
+
+LEAST: Final = 20
+"""Columns that a text is given, however narrow the terminal is."""
 
 
 def columns(rows: Sequence[Sequence[str]], right: frozenset[int]) -> list[str]:
@@ -32,9 +36,35 @@ def columns(rows: Sequence[Sequence[str]], right: frozenset[int]) -> list[str]:
     ]
 
 
-def terminal_width() -> int | None:
-    """Return the columns of the terminal that is printed to, or nothing if it is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def terminal_width(stream: TextIO | None = None) -> int | None:
+    """Return the columns of the terminal that is printed to, standard output if not said; nothing if it is none."""
+    return shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else None
+
+
+def wrapped(text: str, width: int | None, indent: int, begin: int = 0) -> str:
+    """Return a text broken between words for a terminal of some width; as it is where there is none.
+
+    Parameters
+    ----------
+    text
+        May have several lines.
+    width
+        Columns of the terminal; nothing if there is none.
+    indent
+        Columns that following lines stand in.
+    begin
+        Columns that something before the first line takes.
+    """
+    if width is None:
+        return text
+    wrapper = textwrap.TextWrapper(
+        max(width, indent + LEAST),
+        initial_indent=" " * begin,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join("\n".join(wrapper.wrap(line)) for line in text.splitlines())[begin:]
 
 
 def fits(table: "Table", width: int) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 import click
 
 from pine.bus.client import Client
+from pine.cli.columns import terminal_width, wrapped
 from pine.core.errors import (
     ArchiveDiffers,
     BusError,
@@ -112,6 +113,11 @@ def visit(config: "Config", *, hurry: bool = True) -> "Iterator[Client]":
             server.stop()
 
 
+def _say(text: str, indent: int = 2) -> None:
+    """Print a message on standard error."""
+    click.echo(wrapped(text, terminal_width(sys.stderr), indent), err=True)
+
+
 def exits(command: Callable[P, R]) -> Callable[P, R]:
     """Turn pine's errors into a message on standard error and an exit code."""
 
@@ -121,19 +127,19 @@ def exits(command: Callable[P, R]) -> Callable[P, R]:
         except ConfigError as error:
             click.echo(f"The configuration has {len(error.problems)} mistake(s):", err=True)
             for problem in error.problems:
-                click.echo(f"  {problem}", err=True)
+                _say(f"  {problem}", 4)
             _tell_what_works()
             sys.exit(COULD_NOT_RUN)
         except (ArchiveDiffers, Fenced, Conflict, DataError, WarmUpMissing) as error:
-            click.echo(f"Stopped: {error}", err=True)
+            _say(f"Stopped: {error}")
             sys.exit(WRONG)
         except PineError as error:
-            click.echo(f"Error: {error}", err=True)
+            _say(f"Error: {error}")
             sys.exit(COULD_NOT_RUN)
         except Exception as error:
             if not type(error).__module__.startswith("redis"):
                 raise
-            click.echo(f"Error: the stream server does not do what was asked: {error}", err=True)
+            _say(f"Error: the stream server does not do what was asked: {error}")
             sys.exit(COULD_NOT_RUN)
 
     return update_wrapper(run, command)

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
 NO_MORE: Final = "-"
 SANDBOX: Final = "127.0.0.1:13000"
+SANDBOX_ROOTS: Final = ("ES", "GC", "6E")
+"""What the market of the quick start has."""
+
+MICROS_HINT: Final = (
+    "The bars of a full contract serve its micro too: choose ES, and let a strategy trade MES with\n"
+    "ES: {execution: {root: MES}} among its instruments in pine.yaml."
+)
+
 SANDBOX_KEY: Final = "db-sandbox"
 """Its gateway takes any."""
 
@@ -71,7 +79,7 @@ def init(
         raise PineError(f"{there[0]}: is there already; --force replaces it, and keeps a copy")
     ask = _Asker(yes)
     try:
-        usual = defaults()
+        usual = defaults(SANDBOX_ROOTS) if sandbox else defaults()
         chosen = evolve(
             usual,
             data_dir=ask("Data folder", data_dir, usual.data_dir, data_dir_mistake),
@@ -79,9 +87,9 @@ def init(
             close=ask("Session close, UTC or with a zone", session_close, usual.close, close_mistake),
         )
         chosen = evolve(chosen, strategies=_strategies(ask, strategies, chosen.instruments))
-        chosen = evolve(chosen, secrets=_secrets(ask, secrets, chosen))
         if sandbox:
-            chosen = evolve(chosen, sandbox=SANDBOX, secrets={API_KEY: SANDBOX_KEY, **chosen.secrets})
+            chosen = evolve(chosen, sandbox=SANDBOX, secrets={API_KEY: SANDBOX_KEY})
+        chosen = evolve(chosen, secrets={**chosen.secrets, **_secrets(ask, secrets, chosen)})
     except click.Abort:
         raise PineError("no more answers; nothing was written. --yes takes defaults") from None
     _tell(folder, write(folder, chosen, force=force))
@@ -145,6 +153,7 @@ def _instruments(ask: _Asker, given: str | None, usual: Sequence[str]) -> tuple[
 
     if given is not None or ask.silent:
         return _roots(ask("Instruments", given, ",".join(usual), wrong))
+    click.echo(MICROS_HINT, err=True)
     while True:
         found: list[str] = []
         for group, roots in by_group().items():
@@ -272,7 +281,7 @@ def _secrets(ask: _Asker, given: Any, chosen: "Answers") -> dict[str, str]:
         for name, value in found.items():
             if name not in chosen.variables:
                 raise PineError(f"--secrets: found {name}, expected one of {', '.join(chosen.variables)}")
-            if wrong := secret_mistake(name, value):
+            if wrong := secret_mistake(name, value, sandbox=chosen.sandbox is not None):
                 raise PineError(f"--secrets: {name}: {wrong}")
         return found
     if ask.silent:
@@ -281,7 +290,7 @@ def _secrets(ask: _Asker, given: Any, chosen: "Answers") -> dict[str, str]:
     def unseen(name: str) -> str:
         return ask.unseen(name, lambda text: secret_mistake(name, text))
 
-    answers = {name: unseen(name) for name in chosen.variables}
+    answers = {name: unseen(name) for name in chosen.variables if name not in chosen.secrets}
     return {name: value for name, value in answers.items() if value}
 
 

@@ -46,15 +46,16 @@ def run(ctx: click.Context) -> None:
 def stop(ctx: click.Context, force: bool) -> None:
     """Stop it; everything acknowledged is on disk."""
     from pine.bus.connection import client_for
+    from pine.bus.users import own_name, users
     from pine.core.errors import BusError
 
     embedded = _embedded(ctx)
     if embedded.is_running() and not force:
-        client = client_for(embedded.url)
-        others = len(client.client_list()) - 1
+        client = client_for(embedded.url, name=own_name())
+        others = users(one for one in client.client_list() if one["name"] != own_name())
         client.close()
         if others:
-            raise BusError(f"{others} connections use it; end hub, workers and couriers first, or use --force")
+            raise BusError(f"used by {', '.join(others)}; end what is named, or use --force")
     click.echo("stopped" if embedded.stop() else "was not running")
 
 

@@ -162,7 +162,7 @@ def _held(positions: Sequence[Mapping[str, Any]]) -> str:
 
 def _different(strategy: Mapping[str, Any]) -> str:
     """Return how positions look: on paper, and as they were sent."""
-    return "bold red" if strategy["differs"] else ""
+    return "bold red" if strategy["differs"] or strategy["courier"]["overdue"] else ""
 
 
 def _is_stopped(strategy: Mapping[str, Any]) -> bool:

@@ -25,8 +25,13 @@ COLOURS: Final = ("cyan", "magenta", "blue", "green", "bright_cyan", "bright_mag
 LEVELS: Final = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
 STATES: Final = {"running": "green", "failing": "bold red", "restarting": "yellow", "stopping": "yellow"}
 NAME_WIDTH: Final = 14
+BAR: Final = " │ "
+LEAST: Final = 20
+"""Columns that a line is given beside its name, however narrow the terminal is."""
+
 _CONTROL: Final = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f]")
 """What a terminal obeys, but for colours."""
+
 LEFT_OUT: Final = frozenset(["event", "level", "timestamp", "logger", "role", "trace"])
 """What of a JSON line is shown otherwise, or not needed by a person."""
 
@@ -89,7 +94,7 @@ class Terminal:
 
     def write(self, lines: Sequence[tuple[str, str]]) -> None:
         """Print lines, each with the name of who printed it in a colour of its own."""
-        self.console.print(Text("\n").join(shown(name, line) for name, line in lines))
+        self.console.print(Text("\n").join(hanging(shown(name, line), self.console) for name, line in lines))
 
     def draw(self, facts: dict[str, Any]) -> None:
         """Show how everybody is."""
@@ -109,7 +114,7 @@ class Terminal:
 def shown(name: str, line: str) -> Text:
     """Return a line for a terminal."""
     style = "bold" if name == OWN else COLOURS[zlib.crc32(name.encode()) % len(COLOURS)]
-    text = Text(f"{name:<{NAME_WIDTH}} │ ", style=style)
+    text = Text(f"{name:<{NAME_WIDTH}}{BAR}", style=style)
     found = fields_of(line)
     if found is None or "event" not in found:
         return text.append(Text.from_ansi(_CONTROL.sub(_escaped, line)))
@@ -133,6 +138,15 @@ def _written_out(character: str) -> str:
 
 def _escaped(found: re.Match[str]) -> str:
     return _written_out(found[0])
+
+
+def hanging(text: Text, console: Console) -> Text:
+    """Return a line that `shown` made, broken between words so that all of it stands beside the name."""
+    name, _, _ = text.plain.partition(BAR)
+    begin = len(name) + len(BAR)
+    first, *more = text[begin:].wrap(console, max(console.width - begin, LEAST)) or [Text()]
+    beside = Text(" " * len(name) + BAR, style=text.style)
+    return Text("\n").join([text[:begin] + first, *(beside + line for line in more)])
 
 
 def table(facts: dict[str, Any]) -> Table:

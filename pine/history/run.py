@@ -22,6 +22,9 @@ from pine.history.archive import Archive
 from pine.history.sealer import Sealed, Sealer
 
 LOOK_SECONDS: Final = 5.0
+BEFORE: Final = "before the first step"
+"""Where the beginning of a strategy stands that was started before there was a clock: its step is 0."""
+
 HELD_SECONDS: Final = TTL_MS / 1000 + 2.0
 """How long a single run waits for the role: as long as a killed holder keeps it, and no longer."""
 
@@ -151,7 +154,8 @@ class Keeper:
         self.sealed += found
         for session in sorted({item.session for item in found}):
             rows = [item.rows for item in found if item.session == session]
-            fields = {"session": session, "tables": len(rows), "rows": sum(rows)}
+            named = BEFORE if session.startswith("1970") else session
+            fields = {"session": named, "tables": len(rows), "rows": sum(rows)}
             log.info("session sealed", **fields)
 
     def _on_channel(self, _table: str, _done: int, _of: int) -> None:

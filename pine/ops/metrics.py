@@ -174,6 +174,11 @@ def _unknown(facts: Mapping[str, Any], _now: int) -> Iterator[Sample]:
         yield (name,), len(strategy["courier"]["unknown"])
 
 
+def _overdue(facts: Mapping[str, Any], _now: int) -> Iterator[Sample]:
+    for name, strategy in facts["strategies"].items():
+        yield (name,), len(strategy["courier"]["overdue"])
+
+
 def _step_seconds(facts: Mapping[str, Any], _now: int) -> Iterator[Sample]:
     for name, strategy in facts["strategies"].items():
         for quantile, field_name in (("0.5", "step_ms_p50"), ("0.99", "step_ms_p99")):
@@ -337,6 +342,7 @@ METRICS: Final = (
     ),
     Metric("pine_strategy_intents", "Intents by the state of their delivery.", ("strategy", "state"), _deliveries),
     Metric("pine_strategy_owed_intents", "Intents still to be posted.", STRATEGY, _strategies("courier", "owed")),
+    Metric("pine_strategy_overdue_exits", "Exits owed for more than 30 s.", STRATEGY, _overdue),
     Metric("pine_strategy_unknown_intents", "Intents whose outcome is unknown.", STRATEGY, _unknown),
     Metric("pine_alerts_waiting_messages", "Alerts on their way.", (), lambda f, _: _some((), _beat(f, "undelivered"))),
     Metric("pine_alerts_held_messages", "Alerts held back by the limit.", (), lambda f, _: _some((), _beat(f, "held"))),

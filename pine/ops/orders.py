@@ -1,8 +1,8 @@
 """Intents with the state of their posting, and what an operator knows better."""
 
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Container, Iterable
+from typing import Any, Final
 
 from pine.bus import keys
 from pine.bus.client import Client
@@ -12,9 +12,22 @@ from pine.orders.entries import Fill, Intent, Void
 from pine.orders.ledger import Deliveries, Delivery, read_ledger
 from pine.orders.requests import ask_void
 
+PAPER_ONLY: Final = "paper only"
+"""State of an intent that is never posted: its strategy has no webhook."""
 
-def list_orders(client: Client, strategies: Iterable[str]) -> list[dict[str, Any]]:
-    """Return every intent of some strategies, oldest first, with fill and delivery; ready for JSON."""
+
+def list_orders(client: Client, strategies: Iterable[str], posting: Container[str]) -> list[dict[str, Any]]:
+    """Return every intent of some strategies, oldest first, with fill and delivery; ready for JSON.
+
+    Parameters
+    ----------
+    client
+        Connection to the server.
+    strategies
+        Whose.
+    posting
+        The strategies that have a webhook.
+    """
     found = []
     for strategy in strategies:
         entries = [entry for _, entry in read_ledger(client, strategy)]
@@ -37,13 +50,14 @@ def list_orders(client: Client, strategies: Iterable[str]) -> list[dict[str, Any
                         "ticker": intent.ticker,
                         "price": intent.price,
                         "reason": intent.reason,
-                        "state": delivery.state or "owed",
+                        "state": delivery.state or ("owed" if strategy in posting else PAPER_ONLY),
                         "attempts": delivery.attempts,
                         "status": delivery.status,
+                        "text": delivery.text,
                         "entry": intent.entry,
                         "filled": None if fill is None else isoformat(fill.time),
                         "fill": None if fill is None else fill.price,
-                        "pnl": None if fill is None else fill.pnl,
+                        "pnl": None if fill is None or fill.pnl is None else round(fill.pnl, 2),
                         "void": None if void is None else void.reason,
                     }
                 )

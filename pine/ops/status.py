@@ -24,12 +24,15 @@ from pine.ops.server import cannot_write, server_facts, server_notes, server_pro
 from pine.orders.courier import SETTLED, role
 from pine.orders.entries import Control, Correction, Entry, Intent
 from pine.orders.gates import KillSwitch
-from pine.orders.ledger import Deliveries, read_ledger
+from pine.orders.ledger import Deliveries, Delivery, read_ledger
 from pine.orders.portfolio import Portfolio
 from pine.orders.sent import Sent, sent_positions
 
 LATE_STEPS: Final = 5
 """A running worker this many steps behind is worth a word."""
+
+OVERDUE_S: Final = 30
+"""An exit that has been owed for longer is not posted, whatever the courier does about it."""
 
 FLIGHTS: Final = 100
 """Flight records that are looked through for the newest refusal."""
@@ -46,6 +49,7 @@ class Book:
     sendings: list[Entry] = field(factory=list)
     halt: tuple[int, Control] | None = None
     last_id: str = "0-0"
+    _owed_since: dict[str, int] = field(factory=dict)
 
     def refresh(self, client: Client) -> None:
         """Fold what was added since the last look."""
@@ -64,6 +68,36 @@ class Book:
         """Return the positions that the broker should hold by what was posted."""
         known = {intent: delivery.state for intent, delivery in self.deliveries.by_intent.items()}
         return sent_positions(self.sendings, known)
+
+    def owed(self) -> list[Intent]:
+        """Return the intents that are still to be posted."""
+        states = {intent: self.deliveries.state(intent) for intent in self.intents}
+        return [self.intents[i] for i, state in states.items() if state not in SETTLED and state != "unknown"]
+
+    def overdue(self, now: int, *, wall: bool) -> list[dict[str, Any]]:
+        """Return the exits that have been owed for too long at a wall time in ns.
+
+        An exit counts from its first attempt, and one that was never tried from the first look that saw it; the
+        latter not on a tape, unless `wall`: what is owed from a day long past is only waited for.
+        """
+        exits = [intent for intent in self.owed() if not intent.is_entry]
+        self._owed_since = {intent.id: self._owed_since.get(intent.id, now) for intent in exits}
+        found = []
+        for intent in exits:
+            delivery = self.deliveries.by_intent.get(intent.id, Delivery())
+            since = delivery.tried_at or (self._owed_since[intent.id] if wall else now)
+            if now - since > OVERDUE_S * NS_PER_SECOND:
+                found.append(
+                    {
+                        "intent": intent.id,
+                        "quantity": intent.quantity,
+                        "contract": intent.contract,
+                        "owed_s": (now - since) // NS_PER_SECOND,
+                        "attempts": delivery.attempts,
+                        "text": delivery.text or ("no answer yet" if delivery.attempts else "not tried yet"),
+                    }
+                )
+        return found
 
 
 @define(eq=False)
@@ -184,7 +218,7 @@ class Observer:
             "halt": _halt(book.halt),
             "no_entries": orjson.loads(worker["heartbeat"].get("no_entries", "{}")),
             "refused": self._refused(name),
-            "courier": self._courier(name, book),
+            "courier": self._courier(name, book, now),
         }
 
     def _refused(self, strategy: str) -> dict[str, Any] | None:
@@ -207,18 +241,18 @@ class Observer:
                 found[stream] = None if cursor is None else behind(self.client, stream, cursor)
         return found
 
-    def _courier(self, name: str, book: Book) -> dict[str, Any]:
+    def _courier(self, name: str, book: Book, now: int) -> dict[str, Any]:
         process = self._process(role(name))
         webhook = bool(self.config.strategies[name].webhook)
         states = {intent: book.deliveries.state(intent) for intent in book.intents}
         unknown = [intent for intent, state in states.items() if state == "unknown"]
-        owed = [intent for intent, state in states.items() if state not in SETTLED and state != "unknown"]
         return {
             "state": "running" if process["running"] else "not running" if webhook else "paper only",
             "holder": process["holder"],
             "heartbeat": process["heartbeat"],
             "intents": dict(Counter(state or "not tried" for state in states.values())),
-            "owed": len(owed) if webhook else 0,
+            "owed": len(book.owed()) if webhook else 0,
+            "overdue": book.overdue(now, wall=self.config.hub.clock == "wall") if webhook else [],
             "unknown": unknown,
         }
 
@@ -241,6 +275,11 @@ def _sent(both: list[Both]) -> list[dict[str, Any]]:
         for one in both
         for contract, quantity in sorted((one.sent or {}).items())
     ]
+
+
+def overdue(late: Mapping[str, Any]) -> str:
+    """Return what is said of an exit that should have been posted."""
+    return f"exit {late['quantity']} {late['contract']} is not posted for {span(late['owed_s'])}"
 
 
 def _difference(both: Both) -> str:
@@ -301,6 +340,9 @@ def _problems(facts: dict[str, Any], option: str) -> Iterator[str]:
             yield f"worker {name} is not running{_lag(strategy)}: pine worker {name}{option}"
         if courier["state"] == "not running" and courier["owed"] and blocked is None:
             yield f"courier {name} is not running and owes {courier['owed']} webhooks; the worker starts it"
+        for late in courier["overdue"]:
+            again = "; the courier tries again" if courier["state"] == "running" else ""
+            yield f"{name}: {overdue(late)}: {late['text']}{again}"
         for difference in strategy["differs"]:
             yield f"{name}: {difference}, nothing on its way; see what the broker has, then pine positions set{option}"
         for intent in courier["unknown"]:

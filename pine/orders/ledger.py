@@ -40,11 +40,17 @@ class Delivery:
         Posts tried so far.
     status
         Last HTTP status, if there was an answer.
+    text
+        What came of the newest try, in words; an attempt on its way has none yet.
+    tried_at
+        Wall time of the first attempt in ns, if there was one.
     """
 
     state: str = ""
     attempts: int = 0
     status: int | None = None
+    text: str = ""
+    tried_at: int | None = None
 
 
 @define
@@ -108,6 +114,10 @@ class Deliveries:
         delivery.state = state
         delivery.attempts += len(tried_at)
         self.attempts_at += tried_at
+        if tried_at and delivery.tried_at is None:
+            delivery.tried_at = tried_at[0]
+        if state != "attempt":
+            delivery.text = fields.get("text", "")
         if status is not None:
             delivery.status = status
 

@@ -10,6 +10,8 @@ from pine.web.chart import options
 from pine.web.view import price
 from pine.web.watch import Picture, Watcher
 
+LOADING: Final = "loading"
+NONE: Final = "no bars yet"
 ALL: Final = "all strategies"
 SHOWN: Final = 150
 """Bars in view at first; the older ones are a turn of the wheel away."""
@@ -48,7 +50,8 @@ class CandleCard:
             self._strategy.props("dense outlined options-dense aria-label='whose trades'")
             self._timeframe.props("dense unelevated no-caps")
             self._chart = ui.echart({"series": []}).classes("p-chart").mark("chart")
-            self._none = ui.label("no bars yet").classes("p-dim p-none").mark("no-bars")
+            self._none = ui.label(LOADING).classes("p-dim p-none").mark("no-bars")
+            self._chart.set_visibility(False)
             with ui.element("div").classes("p-legend"):
                 for mark, text in (("p-good", "▲ bought"), ("p-bad", "▼ sold"), ("p-exit", "◆ exit")):
                     ui.label(text).classes(mark)
@@ -76,6 +79,7 @@ class CandleCard:
         symbol, timeframe = self._symbol.value, Timeframe(self._timeframe.value)
         bars = self._watcher.bars(symbol, timeframe)
         if bars is None:
+            self._wait_for((symbol, timeframe))
             return
         chosen = self._strategy.value
         orders = [
@@ -90,6 +94,7 @@ class CandleCard:
             return
         show = self._show if view != self._view else None
         self._drawn, self._view = drawn, view
+        self._none.text = NONE
         self._none.set_visibility(not bars)
         self._chart.set_visibility(bool(bars))
         self._last.text = f"{bars[-1].contract_symbol} {price(bars[-1].close)}" if bars else ""
@@ -97,6 +102,15 @@ class CandleCard:
         self._chart.options.clear()
         self._chart.options.update(options(bars, rule, orders, show))
         self._chart.update()
+
+    def _wait_for(self, chart: tuple[str, Timeframe]) -> None:
+        """Show that bars are being read, unless those that are shown are of this very chart."""
+        if self._view[:2] == chart:
+            return
+        self._none.text, self._last.text = LOADING, ""
+        self._none.set_visibility(True)
+        self._chart.set_visibility(False)
+        self._drawn, self._view = (), ()
 
 
 def _known(value: Any, allowed: list[str]) -> str | None:

@@ -87,7 +87,8 @@ class Strategy:
         seen = (streams.last_id(client, keys.ledger(self.name)), streams.last_id(client, keys.deliveries(self.name)))
         if seen == self._seen:
             return
-        self.orders = tuple(self._told(order) for order in list_orders(client, [self.name])[-ORDERS:])
+        posting = {self.name} if self.posts else set[str]()
+        self.orders = tuple(list_orders(client, [self.name], posting)[-ORDERS:])
         new = list(read_ledger(client, self.name, self._read))
         controls = [
             _said(self.name, identifier, entry) for identifier, entry in new if isinstance(entry, Control | Correction)
@@ -96,11 +97,6 @@ class Strategy:
         if new:
             self._read = f"({new[-1][0]}"
         self._seen = seen
-
-    def _told(self, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        if order["state"] == "owed" and not self.posts:
-            return {**order, "state": "paper"}
-        return order
 
 
 @define(eq=False)

@@ -116,6 +116,8 @@ def running(facts: Mapping[str, Any]) -> Said:
 
 def _positions(facts: Mapping[str, Any]) -> Said:
     told = ", ".join(f"{p['quantity']:+d} {p['contract']}" for p in facts["positions"])
+    if facts["courier"]["overdue"]:
+        return Said(f"{told or 'flat'}, exit not posted", "bad")
     if facts["differs"]:
         return Said(f"{told or 'flat'}, sent differs", "bad")
     return Said(told) if told else Said("flat", "dim")
@@ -151,7 +153,7 @@ def _courier(courier: Mapping[str, Any]) -> Said:
     parts = [courier["state"]]
     parts += [f"{courier['owed']} owed"] if courier["owed"] else []
     parts += [f"{len(courier['unknown'])} unknown"] if courier["unknown"] else []
-    wrong = courier["unknown"] or (courier["owed"] and courier["state"] != "running")
+    wrong = courier["unknown"] or courier["overdue"] or (courier["owed"] and courier["state"] != "running")
     return Said(" · ".join(parts), "bad" if wrong else "" if courier["state"] == "running" else "dim")
 
 

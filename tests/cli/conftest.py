@@ -27,7 +27,7 @@ from pine.sandbox.tape import Tape
 
 from .written import BARS, HOUR
 
-KEY: Final = "db-HIDDENKEY0123456789abcdefghijk"
+KEY: Final = "db-HIDDENKEY0123456789abcdefghij"
 HOOK: Final = "https://hooks.example/trading/webhook/HIDDENHOOK-1/HIDDENTOKEN-2"
 PASSWORD: Final = "HIDDENPASSWORD"
 MARK: Final = "HIDDEN"

@@ -241,10 +241,24 @@ def test_a_defect_is_the_one_red_line_and_says_what_to_do(sound: Shell, defect: 
     assert code == 1
 
 
+@pytest.mark.parametrize(("key", "state"), [(KEY, "ok"), ("db-HIDDEN", "warning"), ("HIDDENWITHOUTPREFIX", "wrong")])
+def test_what_cannot_be_a_key_is_told_before_databento_is_asked(key: str, state: str, pine: Shell) -> None:
+    pine.config(
+        SOUND.format(port=1, historical="", models=MODELS).replace(
+            ', gateway: "127.0.0.1:1", historical_gateway: ""', ""
+        )
+    )
+    _, found = checked(pine, "--offline", DATABENTO_API_KEY=key)
+    (line,) = [one for one in found if one["name"] == "databento.api_key"]
+    assert line["state"] == state
+    assert ("expected db- and 29 letters and digits" in line["text"]) == (state != "ok")
+
+
 def test_a_sound_folder_has_no_red_line(sound: Shell) -> None:
     code, found = checked(sound)
     assert (code, of(found, "wrong")) == (0, [])
     lines = "\n".join(of(found, "ok") + of(found, "skipped"))
+    assert "courier:ibs_b" not in lines
     for line in (
         "configuration file: ",
         "secrets databento.api_key: set by DATABENTO_API_KEY in .env",

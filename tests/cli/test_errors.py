@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pine.bus.connection import client_for
 from pine.bus.embedded import EmbeddedServer
 from pine.cli import bars_view
 from pine.core.bar import Bar
@@ -161,6 +162,10 @@ def test_the_server_is_started_looked_at_and_stopped(pine: Shell) -> None:
     assert pine.quick("server", "start").out == started.out
     status = pine.quick("server", "status")
     assert (status.code, status.out) == (0, started.out)
+    with client_for(server.url, name="pine/77/worker:ibs_a") as user:  # type: ignore[attr-defined]
+        user.ping()
+        refused = pine("server", "stop")
+        assert (refused.code, "used by worker ibs_a (process 77); end what is named" in refused.err) == (2, True)
     stopped = pine("server", "stop")
     assert (stopped.code, stopped.out) == (0, "stopped\n")
     assert not server.is_running()

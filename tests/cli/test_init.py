@@ -16,7 +16,7 @@ from pine.cli.main import cli
 from pine.core.config import load_config
 from pine.core.instruments import SPECS
 from pine.ops.setup import Answers, Wanted, defaults, render_env, render_yaml, write
-from pine.ops.setup.answers import data_dir_mistake, secret_mistake
+from pine.ops.setup.answers import data_dir_mistake
 from pine.strategies.catalog import PARAMS
 
 from .conftest import KEY
@@ -44,7 +44,6 @@ def lists(roots: list[str]) -> st.SearchStrategy[tuple[str, ...]]:
     return st.lists(st.sampled_from(roots), min_size=1, max_size=6, unique=True).map(tuple)
 
 
-TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40)
 MONEY = st.floats(min_value=1e-3, max_value=1e12, allow_nan=False)
 
 
@@ -68,7 +67,7 @@ def answers(draw: st.DrawFn) -> Answers:
     folder = draw(st.text(max_size=20).filter(lambda text: data_dir_mistake(text) is None))
     hooks = st.sampled_from(["", HOOK, "https://h.example/a?b=c'd&e=(f)", "http://127.0.0.1:1/x"])
     secrets = {one.webhook: draw(hooks) for one in wanted}
-    secrets["DATABENTO_API_KEY"] = draw(TEXT.filter(lambda text: secret_mistake("DATABENTO_API_KEY", text) is None))
+    secrets["DATABENTO_API_KEY"] = draw(st.just("") | st.from_regex(r"db-[A-Za-z0-9]{29}", fullmatch=True))
     return Answers(folder, instruments, wanted, close, secrets=secrets)
 
 
@@ -161,6 +160,11 @@ def test_every_answer_is_an_option_too(tmp_path: Path) -> None:
         (["--strategy", "one=ibis:ES"], "", "unknown strategy type; did you mean ibs?"),
         (["--strategy", "one=ibs:ES:many"], "", "expected NAME=TYPE:ROOT,ROOT[:MAX_POSITIONS[:DAILY_STOP]]"),
         (["--strategy", "archive=ibs:ES"], "", "which pine uses itself"),
+        (
+            ["--secrets", "-"],
+            "DATABENTO_API_KEY=db-HIDDEN",
+            "DATABENTO_API_KEY: found 9 characters (not shown) that are",
+        ),
         (["--secrets", "-"], "OTHER=HIDDEN", "--secrets: found OTHER, expected one of DATABENTO_API_KEY, IBS_A_"),
         (["--secrets", "-"], "IBS_A_WEBHOOK=HIDDEN", "--secrets: IBS_A_WEBHOOK: found something else (not shown)"),
     ],
@@ -217,8 +221,24 @@ def test_a_configuration_for_the_sandbox_needs_no_account(tmp_path: Path) -> Non
     assert config.orders.entry_max_age_s is None
     assert (config.orders.per_minute, config.orders.per_hour) == (None, None)
     assert config.databento.api_key.reveal() == "db-sandbox"
-    shown, plain = (tmp_path / "pine.yaml").read_text().splitlines(), render_yaml(defaults()).splitlines()
+    shown, plain = (
+        (tmp_path / "pine.yaml").read_text().splitlines(),
+        render_yaml(defaults(("ES", "GC", "6E"))).splitlines(),
+    )
     assert len([line for line in shown if line not in plain]) == 6
+
+
+def test_for_the_sandbox_no_key_is_asked_for_and_its_markets_roots_are_offered(tmp_path: Path) -> None:
+    ran = init(tmp_path, "--sandbox", typed="\n" * 40)
+    assert ran.exit_code == 0
+    assert "DATABENTO_API_KEY" not in ran.stderr
+    config = load_config(tmp_path / "pine.yaml", PARAMS, {})
+    assert list(config.instruments) == ["ES", "GC", "6E"]
+    assert config.databento.api_key.reveal() == "db-sandbox"
+
+
+def test_whoever_is_asked_for_instruments_is_told_of_micros(tmp_path: Path) -> None:
+    assert "execution: {root: MES}" in init(tmp_path, typed="\n" * 40).stderr
 
 
 def test_the_quick_start_begins_as_it_says(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ def order(**other: Any) -> dict[str, Any]:
         "price": 5125.0,
         "reason": "IBS entry",
         "state": "posted",
+        "text": "",
         "fill": 5124.0,
         "pnl": None,
         "void": None,
@@ -31,15 +32,29 @@ def order(**other: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("width", [None, 80, 120])
 def test_state_and_intent_stand_apart(state: str, width: int | None) -> None:
     text = table([order(), order(state=state, void="rejected")], width)
-    assert f"{state} void  ibs_a-" in text
+    assert f"{state} void  IBS entry  ibs_a-" in text
 
 
-@pytest.mark.parametrize(("width", "lines"), [(80, 5), (120, 3), (None, 3)])
+@pytest.mark.parametrize(("width", "lines"), [(80, 5), (100, 3), (None, 3)])
 def test_no_line_is_wider_than_the_terminal(width: int | None, lines: int) -> None:
-    text = table([order(pnl=-1185.0, state="not posted")], width)
+    text = table([order(pnl=-1185.0, reason="take profit")], width)
     assert len(text.splitlines()) == lines
     assert max(map(len, text.splitlines())) <= (width or 120)
     assert "-1,185.00" in text
+
+
+def test_the_newest_tries_reason_follows_the_state_whole_where_there_is_no_terminal() -> None:
+    long = "422 the ticker is not known to this strategy of yours"
+    assert "retry: no connection  IBS entry" in table([order(state="retry", text="no connection")], 120)
+    assert f"rejected: {long}  " in table([order(state="rejected", text=long)], None)
+    assert "rejected: 422 the ticker is not kno…" in table([order(state="rejected", text=long)], 120)
+    assert "accepted" not in table([order(text="accepted")], None)
+
+
+def test_prices_of_a_contract_have_equally_many_decimals() -> None:
+    text = table([order(), order(price=5124.25), order(contract="6AH4", price=0.654, fill=0.65405)], None)
+    assert "5125.00  5124.00" in text
+    assert "0.65400  0.65405" in text
 
 
 def test_gains_have_a_sign_and_the_hint_names_the_configuration() -> None:

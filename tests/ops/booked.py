@@ -10,5 +10,5 @@ FILL = Fill("a-1", "ES", "ESH4", 1, 1, 5100.25, STEP, 1.25)
 SELL = Intent("a-2", STEP + 1, "ES", "exit", "ESH4", "ESH2024", 1, 5110.0, "IBS exit", {}, "a-1")
 
 
-def record(client: Client, intent: str, state: str) -> None:
-    client.xadd(keys.deliveries("a"), {"intent": intent, "state": state, "status": "", "text": "", "at": "1"})
+def record(client: Client, intent: str, state: str, text: str = "") -> None:
+    client.xadd(keys.deliveries("a"), {"intent": intent, "state": state, "status": "", "text": text, "at": "1"})

@@ -24,7 +24,7 @@ GOOD: dict[str, Any] = {
         name: {
             "enabled": True,
             "worker": {"running": True, "status": "running"},
-            "courier": {"state": "running", "owed": 0},
+            "courier": {"state": "running", "owed": 0, "overdue": []},
             "positions": [{"contract": "ESH4", "quantity": 1, "price": 5100.0}],
             "differs": [],
             "lag": 0,
@@ -32,6 +32,11 @@ GOOD: dict[str, Any] = {
         for name in ("one", "two")
     },
 }
+
+
+LATE: dict[str, Any] = {
+    "intent": "one-1", "quantity": 1, "contract": "ESH4", "owed_s": 300, "attempts": 9, "text": "no connection"
+}  # fmt: skip
 
 
 def facts(**changes: Any) -> dict[str, Any]:
@@ -70,7 +75,7 @@ def test_all_being_well_there_is_nothing_to_tell() -> None:
         ({"strategies__one__worker__running": False}, "worker_down one", "worker one is down"),
         ({"strategies__one__worker__status": None}, "worker_down one", "worker one does not answer"),
         (
-            {"strategies__one__courier": {"state": "not running", "owed": 3}},
+            {"strategies__one__courier": {"state": "not running", "owed": 3, "overdue": [LATE]}},
             "delivery one",
             "courier one is down and owes 3 webhooks",
         ),
@@ -110,6 +115,16 @@ def test_a_worker_that_starts_and_fails_again_and_again_is_told_once() -> None:
     down = facts(strategies__one__worker__running=False)
     looks = [(n, facts() if n % 40 > 30 else down) for n in range(0, 2000, 2)]
     assert [title for _, title in life(*looks)] == ["worker one is down"]
+
+
+def test_an_exit_that_is_not_posted_is_told_at_once_as_urgent_with_its_reason_and_once_when_it_is_posted() -> None:
+    late = facts(strategies__one__courier__overdue=[LATE])
+    told = Watch().look(seen(late), 0)
+    assert [(m.kind, m.title, m.urgent) for m in told] == [
+        ("delivery", "one: exit 1 ESH4 is not posted for 5 min", True)
+    ]
+    assert "no connection" in told[0].body
+    assert life((0, late), (1, late), (2, facts())) == [(0, told[0].title), (2, "one: its exits are posted")]
 
 
 def test_a_switch_is_told_at_once_both_ways() -> None:

@@ -116,6 +116,7 @@ def test_a_scrape_says_what_status_and_heartbeats_say(client: Client, config: Co
         ("pine_strategy_intents", "one", "not_tried"): 1,
         ("pine_strategy_unknown_intents", "one"): 1,
         ("pine_strategy_owed_intents", "one"): 1,
+        ("pine_strategy_overdue_exits", "one"): 0,
         ("pine_strategy_daily_stop_dollars", "one"): 2500,
         ("pine_kill_switch",): 0,
     }

@@ -2,6 +2,7 @@
 
 import orjson
 import pytest
+from attrs import evolve
 from booked import BUY, FILL, SELL, STEP, record
 
 from pine.bus import keys, streams
@@ -25,9 +26,24 @@ def desk(client: Client) -> Client:
 def test_every_intent_is_listed_with_its_fill_and_state(desk: Client) -> None:
     record(desk, "a-1", "attempt")
     record(desk, "a-1", "posted")
-    first, second = list_orders(desk, ["a"])
+    first, second = list_orders(desk, ["a"], {"a"})
     assert (first["intent"], first["state"], first["fill"], first["attempts"]) == ("a-1", "posted", 5100.25, 1)
     assert (second["intent"], second["state"], second["fill"]) == ("a-2", "owed", None)
+
+
+def test_the_newest_tries_reason_is_told_and_without_a_webhook_nothing_is_owed(desk: Client) -> None:
+    record(desk, "a-1", "attempt")
+    record(desk, "a-1", "retry", "no connection")
+    record(desk, "a-1", "attempt")
+    assert list_orders(desk, ["a"], {"a"})[0]["text"] == "no connection"
+    assert list_orders(desk, ["a"], set())[1]["state"] == "paper only"
+
+
+def test_money_is_told_in_whole_cents(client: Client) -> None:
+    fill = evolve(FILL, intent="a-2", pnl=-182.5000000000182)
+    for n, entry in enumerate([SELL, fill], start=1):
+        client.xadd(keys.ledger("a"), {"entry": encode(entry)}, id=f"1-{n}")
+    assert list_orders(client, ["a"], {"a"})[0]["pnl"] == -182.5
 
 
 def test_a_void_is_shown(desk: Client) -> None:
@@ -35,7 +51,7 @@ def test_a_void_is_shown(desk: Client) -> None:
     void = Void("a-1", "rejected: no such ticker", "5-0")
     writer.append(keys.ledger("a"), streams.entry_id(STEP // 1_000_000, 9), {"entry": encode(void)})
     writer.commit()
-    assert list_orders(desk, ["a"])[0]["void"] == "rejected: no such ticker"
+    assert list_orders(desk, ["a"], {"a"})[0]["void"] == "rejected: no such ticker"
 
 
 @pytest.mark.parametrize(("posted", "state", "requests"), [(True, "posted", 0), (False, "not posted", 1)])

@@ -263,8 +263,40 @@ def test_on_paper_nothing_is_owed(client: Client, tmp_path: Path) -> None:
         "heartbeat": {},
         "intents": {"not tried": 1},
         "owed": 0,
+        "overdue": [],
         "unknown": [],
     }
+
+
+def test_an_exit_that_cannot_be_posted_is_a_problem_after_half_a_minute(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path, TEXT)
+    hold(client, "courier:one")
+    book(client, "one", Origin(0, 0), intent(0), evolve(intent(1), action="exit", entry="one-0"))
+    tried = {"intent": "one-1", "status": "", "text": "", "at": str(NOW)}
+    client.xadd(keys.deliveries("one"), {**tried, "state": "attempt"})
+    client.xadd(keys.deliveries("one"), {**tried, "state": "retry", "text": "no connection"})
+    assert not late_exits(look(client, config, NOW + 30 * NS_PER_SECOND))
+    client.xadd(keys.deliveries("one"), {**tried, "state": "attempt", "at": str(NOW + 300 * NS_PER_SECOND)})
+    assert late_exits(look(client, config, NOW + 301 * NS_PER_SECOND)) == [
+        "one: exit 1 ESH4 is not posted for 5 min: no connection; the courier tries again"
+    ]
+    record_state(client, "one", 1, "posted")
+    assert not late_exits(look(client, config, NOW + 302 * NS_PER_SECOND))
+
+
+@pytest.mark.parametrize(("clock", "late"), [("wall", 1), ("tape", 0)])
+def test_an_exit_that_was_never_tried_counts_from_the_first_look_and_not_on_a_tape(
+    clock: str, late: int, client: Client, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, f"{TEXT}\nhub: {{clock: {clock}}}\n")
+    observer = Observer(config, client)
+    book(client, "one", Origin(0, 0), evolve(intent(1), action="exit", entry="one-0"))
+    assert not late_exits(observer.look(NOW))
+    assert len(late_exits(observer.look(NOW + 31 * NS_PER_SECOND))) == late
+
+
+def late_exits(facts: dict) -> list[str]:
+    return [problem for problem in facts["problems"] if "is not posted" in problem]
 
 
 def test_a_second_look_tells_the_same_as_a_first_one(client: Client, tmp_path: Path) -> None:

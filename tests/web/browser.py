@@ -136,7 +136,7 @@ def test_what_there_is_appears_and_halt_works(
         row = page.locator(".p-strategy", has_text="one").first
         expect(row).to_contain_text("running")
         expect(page.get_by_text("worker idle is not running: pine worker idle")).to_be_visible()
-        expect(page.get_by_text("paper", exact=True).first).to_be_visible()
+        expect(page.get_by_text("paper only", exact=True).first).to_be_visible()
         seen.fits()
         page.get_by_text("hourly", exact=True).click()
         draws(page)

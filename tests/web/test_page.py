@@ -11,6 +11,7 @@ import pytest
 from pine.bus import keys
 from pine.bus.client import Client
 from pine.bus.embedded import EmbeddedServer
+from pine.core.bar import Bar
 from pine.core.config import Config
 from pine.core.times import parse_time
 from pine.orders.entries import Control
@@ -74,6 +75,22 @@ def test_a_server_that_hangs_is_told(watcher: Watcher, tmp_path: Path, monkeypat
     use(watcher, tmp_path / "kept", look)
 
 
+def test_until_the_first_answer_a_chart_is_loading_and_not_without_bars(
+    watcher: Watcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[tuple[Bar, ...] | None] = [None]
+    monkeypatch.setattr(Watcher, "bars", lambda *_: answers[0])
+
+    async def look(user) -> None:
+        await user.should_see("loading")
+        await user.should_not_see("no bars yet")
+        answers[0] = ()
+        await user.should_see("no bars yet", retries=20)
+        await user.should_not_see("loading")
+
+    use(watcher, tmp_path / "kept", look)
+
+
 def test_strategies_orders_and_problems_are_shown(watcher: Watcher, tmp_path: Path) -> None:
     async def look(user) -> None:
         await user.should_see("the hub is not running: pine hub")
@@ -81,6 +98,7 @@ def test_strategies_orders_and_problems_are_shown(watcher: Watcher, tmp_path: Pa
         await user.should_see("stop −2,500")
         (table,) = user.find(marker="orders").elements
         assert len(table.rows) == len(watcher.picture.orders["one"]) > 3
+        await user.should_see(marker="chart", retries=PATIENCE)
         (chart,) = user.find(marker="chart").elements
         await until(lambda: chart.options["series"] and chart.options["series"][0]["data"])
 
@@ -164,7 +182,7 @@ def test_a_click_on_a_strategy_shows_its_orders(watcher: Watcher, tmp_path: Path
         await user.should_see("its newest orders", retries=PATIENCE)
         (table,) = user.find(marker="details").elements
         await until(lambda: table.rows)
-        assert {row["answer"] for row in table.rows} == {"paper"}
+        assert {row["answer"] for row in table.rows} == {"paper only"}
 
     use(watcher, tmp_path / "kept", look)
 

@@ -79,7 +79,7 @@ def locked(house: Path) -> Iterator[Dashboard]:
 def test_the_page_comes_with_what_there_is_to_see(plain: Dashboard) -> None:
     found = ask(plain.port, "/")
     assert found.status == 200
-    for text in ("worker one is not running: pine worker one", "last refusal", "Halt all", "paper"):
+    for text in ("worker one is not running: pine worker one", "last refusal", "Halt all", "paper only"):
         assert text in found.text
     assert "HIDDENHOOK" not in found.text
     assert "http://" not in found.text.replace("http://www.w3.org", "")

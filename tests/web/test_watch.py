@@ -50,7 +50,7 @@ def test_strategies_orders_and_bars_are_in_the_picture(config: Config) -> None:
     assert (idle.state.text, idle.positions.text, idle.lag.text) == ("not running", "flat", "not begun")
     fills = [order for order in picture.orders["one"] if order["fill"] is not None]
     assert len(fills) > 3
-    assert {order["state"] for order in fills} == {"paper"}
+    assert {order["state"] for order in fills} == {"paper only"}
     assert {order["entry"] for order in fills if order["action"] == "exit"} < {order["intent"] for order in fills}
     assert picture.orders["idle"] == ()
     assert bars(watcher) == minutes(STEPS)[-BARS:]

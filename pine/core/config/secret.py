@@ -10,6 +10,7 @@ from attrs import field, fields, frozen, has
 from pine.core.errors import SecretMissing
 
 MASK: Final = "********"
+_DATABENTO: Final = re.compile(r"db-[A-Za-z0-9]{29}")
 _KEY: Final = re.compile(r"\bdb-[A-Za-z0-9_-]{8,}")
 _USER: Final = re.compile(r"(?<=://)[^/\s'\"@]+(?=@)")
 _TOKEN: Final = re.compile(r"(?P<host>https?://[^/?#\s'\"]*[/?#])[^\s'\"]+")
@@ -117,3 +118,8 @@ def _parts(value: str) -> set[str]:
     password = user.partition(":")[2]
     inside = re.split(r"[\[\]]", password)  # what an error quotes of one that looks like an address
     return {text for part in (password, *inside, *long) for text in (part, unquote(part)) if part}
+
+
+def is_databento_key(text: str) -> bool:
+    """Tell whether a text has the shape of a key of Databento's: ``db-`` and 29 letters and digits."""
+    return _DATABENTO.fullmatch(text) is not None

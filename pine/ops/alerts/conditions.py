@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 from pine.core.timeframe import NS_PER_SECOND
 from pine.core.times import isoformat
 from pine.ops.alerts.message import Message
-from pine.ops.status import span
+from pine.ops.status import overdue, span
 
 GRACE_S: Final[Mapping[str, float]] = {
     "hub_down": 30,
@@ -144,6 +144,11 @@ def _of_strategy(name: str, strategy: Mapping[str, Any], option: str) -> Iterato
         title = f"courier {name} is down and owes {courier['owed']} webhooks"
         body = f"The worker starts it; or: pine courier {name}{option}"
         yield Condition("delivery", name, title, body, f"courier {name} owes nothing", GRACE_S["delivery"])
+    elif courier["overdue"]:
+        late, *more = courier["overdue"]
+        title = f"{name}: {overdue(late)}" + (f", and {len(more)} more" if more else "")
+        body = f"{late['text']}. The broker may still hold it; the courier tries again. pine orders {name}{option}"
+        yield Condition("delivery", name, title, body, f"{name}: its exits are posted", 0)  # it has lasted already
     if strategy["differs"]:
         body = (
             f"{'; '.join(strategy['differs'])}. Nothing is on its way: see what the broker has. pine positions{option}"

@@ -12,6 +12,7 @@ from typing import Final
 
 from pine.core.config import Config, Secret
 from pine.core.config.document import variables
+from pine.core.config.secret import is_databento_key
 from pine.core.config.webhook import LOOPBACK, host_of, leads_here, mistake_in
 from pine.core.errors import SecretMissing
 from pine.ops.preflight.looks import Said, ok, skipped, warning, wrong
@@ -25,9 +26,17 @@ BROKER: Final = "traderspost.io"
 
 
 def api_key(config: Config) -> Iterator[Said]:
-    """Look whether the vendor's key is there."""
-    config.databento.api_key.reveal()
-    yield ok(f"set{_source(config, config.databento.api_key)}")
+    """Look whether the vendor's key is there, and can be one; a stand-in for the vendor takes any."""
+    settings = config.databento
+    key, source = settings.api_key.reveal(), _source(config, settings.api_key)
+    if settings.gateway or settings.historical_gateway or is_databento_key(key):
+        yield ok(f"set{source}")
+        return
+    unfit = warning if key.startswith("db-") else wrong
+    yield unfit(
+        f"set{source}, and cannot be a key of Databento's: found {len(key)} characters (not shown), expected db- and "
+        "29 letters and digits; copy it again from databento.com/portal/keys"
+    )
 
 
 def webhook_secret(config: Config, strategy: str) -> Iterator[Said]:

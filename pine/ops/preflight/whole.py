@@ -65,7 +65,7 @@ def _looks(config: Config, server: "ServerLooks", vendor: "VendorLooks", strateg
     yield from _markets(symbols, server, vendor)
     yield from _desk(config, names)
     yield from _people(config, strategy)
-    yield Look("processes", "processes", lambda: server.roles(_roles(names, strategy)))
+    yield Look("processes", "processes", lambda: server.roles(_roles(config, names, strategy)))
 
 
 def before_hub(config: Config) -> Iterator[Finding]:
@@ -133,9 +133,10 @@ def _people(config: Config, strategy: str | None) -> Iterator[Look]:
         yield Look("desk", "dashboard", lambda: machine.dashboard(config))
 
 
-def _roles(names: tuple[str, ...], strategy: str | None) -> list[str]:
+def _roles(config: Config, names: tuple[str, ...], strategy: str | None) -> list[str]:
     common = [keys.HUB] if strategy is not None else [keys.HUB, keys.ARCHIVE]
-    return [*common, *(f"{kind}:{name}" for name in names for kind in ("worker", "courier"))]
+    couriers = {name for name in names if config.strategies[name].webhook}
+    return [*common, *(f"{k}:{n}" for n in names for k in ("worker", "courier") if k == "worker" or n in couriers)]
 
 
 def _strategies(config: Config, strategy: str | None) -> tuple[str, ...]:

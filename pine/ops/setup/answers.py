@@ -11,6 +11,7 @@ from pine.core.config import Secret, StrategyConfig
 from pine.core.config.bounds import folder_mistake, known_root, session_close
 from pine.core.config.problems import unknown
 from pine.core.config.references import name_mistake
+from pine.core.config.secret import is_databento_key
 from pine.core.config.webhook import mistake_in
 from pine.core.errors import PineError
 from pine.core.instruments import MICROS, SPECS
@@ -135,10 +136,16 @@ def strategy_mistake(wanted: Wanted, instruments: Sequence[str], names: Sequence
     )
 
 
-def secret_mistake(variable: str, value: str) -> str | None:
-    """Return what is wrong with a secret, or nothing; its text is never shown. Empty is none."""
+def secret_mistake(variable: str, value: str, *, sandbox: bool = False) -> str | None:
+    """Return what is wrong with a secret, or nothing; its text is never shown. Empty is none.
+
+    A `sandbox` takes any key.
+    """
     if not _SECRET.fullmatch(value) or "${" in value:
         return "found blanks or characters that no such secret has (not shown)"
+    if value and variable == API_KEY and not sandbox and not is_databento_key(value):
+        found = f"found {len(value)} characters (not shown) that are no key of Databento's"
+        return f"{found}, expected db- and 29 letters and digits"
     if value and variable.endswith("_WEBHOOK"):
         return _webhook_mistake(value)
     if value and variable == ALERTS:
