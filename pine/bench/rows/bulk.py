@@ -19,7 +19,7 @@ CONFIG: Final = "data_dir: data\nhub: {clock: tape}\ninstruments: {ES: {}, NQ: {
 def ready(bench: Bench) -> Iterator[Sides]:
     """Write a file of some sessions of four roots."""
     path = bench.folder / "trades.dbn.zst"
-    days, per_day = (2, 3_000) if bench.quick else (5, 100_000)
+    days, per_day = (2, 3_000) if bench.quick else (3, 250_000)
     market = write_market(path, SYMBOLS, days, SEED, START, trades_per_day=per_day)
     config = configure(bench.folder, CONFIG)
     count = len(market.trades)

@@ -31,7 +31,7 @@ QUIET: Final = 24 * NS_PER_HOUR
 def ready(bench: Bench) -> Iterator[Sides]:
     """Play a file by a gateway in a process of its own; every run gets all of it, as a replay from its beginning."""
     tape = bench.folder / "trades.dbn.zst"
-    days, per_day = (1, 2_000) if bench.quick else (3, 60_000)
+    days, per_day = (1, 2_000) if bench.quick else (2, 200_000)
     market = write_market(tape, SYMBOLS, days, SEED, START, trades_per_day=per_day)
     count = len(market.trades)
     config = configure(bench.folder, CONFIG)
