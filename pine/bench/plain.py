@@ -15,6 +15,7 @@ from pine.core.period import SessionRule
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND, Timeframe
 from pine.feeds.backtrader import close_time, line_time
 from pine.strategies.account import Position
+from pine.strategies.breakout_rules import Channel
 from pine.strategies.ibs_rules import IbsParams, IbsState, entry_facts, exit_reason, internal_bar_strength
 
 Row = tuple[float, float, float, float, float, float]
@@ -172,6 +173,119 @@ def run(feeds: Sequence[Any], strategies: Sequence[tuple[Any, dict[str, Any]]], 
         cerebro.adddata(feed)
     if resample:
         cerebro.resampledata(feeds[0], timeframe=bt.TimeFrame.Minutes, compression=60)
+    for kind, parameters in strategies:
+        cerebro.addstrategy(kind, **parameters)
+    cerebro.broker.setcash(CASH)
+    return list(cerebro.run())
+
+
+class Store:
+    """A live source: at each pass of the engine it has the next step's bars waiting for the feeds that poll it.
+
+    Parameters
+    ----------
+    steps
+        For each step the rows of each feed that has one, by the feed's number.
+    """
+
+    def __init__(self, steps: Sequence[Sequence[tuple[int, Row]]]) -> None:
+        self.waiting: dict[int, Row] = {}
+        self.ended = False
+        self._steps = iter(steps)
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End."""
+
+    def get_notifications(self) -> tuple[()]:
+        """Take the next step if the one before was fetched; the engine asks this first in every pass."""
+        if not self.waiting:
+            step = next(self._steps, None)
+            self.ended = step is None
+            self.waiting.update(step or ())
+        return ()
+
+
+class Polling(bt.feed.DataBase):  # type: ignore[misc]
+    """A live feed that asks its store whether there is a bar, and says so if there is none yet."""
+
+    params: Any = (("store", None), ("number", 0))
+
+    def islive(self) -> bool:
+        """Tell the engine that nothing can be loaded beforehand."""
+        return True
+
+    def _load(self) -> bool | None:
+        store: Store = self.p.store
+        row = store.waiting.pop(self.p.number, None)
+        if row is None:
+            return False if store.ended else None
+        return put(self.lines, row)
+
+
+class Hourly(Trading):
+    """A rule on the hours of many symbols; the feeds are minutes, hours and days of each, in this order."""
+
+    params: Any = (("judge", None), ("states", None))
+
+    def __init__(self) -> None:
+        super().__init__()
+        symbols = list(self.p.states)
+        hours = self.datas[len(symbols) : 2 * len(symbols)]
+        self.places = list(zip(symbols, self.datas, hours, strict=False))
+        self.seen = dict.fromkeys(symbols, 0)
+
+    def prenext(self) -> None:
+        """Treat steps before every feed has a bar like any other."""
+        self.next()
+
+    def next(self) -> None:
+        """Look for hours that have come."""
+        for symbol, minute, hour in self.places:
+            if len(hour) > self.seen[symbol]:
+                self.seen[symbol] = len(hour)
+                self.p.judge(self, self.p.states[symbol], symbol, hour, minute)
+
+
+def judge_breakout(strategy: Trading, channel: Channel, symbol: str, hour: Any, minute: Any) -> None:
+    """Ask pine's breakout rule about an hour that has just come."""
+    ts = instant(hour.datetime[0])
+    prices = hour.open[0], hour.high[0], hour.low[0], hour.close[0]
+    channel.update(Bar(symbol, Timeframe.HOUR, ts - NS_PER_HOUR, *prices, int(hour.volume[0]), 0, ""))
+    position, close = strategy.held.get(symbol), prices[3]
+    if position is None:
+        if channel.upper is not None and channel.atr is not None and close > channel.upper:
+            strategy.order(ts, symbol, minute, "buy", "breakout")
+    elif (stop := channel.stop(position.price)) is not None and close <= stop:
+        strategy.order(ts, symbol, minute, "exit", "stop loss")
+    elif channel.lower is not None and close < channel.lower:
+        strategy.order(ts, symbol, minute, "exit", "channel exit")
+
+
+def run_live(
+    steps: Sequence[Sequence[tuple[int, Row]]],
+    kinds: Sequence[Timeframe],
+    strategies: Sequence[tuple[Any, dict[str, Any]]],
+) -> list[Any]:
+    """Run strategies in Backtrader's live mode.
+
+    Parameters
+    ----------
+    steps
+        As `Store` wants them.
+    kinds
+        Timeframe of each feed.
+    strategies
+        Classes with their parameters.
+    """
+    cerebro, store = bt.Cerebro(stdstats=False), Store(steps)
+    make: Any = Polling  # Backtrader's metaclass takes parameters by name
+    cerebro.addstore(store)
+    for number, timeframe in enumerate(kinds):
+        unit, count = _UNITS[timeframe]
+        cerebro.adddata(make(store=store, number=number, timeframe=unit, compression=count))
     for kind, parameters in strategies:
         cerebro.addstrategy(kind, **parameters)
     cerebro.broker.setcash(CASH)
