@@ -72,7 +72,8 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
     from pine.bus.connection import connect
     from pine.bus.ending import stop_on_end
     from pine.bus.lease import Lease
-    from pine.orders.courier import AWAY_SECONDS, Courier, role
+    from pine.orders.courier import AWAY_SECONDS, Courier
+    from pine.orders.ledger import role
     from pine.worker.run import check_name
 
     check_name(config, name)

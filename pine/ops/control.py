@@ -16,9 +16,8 @@ from pine.core.config import Config
 from pine.core.errors import PineError
 from pine.core.timeframe import NS_PER_MS
 from pine.core.times import isoformat
-from pine.orders.courier import SETTLED, role
 from pine.orders.entries import Asked, Intent, Order
-from pine.orders.ledger import Deliveries, read_ledger
+from pine.orders.ledger import SETTLED, Deliveries, read_ledger, role
 from pine.orders.requests import ask_order
 
 PATIENCE: Final = 10.0

@@ -22,10 +22,9 @@ from pine.core.errors import WentBack
 from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND, Timeframe
 from pine.core.times import isoformat
 from pine.ops.positions import Both, both_sides
-from pine.orders.courier import SETTLED, role
 from pine.orders.entries import Control, Correction, Entry, Intent
 from pine.orders.gates import KillSwitch
-from pine.orders.ledger import Deliveries, read_ledger
+from pine.orders.ledger import SETTLED, Deliveries, read_ledger, role
 from pine.orders.portfolio import Portfolio
 from pine.orders.sent import Sent, sent_positions
 

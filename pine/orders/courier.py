@@ -26,7 +26,7 @@ from pine.core.errors import BusError, WentBack
 from pine.core.times import Clock, from_seconds, isoformat
 from pine.orders.entries import Control, Entry, Intent, decode
 from pine.orders.gates import Freshness, KillSwitch, generated
-from pine.orders.ledger import NEVER_POSTED, Deliveries, read_ledger
+from pine.orders.ledger import NEVER_POSTED, SETTLED, Deliveries, read_ledger, role
 from pine.orders.ratelimit import RateLimit
 from pine.orders.requests import ask_void
 from pine.orders.traderspost import Answer, TradersPost, Verdict, payload
@@ -49,14 +49,7 @@ IDLE_SECONDS: Final = 3.0
 STALE_PAUSE: Final = 1.0
 """Seconds until a courier looks again whether the data is fresh; the entry's age goes on."""
 
-SETTLED: Final = NEVER_POSTED | {"posted", "skipped"}
-
 logger = logging.getLogger(__name__)
-
-
-def role(strategy: str) -> str:
-    """Return the role of a strategy's courier."""
-    return f"courier:{strategy}"
 
 
 def nothing_owed(client: Client, strategy: str) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import backtrader as bt
 import orjson
 from attrs import define, field, frozen
 

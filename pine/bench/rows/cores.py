@@ -23,9 +23,7 @@ def ready(bench: Bench) -> Iterator[Sides]:
     traded = "\n".join(f'  "{symbol}": {{}}' for symbol in symbols)
     limits = f"starting_cash: 1000000000, max_positions: {len(symbols)}, daily_stop_loss: 1000000000"
     named = "\n".join(f"  {name}: {{type: ibs, {limits}, instruments: [{listed}]}}" for name in NAMES)
-    config = configure(
-        bench.folder, f"data_dir: data\nwarm_up: off\ninstruments:\n{traded}\nstrategies:\n{named}\n"
-    )
+    config = configure(bench.folder, f"data_dir: data\nwarm_up: off\ninstruments:\n{traded}\nstrategies:\n{named}\n")
     bench.tell("cores: filling an archive")
     fill_archive(config, closed_market(symbols, days, per_day))
     run = partial(_replayed, str(config.path))
