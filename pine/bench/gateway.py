@@ -12,9 +12,9 @@ START_SECONDS: Final = 120.0
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, tape: Path, then: str) -> Iterator[int]:
-    """Provide the port of a gateway that plays a file as fast as clients read; `then` is what follows its end."""
-    arguments = ["sandbox", "gateway", "--port", "0", "--speed", "max", "--then", then, "--dbn", str(tape)]
+def gateway(folder: Path, tape: Path, then: str, speed: str = "max") -> Iterator[int]:
+    """Provide the port of a gateway that plays a file; `then` is what follows its end."""
+    arguments = ["sandbox", "gateway", "--port", "0", "--speed", speed, "--then", then, "--dbn", str(tape)]
     child = Child.start("gateway", arguments, folder, tells=True)
     try:
         yield int(child.event("listening", START_SECONDS)["port"])

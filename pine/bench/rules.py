@@ -1,5 +1,6 @@
 """Strategies that only the rows use."""
 
+import time
 from typing import ClassVar
 
 from pine.core.bar import Bar
@@ -25,3 +26,17 @@ class MinuteIbs(BaseStrategy):
                 self.surroundings.exit(bar.symbol, "strong", {"ibs": strength})
         elif strength <= WEAK:
             self.surroundings.enter(bar.symbol, "weak", {"ibs": strength})
+
+
+class Stamping(BaseStrategy):
+    """Decides at every minute, and writes into its flight record when, by the monotonic clock, in ns."""
+
+    timeframes: ClassVar[tuple[Timeframe, ...]] = (Timeframe.MINUTE,)
+
+    def on_bar(self, bar: Bar) -> None:
+        """Ask for a position or for its end, then look at the clock: no decision depends on that."""
+        if bar.symbol in self.surroundings.account.positions:
+            self.surroundings.exit(bar.symbol, "open", {"close": bar.close})
+        else:
+            self.surroundings.enter(bar.symbol, "flat", {"close": bar.close})
+        self.surroundings.observe(bar.symbol, {"decided": time.monotonic_ns()})

@@ -10,6 +10,7 @@ from pine.cli.archive import archive
 from pine.cli.audit import audit
 from pine.cli.backfill import backfill
 from pine.cli.bars import bars
+from pine.cli.bench import bench
 from pine.cli.blotter import trades
 from pine.cli.control import flatten, halt, resume
 from pine.cli.demo import demo
@@ -77,6 +78,7 @@ for command in (
     trim,
     server,
     sandbox,
+    bench,
 ):
     cli.add_command(command)
 

@@ -78,7 +78,7 @@ class HubSession(DatabentoLiveProtocol):
         self._on_progress()
 
     def _process_dbn(self, data: bytes) -> None:
-        """Take trades as they are and decode the rest; what cannot be decoded ends the connection, and is remembered."""
+        """Take trades as they are, decode the rest; what cannot be decoded ends the connection, and is remembered."""
         try:
             for piece in self._runs.split(data if self._sieve is None else self._sieve.sift(data)):
                 if isinstance(piece, bytes):

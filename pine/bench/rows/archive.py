@@ -77,9 +77,7 @@ def _sealed(config: Config, client: Client, lease: Lease, folder: Path, numbers:
     return Taken(*spent.cost(1, 1e3), did=_frames(where, known))
 
 
-def _written(
-    files: "dict[str, tuple[list[tuple[Any, ...]], pl.Schema]]", folder: Path, numbers: "count[int]"
-) -> Taken:
+def _written(files: "dict[str, tuple[list[tuple[Any, ...]], pl.Schema]]", folder: Path, numbers: "count[int]") -> Taken:
     import polars as pl
 
     where = folder / f"written-{next(numbers)}"

@@ -1,5 +1,6 @@
 """Bulk: a DBN file of trades to minute, hourly and daily bars, against decoding the same file into an array."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -27,7 +28,9 @@ def ready(bench: Bench) -> Iterator[Sides]:
     def to_array() -> Taken:
         import databento as db
 
-        array, spent = timed(lambda: db.DBNStore.from_file(path).to_ndarray())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # the vendor leaves the file to the collector
+            array, spent = timed(lambda: db.DBNStore.from_file(path).to_ndarray())
         return Taken(*spent.rate(count, 1e6), did=len(array))
 
     def to_bars() -> Taken:

@@ -33,7 +33,7 @@ Decisions = list[tuple[int, str, str, str]]
 
 def month(bench: Bench) -> list[Bar]:
     """Return the bars of a month of ES, or of two days of it."""
-    days, per_day = (2, 4_000) if bench.quick else (23, 40_000)
+    days, per_day = (1, 3_000) if bench.quick else (23, 40_000)
     return bars_of(closed_market(("ES",), days, per_day))
 
 

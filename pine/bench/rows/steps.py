@@ -34,9 +34,9 @@ def config_of(symbols: tuple[str, ...]) -> str:
 @contextmanager
 def ready(bench: Bench) -> Iterator[Sides]:
     """Make a session or two of twenty symbols."""
-    symbols = ROOTS[:3] if bench.quick else ROOTS
+    symbols = ROOTS[:2] if bench.quick else ROOTS
     config = configure(bench.folder, config_of(symbols))
-    bars = bars_of(closed_market(symbols, 1 if bench.quick else 2, 1_500 if bench.quick else 6_000))
+    bars = bars_of(closed_market(symbols, 1 if bench.quick else 2, 400 if bench.quick else 6_000))
     steps = list(assemble(config.rules_of("ibs"), bars, ()))
     fed = _rows(config, steps, symbols)
     kinds = [timeframe for timeframe in Timeframe for _ in symbols]
