@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # The tests start some hundred processes: none of them need compile pine again, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo models docs test long parity test-redis has-redis browser has-chromium chaos check format lock clean help
+.PHONY: demo models docs test long parity test-redis has-redis browser has-chromium chaos bench check format lock clean help
 
 help:
 	@echo "make demo    run the whole system once on a generated market"
@@ -17,6 +17,7 @@ help:
 	@echo "make long    more cases of what the tests show, some minutes"
 	@echo "make parity  thirty sessions through the reference, the tape and the archive, some minutes"
 	@echo "make chaos   the long campaign of kills, some twenty minutes"
+	@echo "make bench   measure speed side by side with what else does the same, some ten minutes"
 	@echo "make test-redis  run those that need a server on redis-server instead (7.0 or newer; REDIS=program)"
 	@echo "make browser  the dashboard in a headless browser (Debian's chromium; CHROMIUM=program)"
 	@echo "make check   formatting, lint, types"
@@ -44,6 +45,9 @@ parity: $(READY)
 
 chaos: $(READY)
 	$(BIN)/pytest -s tests/chaos/campaign.py
+
+bench: $(READY)
+	$(BIN)/pine bench
 
 # Whose machine this is decides where a redis-server comes from: it is found here, never installed.
 REDIS ?= redis-server

@@ -7,6 +7,7 @@ import pine
 
 ROOMS = [
     "cli",
+    "bench",
     "sandbox",
     "web",
     "ops",
@@ -69,6 +70,7 @@ def test_heavy_libraries_are_imported_at_the_top_only_where_nothing_works_withou
         },
         "strategies/base.py": {"backtrader"},
         "worker/broker.py": {"backtrader"},
+        "bench/plain.py": {"backtrader"},
         "worker/engine.py": {"backtrader"},
     }
     for path in ROOT.rglob("*.py"):

@@ -11,6 +11,7 @@ from pine.cli.archive import archive
 from pine.cli.audit import audit
 from pine.cli.backfill import backfill
 from pine.cli.bars import bars
+from pine.cli.bench import bench
 from pine.cli.blotter import trades
 from pine.cli.check import check
 from pine.cli.control import flatten, halt, resume
@@ -87,6 +88,7 @@ for command in (
     trim,
     server,
     sandbox,
+    bench,
 ):
     cli.add_command(command)
 

@@ -79,7 +79,8 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
     from pine.bus.lease import Lease
     from pine.bus.notify import READY, STOPPING, notify
     from pine.core.log import get_logger
-    from pine.orders.courier import AWAY_SECONDS, Courier, role
+    from pine.orders.courier import AWAY_SECONDS, Courier
+    from pine.orders.ledger import role
     from pine.worker.run import check_name
 
     log = get_logger("pine.orders.courier")

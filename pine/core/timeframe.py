@@ -17,6 +17,8 @@ class Timeframe(Enum):
     HOUR = "hourly"
     DAY = "daily"
 
+    __hash__ = object.__hash__  # what is asked for with every bar; Enum's own hashes the name anew each time
+
     @property
     def feed_suffix(self) -> str:
         """Last part of a Backtrader feed's name: ``minute``, ``hour`` or ``day``."""

@@ -1,7 +1,7 @@
-"""Clocked Backtrader feeds: one bar each per step, or none.
+"""Backtrader in steps: feeds that are given one bar each per step, or none, and an engine that asks none of them.
 
-The clock feed delivers one bar per step and is asked first (its timeframe sorts before all others), so the engine
-makes exactly one pass per step. The other feeds hand over what the pump has given them for this step.
+Its own loop asks every feed for a bar again and again, which costs most where most have nothing to say. Here whoever
+has bars puts them on their feeds, and the engine makes exactly one pass per step.
 """
 
 from collections.abc import Callable
@@ -35,55 +35,58 @@ def close_time(bar: Bar, rule: SessionRule) -> int:
 
 
 class _Feed(bt.feed.DataBase):  # type: ignore[misc]
-    """A feed that never ends by itself and never blocks."""
+    """A feed that is moved on from outside."""
 
     def islive(self) -> bool:
         """Keep the engine from loading everything beforehand."""
         return True
 
-    def _put(self, ts: int, values: tuple[float, float, float, float, float]) -> bool:
-        lines = self.lines
-        lines.datetime[0] = line_time(ts)
-        lines.open[0], lines.high[0], lines.low[0], lines.close[0], lines.volume[0] = values
-        lines.openinterest[0] = 0.0
-        return True
+    def _put(self, *values: float) -> None:
+        """Move on by one bar: close, low, high, open, volume, open interest and time, as the lines are in order."""
+        for line, value in zip(self.lines, values, strict=True):
+            line.forward(value)
+            if line.bindings:
+                line[0] = value
 
 
 class ClockFeed(_Feed):
-    """Pulls the next step that must reach the strategy; the engine ends when there is none."""
+    """Has a bar for every step that reaches the strategy."""
 
     params = (("pull", None), ("timeframe", bt.TimeFrame.Ticks), ("compression", 1))
 
-    def _load(self) -> bool:
+    def pull(self) -> bool:
+        """Move on to the next step; return whether there is one."""
         pull: Callable[[], int | None] = self.p.pull
         ts = pull()
-        return False if ts is None else self._put(ts, (0.0, 0.0, 0.0, 0.0, 0.0))
+        if ts is None:
+            return False
+        self._put(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, line_time(ts))
+        return True
 
 
 class BarFeed(_Feed):
-    """Hands over the one bar that was pushed for the present step."""
+    """Has the bars of one symbol and timeframe."""
 
     params = (("rule", None),)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._bar: Bar | None = None
-        self._ended = False
-
     def push(self, bar: Bar) -> None:
-        """Give the bar of the present step."""
-        self._bar = bar
+        """Move on to the bar of the present step."""
+        closes = line_time(close_time(bar, self.p.rule))
+        self._put(bar.close, bar.low, bar.high, bar.open, float(bar.volume), 0.0, closes)
 
-    def end(self) -> None:
-        """Let the engine finish."""
-        self._ended = True
 
-    def _load(self) -> bool | None:
-        bar, self._bar = self._bar, None
-        if bar is None:
-            return False if self._ended else None
-        values = (bar.open, bar.high, bar.low, bar.close, float(bar.volume))
-        return self._put(close_time(bar, self.p.rule), values)
+class SteppedCerebro(bt.Cerebro):  # type: ignore[misc]
+    """Backtrader's engine, moved by the clock, which is its first feed; the others have been moved when it ticks."""
+
+    def _runnext(self, runstrats: list[Any]) -> None:
+        clock: ClockFeed = self.datas[0]
+        while not self._event_stop and clock.pull():
+            now = clock.lines.datetime[0]
+            self._check_timers(runstrats, now, cheat=True)
+            self._brokernotify()
+            self._check_timers(runstrats, now, cheat=False)
+            for strategy in runstrats:
+                strategy._next()  # noqa: SLF001  # as the loop that this one stands in for
 
 
 def symbol_of(data: Any) -> str:

@@ -13,6 +13,33 @@ _LONGER: Final = (Timeframe.HOUR, Timeframe.DAY)
 
 
 @define
+class _Open:
+    """Minutes of one symbol's hour or day under way, and when that ends; nothing is under way while there are none."""
+
+    timeframe: Timeframe
+    rule: SessionRule
+    broken: frozenset[int] = frozenset()
+    minutes: list[Bar] = field(factory=list)
+    end: int = 0
+
+    def add(self, minute: Bar) -> None:
+        if self.broken and period(self.timeframe, minute.start, self.rule).start in self.broken:
+            return
+        if not self.minutes:
+            self.end = period(self.timeframe, minute.start, self.rule).end
+        self.minutes.append(minute)
+
+    def reset(self, lost: frozenset[int]) -> None:
+        self.broken |= lost
+        if self.minutes and period(self.timeframe, self.minutes[0].start, self.rule).start in lost:
+            self.minutes = []
+
+    def close(self) -> Bar:
+        minutes, self.minutes = self.minutes, []
+        return fold(minutes, self.timeframe, period(self.timeframe, minutes[0].start, self.rule).start)
+
+
+@define
 class BarBuilder:
     """Folds minutes of several symbols into hours and session days.
 
@@ -23,38 +50,34 @@ class BarBuilder:
     """
 
     rules: Mapping[str, SessionRule]
-    _open: dict[tuple[str, Timeframe], list[Bar]] = field(factory=dict)
-    _broken: dict[tuple[str, Timeframe], frozenset[int]] = field(factory=dict)
+    _open: dict[str, tuple[_Open, ...]] = field(init=False)
+    _soonest: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self._open = {
+            symbol: tuple(_Open(timeframe, rule) for timeframe in _LONGER) for symbol, rule in self.rules.items()
+        }
 
     def add(self, minute: Bar) -> None:
         """Take a completed minute bar."""
-        for timeframe in _LONGER:
-            place = (minute.symbol, timeframe)
-            if period(timeframe, minute.start, self.rules[minute.symbol]).start not in self._broken.get(place, ()):
-                self._open.setdefault(place, []).append(minute)
+        for under_way in self._open[minute.symbol]:
+            if not under_way.minutes:
+                self._soonest = 0
+            under_way.add(minute)
 
     def reset(self, symbol: str, first_minute: int, last_minute: int) -> None:
         """Discard a symbol's hour and day under way around the minutes that were lost (ns)."""
-        for timeframe in _LONGER:
-            place = (symbol, timeframe)
-            lost = {period(timeframe, minute, self.rules[symbol]).start for minute in (first_minute, last_minute)}
-            self._broken[place] = self._broken.get(place, frozenset()) | lost
-            minutes = self._open.get(place, [])
-            if minutes and period(timeframe, minutes[0].start, self.rules[symbol]).start in lost:
-                del self._open[place]
+        for under_way in self._open[symbol]:
+            places = (first_minute, last_minute)
+            under_way.reset(frozenset(period(under_way.timeframe, at, under_way.rule).start for at in places))
 
     def close(self, ts: int) -> list[Bar]:
         """Return the hours, then the days, that end at a step (ns), in order of symbols."""
-        done = []
-        for timeframe in _LONGER:
-            for symbol, rule in self.rules.items():
-                minutes = self._open.get((symbol, timeframe))
-                if not minutes:
-                    continue
-                span = period(timeframe, minutes[0].start, rule)
-                if span.end <= ts:
-                    done.append(fold(minutes, timeframe, span.start))
-                    del self._open[(symbol, timeframe)]
+        if ts < self._soonest:
+            return []
+        in_order = [under_way for kind in zip(*self._open.values(), strict=True) for under_way in kind]
+        done = [under_way.close() for under_way in in_order if under_way.minutes and under_way.end <= ts]
+        self._soonest = min((under_way.end for under_way in in_order if under_way.minutes), default=0)
         return done
 
 

@@ -10,7 +10,8 @@ from databento.live.protocol import DatabentoLiveProtocol
 
 from pine.core.log import get_logger
 from pine.hub.aggregator import Aggregator
-from pine.hub.dbn import TRADE
+from pine.hub.dbn import TRADE, Records
+from pine.hub.runs import Runs
 from pine.hub.sieve import Sieve
 from pine.hub.tape import Tape
 
@@ -66,7 +67,7 @@ class HubSession(DatabentoLiveProtocol):
         self._tape = tape
         self._sieve = Sieve(aggregator.counts) if careful else None
         self.undecodable = False
-        self._run: list[bytes] = []
+        self._runs = Runs()
         self.fatal: str | None = None
         self.last_read = time.monotonic()
 
@@ -74,13 +75,16 @@ class HubSession(DatabentoLiveProtocol):
         """Decode what one read brought, and let what it closes be published."""
         self.last_read = time.monotonic()
         super().buffer_updated(nbytes)
-        self._end_run()
         self._on_progress()
 
     def _process_dbn(self, data: bytes) -> None:
-        """Decode; what cannot be decoded ends the connection, and is remembered."""
+        """Take trades as they are, decode the rest; what cannot be decoded ends the connection, and is remembered."""
         try:
-            super()._process_dbn(data if self._sieve is None else self._sieve.sift(data))
+            for piece in self._runs.split(data if self._sieve is None else self._sieve.sift(data)):
+                if isinstance(piece, bytes):
+                    super()._process_dbn(piece)
+                else:
+                    self._received_trades(piece)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001  # the vendor's decoder can panic, which is no Exception
@@ -89,12 +93,10 @@ class HubSession(DatabentoLiveProtocol):
             raise ValueError(f"undecodable: {error}") from None
 
     def received_record(self, record: Any) -> None:
-        """Collect trades into a run; anything else ends the run, so that order is kept."""
+        """Take one record."""
         if isinstance(record, dbn.TradeMsg):
-            self._run.append(bytes(record))
-            return
-        self._end_run()
-        if isinstance(record, dbn.SymbolMappingMsg):
+            self._received_trades(np.frombuffer(bytes(record), dtype=TRADE))
+        elif isinstance(record, dbn.SymbolMappingMsg):
             self._aggregator.map_instrument(record.instrument_id, record.stype_out_symbol)
             if self._tape is not None:
                 self._tape.name(record.instrument_id, record.stype_out_symbol)
@@ -121,10 +123,7 @@ class HubSession(DatabentoLiveProtocol):
                 if self._tape is not None:
                     self._tape.end_replay()
 
-    def _end_run(self) -> None:
-        if self._run:
-            trades = np.frombuffer(b"".join(self._run), dtype=TRADE)
-            self._run = []
-            self._aggregator.add(trades)
-            if self._tape is not None:
-                self._tape.add(trades)
+    def _received_trades(self, trades: Records) -> None:
+        self._aggregator.add(trades)
+        if self._tape is not None:
+            self._tape.add(trades)

@@ -10,10 +10,9 @@ from typing import Any, Final
 import databento_dbn as dbn
 from attrs import define, field
 
-_HEADER: Final = 8
-_WORD: Final = 4
+from pine.hub.runs import LEAST, WORD, header_length
+
 _TRADE: Final = 0
-_LEAST: Final = 16
 _TEXTS: Final = ("msg", "err", "code", "stype_in_symbol", "stype_out_symbol")
 
 
@@ -44,14 +43,15 @@ class Sieve:
         passed = []
         at = 0
         if self._version is None:
-            at = self._header(data)
+            at = header_length(data)
             if not at:
                 self._rest = data
                 return b""
+            self._version = data[3]
             passed.append(data[:at])
-        while at < len(data) and (end := at + data[at] * _WORD) <= len(data):
-            if end - at < _LEAST:
-                raise ValueError(f"found a record of {end - at} bytes, expected at least {_LEAST}")
+        while at < len(data) and (end := at + data[at] * WORD) <= len(data):
+            if end - at < LEAST:
+                raise ValueError(f"found a record of {end - at} bytes, expected at least {LEAST}")
             record = data[at:end]
             if self._sound(record):
                 passed.append(record)
@@ -60,18 +60,6 @@ class Sieve:
             at = end
         self._rest = data[at:]
         return b"".join(passed)
-
-    def _header(self, data: bytes) -> int:
-        """Return the length of the metadata at the beginning once all of it is there, else 0."""
-        if len(data) < _HEADER:
-            return 0
-        if data[:3] != b"DBN":
-            raise ValueError(f"found {data[:8]!r}, expected the header of a stream")
-        length = _HEADER + int.from_bytes(data[4:8], "little")
-        if len(data) < length:
-            return 0
-        self._version = data[3]
-        return length
 
     def _sound(self, record: bytes) -> bool:
         if record[1] == _TRADE and len(record) == dbn.TradeMsg.size_hint:

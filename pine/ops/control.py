@@ -19,9 +19,9 @@ from pine.core.config import Config
 from pine.core.errors import BusError, PineError
 from pine.core.timeframe import NS_PER_MS
 from pine.core.times import isoformat, to_datetime
-from pine.orders.courier import nothing_owed, role
+from pine.orders.courier import nothing_owed
 from pine.orders.entries import Asked, Correction, Fill, Intent, Order
-from pine.orders.ledger import Deliveries, read_ledger
+from pine.orders.ledger import Deliveries, read_ledger, role
 from pine.orders.requests import ask_order
 from pine.worker.alone import book_alone, courier_of
 from pine.worker.live import CONTROL_GROUP

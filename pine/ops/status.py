@@ -21,10 +21,9 @@ from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND, Timeframe
 from pine.core.times import isoformat
 from pine.ops.positions import Both, both_sides
 from pine.ops.server import cannot_write, server_facts, server_notes, server_problems
-from pine.orders.courier import SETTLED, role
 from pine.orders.entries import Control, Correction, Entry, Intent
 from pine.orders.gates import KillSwitch
-from pine.orders.ledger import Deliveries, Delivery, read_ledger
+from pine.orders.ledger import SETTLED, Deliveries, Delivery, read_ledger, role
 from pine.orders.portfolio import Portfolio
 from pine.orders.sent import Sent, sent_positions
 

@@ -27,7 +27,7 @@ from pine.core.log import about_intent, get_logger
 from pine.core.times import Clock, from_seconds
 from pine.orders.entries import Intent, decode
 from pine.orders.gates import Freshness, KillSwitch, generated
-from pine.orders.ledger import NEVER_POSTED, Deliveries
+from pine.orders.ledger import NEVER_POSTED, SETTLED, Deliveries, role
 from pine.orders.ratelimit import RateLimit
 from pine.orders.requests import ask_void
 from pine.orders.standing import StandingOrders
@@ -50,14 +50,7 @@ IDLE_SECONDS: Final = 3.0
 STALE_PAUSE: Final = 1.0
 """Seconds until a courier looks again whether the data is fresh; the entry's age goes on."""
 
-SETTLED: Final = NEVER_POSTED | {"posted", "skipped"}
-
 log = get_logger(__name__)
-
-
-def role(strategy: str) -> str:
-    """Return the role of a strategy's courier."""
-    return f"courier:{strategy}"
 
 
 def nothing_owed(client: Client, strategy: str) -> bool:

@@ -90,7 +90,7 @@ class Desk:
 
     def see(self, bar: Bar) -> None:
         """Take a minute: orders on its contract fill at its open."""
-        if self.live:
+        if self.live and self.portfolio.orders:
             for order in self.portfolio.pending(bar.symbol):
                 if self._signal_contract(order.symbol, bar) == order.contract:
                     self._fill(order, bar.open, bar.start)

@@ -14,11 +14,18 @@ from pine.orders.entries import Entry, decode
 NOTHING: Final = "0-0"
 NEVER_POSTED: Final = frozenset({"rejected", "expired", "blocked", "not posted"})
 """States of a delivery that nothing came of: an entry's paper position may be voided."""
+SETTLED: Final = NEVER_POSTED | {"posted", "skipped"}
+"""States after which a courier has nothing left to do."""
 _FINAL: Final = ("posted", "rejected", "expired", "blocked", "skipped", "not posted")
 _FINALITY: Final = {"": 0, "attempt": 1, "retry": 1, "unknown": 2, **dict.fromkeys(_FINAL, 3)}
 """How much a state settles."""
 
 log = get_logger(__name__)
+
+
+def role(strategy: str) -> str:
+    """Return the role of a strategy's courier."""
+    return f"courier:{strategy}"
 
 
 def read_ledger(client: Client, strategy: str, first: str = "-") -> Iterator[tuple[str, Entry]]:

@@ -14,7 +14,7 @@ from pine.feeds.warmup import WarmUp
 from pine.orders.entries import Asked, Entry, Fill, Intent, encode
 from pine.orders.portfolio import Portfolio
 from pine.replay.record import Facts, Record
-from pine.replay.tables import RECORDED, Page
+from pine.replay.tables import RECORDED, BarPage, Page
 
 
 @define(eq=False)
@@ -35,11 +35,13 @@ class Recorder:
     cash: float
     desk_session: SessionRule
     _pages: dict[str, Page] = field(init=False, factory=lambda: {name: Page(name) for name in RECORDED})
+    _bars: BarPage = field(init=False)
     _account: Portfolio = field(init=False)
     _first: int = 0
 
     def __attrs_post_init__(self) -> None:
         self._account = Portfolio(self.cash, self.desk_session)
+        self._pages["bars"] = self._bars = BarPage("bars")
 
     def see(self, step: int, bars: Iterable[Bar], events: Iterable[MarketEvent] = ()) -> None:
         """Take what became known at a step (ns)."""
@@ -47,21 +49,8 @@ class Recorder:
         for event in events:
             details = orjson.dumps(dict(event.details), option=orjson.OPT_SORT_KEYS).decode()
             self._pages["events"].add(step, event.kind, event.symbol, details)
-        add = self._pages["bars"].add
         for bar in bars:
-            add(
-                step,
-                bar.symbol,
-                bar.timeframe.value,
-                bar.start,
-                bar.open,
-                bar.high,
-                bar.low,
-                bar.close,
-                bar.volume,
-                bar.instrument_id,
-                bar.contract_symbol,
-            )
+            self._bars.add(step, bar)
 
     def feed(self, warm_up: WarmUp) -> None:
         """Take the history that comes before the first step."""

@@ -100,7 +100,8 @@ class ReplaySource:
 
     def next(self) -> Step | None:
         """Return the next step; nothing at the end of the recording, or when asked to end."""
-        self._book()
+        if self.requests:
+            self._book()
         if self.stopped():
             return None
         step = next(self.steps, None)

@@ -40,13 +40,12 @@ def assemble(
         if event.symbol in places:
             happened.setdefault(ts, []).append(event)
     for ts in sorted({*minutes, *longer, *happened, *also}):
-        yield Step(
-            ts,
-            0,
-            sorted(minutes.get(ts, ()), key=lambda bar: places[bar.symbol]),
-            sorted(longer.get(ts, ()), key=lambda bar: (places[bar.symbol], bar.timeframe is Timeframe.DAY)),
-            happened.get(ts, ()),
-        )
+        own, other = minutes.get(ts, ()), longer.get(ts, ())
+        if len(own) > 1:
+            own = sorted(own, key=lambda bar: places[bar.symbol])
+        if len(other) > 1:
+            other = sorted(other, key=lambda bar: (places[bar.symbol], bar.timeframe is Timeframe.DAY))
+        yield Step(ts, 0, own, other, happened.get(ts, ()))
 
 
 def chained(steps: Iterable[Step], begin: int) -> Iterator[Step]:

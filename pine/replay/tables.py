@@ -1,9 +1,11 @@
 """The tables of a record: their columns, what identifies a row, and in which order things happen within a step."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
+
+from pine.core.bar import Bar
 
 if TYPE_CHECKING:
     import polars as pl
@@ -144,7 +146,7 @@ class Page:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._rows: list[tuple[object, ...]] = []
+        self._rows: list[Any] = []
         self._frames: list[pl.DataFrame] = []
 
     def add(self, *row: object) -> None:
@@ -161,8 +163,34 @@ class Page:
         return pl.concat(self._frames, rechunk=True) if self._frames else empty(self._name)
 
     def _turn(self) -> None:
+        if self._rows:
+            self._frames.append(self._columns(self._rows))
+            self._rows = []
+
+    def _columns(self, rows: list[Any]) -> "pl.DataFrame":
         import polars as pl
 
-        if self._rows:
-            self._frames.append(pl.DataFrame(self._rows, schema=schema(self._name), orient="row"))
-            self._rows = []
+        return pl.DataFrame(rows, schema=schema(self._name), orient="row")
+
+
+class BarPage(Page):
+    """Bars on their way to columns: rows of a step (ns) and a bar, which are taken apart all at once."""
+
+    def _columns(self, rows: list[tuple[int, Bar]]) -> "pl.DataFrame":
+        import polars as pl
+
+        bars = [bar for _, bar in rows]
+        columns = (
+            [step for step, _ in rows],
+            [bar.symbol for bar in bars],
+            [bar.timeframe.value for bar in bars],
+            [bar.start for bar in bars],
+            [bar.open for bar in bars],
+            [bar.high for bar in bars],
+            [bar.low for bar in bars],
+            [bar.close for bar in bars],
+            [bar.volume for bar in bars],
+            [bar.instrument_id for bar in bars],
+            [bar.contract_symbol for bar in bars],
+        )
+        return pl.DataFrame(dict(zip(SHAPES[self._name].columns, columns, strict=True)), schema=schema(self._name))

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import backtrader as bt
 import orjson
 from attrs import define, field, frozen
 
@@ -18,7 +17,7 @@ from pine.core.errors import PineError
 from pine.core.log import at_step, get_logger
 from pine.core.period import SessionRule, period
 from pine.core.timeframe import NS_PER_MINUTE, Timeframe
-from pine.feeds.backtrader import BarFeed, ClockFeed, make_feed
+from pine.feeds.backtrader import BarFeed, ClockFeed, SteppedCerebro, make_feed
 from pine.feeds.builder import BarBuilder, differences
 from pine.feeds.past import LONGER, Past, WarmStep
 from pine.feeds.steps import MarketEvent, Step
@@ -174,7 +173,7 @@ class Engine:
                 self._make_cerebro().run()
 
     def _make_cerebro(self) -> Any:
-        cerebro = bt.Cerebro(stdstats=False, preload=False, runonce=False, maxcpus=1)
+        cerebro = SteppedCerebro(stdstats=False, preload=False, runonce=False, maxcpus=1)
         cerebro.adddata(ClockFeed(name="clock", dataname="clock", pull=self._pull))
         self._judge = Judge(self.standards)
         for timeframe in Timeframe:
@@ -255,8 +254,6 @@ class Engine:
                 self.engine_steps += 1
                 return step_or_none.ts
             self._finish(step_or_none, reached=False)
-        for feed in self._feeds.values():
-            feed.end()
         return None
 
     def _next(self) -> Step | None:
@@ -352,13 +349,19 @@ class Engine:
             self.desk.see(bar)
             self._builder.add(bar)
             self._past.add(bar)
-        self._roll([event for event in step.events if event.kind == "roll"])
+        if step.events:
+            self._roll([event for event in step.events if event.kind == "roll"])
         built = self._builder.close(step.ts)
+        if built or step.longer:
+            self._take_longer(built, step.longer)
+        return self._show([*step.minutes, *built])
+
+    def _take_longer(self, built: Sequence[Bar], published: Sequence[Bar]) -> None:
+        """Keep the hours and days that were built; those that the hub published must equal them."""
         for bar in built:
             self._past.add(bar)
-        for line in differences(self._comparable(built), self._comparable(step.longer)):
+        for line in differences(self._comparable(built), self._comparable(published)):
             self._alert(f"{DISAGREE}{line}")
-        return self._show([*step.minutes, *built])
 
     def _comparable(self, longer: Iterable[Bar]) -> list[Bar]:
         """Return the hours and days that worker and hub must have alike."""
@@ -367,11 +370,12 @@ class Engine:
     def _show(self, bars: Sequence[Bar]) -> bool:
         """Put bars that close together before the strategy; tell whether it must look."""
         self._judge.update(bars)
-        self._fresh = [bar for bar in bars if self._is_declared(bar.symbol, bar.timeframe)]
+        feeds = self._feeds
+        self._fresh = [bar for bar in bars if (bar.symbol, bar.timeframe) in feeds]
         if len(self._fresh) > 1:
             self._fresh.sort(key=lambda bar: self._rank[(bar.timeframe, bar.symbol)])
         for bar in self._fresh:
-            self._feeds[(bar.symbol, bar.timeframe)].push(bar)
+            feeds[(bar.symbol, bar.timeframe)].push(bar)
         return bool(self._fresh) or not self.skip
 
     def _is_declared(self, symbol: str, timeframe: Timeframe) -> bool:

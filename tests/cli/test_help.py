@@ -138,6 +138,7 @@ OPTIONS = {
     "server stop": ["--force", "--config"],
     "server status": ["--json", "--config"],
     "server backup": ["FOLDER", "--config"],
+    "bench": ["NAME", "--repeat", "--quick", "--peer", "--python", "--plot", "--json"],
     "sandbox": ["gateway", "broker", "alerts", "market", "history"],
     "sandbox gateway": ["--dbn", "--host", "--port", "--speed", "--then", "--key"],
     "sandbox history": ["--dbn", "--host", "--port", "--cert-dir", "--key", "--out", "--until", "--fault"],

@@ -23,9 +23,9 @@ from pine.core.config import Config, load_config
 from pine.core.errors import Fenced
 from pine.core.times import Clock
 from pine.orders import courier as courier_module
-from pine.orders.courier import GROUP, Courier, role
+from pine.orders.courier import GROUP, Courier
 from pine.orders.entries import Control, Correction, Entry, Fill, Intent, Origin, encode
-from pine.orders.ledger import Deliveries
+from pine.orders.ledger import Deliveries, role
 from pine.sandbox.behaviour import Behaviour
 from pine.sandbox.broker import Broker
 from pine.strategies.catalog import PARAMS

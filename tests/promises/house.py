@@ -25,9 +25,9 @@ from pine.core.config import Config, load_config
 from pine.core.errors import BusError, SandboxError
 from pine.core.log import parsed
 from pine.core.timeframe import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
-from pine.orders.courier import GROUP, role
+from pine.orders.courier import GROUP
 from pine.orders.entries import Entry, Intent, decode
-from pine.orders.ledger import Deliveries, read_ledger
+from pine.orders.ledger import Deliveries, read_ledger, role
 from pine.sandbox import messages
 from pine.sandbox.background import GatewayThread
 from pine.sandbox.broker import Broker

@@ -9,8 +9,8 @@ from waiting import until
 
 from pine.bus import keys, streams
 from pine.bus.writer import Writer
-from pine.orders.courier import role
 from pine.orders.entries import Entry, Intent, Origin, encode
+from pine.orders.ledger import role
 from pine.sandbox.behaviour import Behaviour
 from pine.sandbox.broker import Broker
 from pine.sandbox.tape import Tape

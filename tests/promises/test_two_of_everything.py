@@ -10,7 +10,7 @@ from once import once
 
 from pine.bus import keys
 from pine.core.timeframe import NS_PER_MINUTE
-from pine.orders.courier import role
+from pine.orders.ledger import role
 from pine.sandbox.demo.record import Record, differences
 from pine.sandbox.tape import Tape
 

@@ -13,8 +13,8 @@ from waiting import until
 
 from pine.bus import keys
 from pine.core.timeframe import NS_PER_HOUR
-from pine.orders.courier import role
 from pine.orders.entries import Void
+from pine.orders.ledger import role
 from pine.sandbox.behaviour import Behaviour
 from pine.sandbox.tape import Tape
 

@@ -24,7 +24,8 @@ from pine.core.errors import SandboxError
 from pine.core.timeframe import NS_PER_SECOND
 from pine.core.times import to_ms
 from pine.ops.process import pine_command
-from pine.orders.courier import nothing_owed, role
+from pine.orders.courier import nothing_owed
+from pine.orders.ledger import role
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0

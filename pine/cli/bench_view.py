@@ -1,0 +1,79 @@
+"""What ``pine bench`` prints."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pine.bench.machine import in_words
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+    from pine.bench.peer import Peer
+    from pine.bench.row import Result, Spread
+    from pine.bench.scale import Table
+
+
+def show(
+    machine: dict[str, Any],
+    results: "Sequence[Result]",
+    grown: "Sequence[Table]",
+    peers: "Sequence[Peer]",
+    *,
+    quick: bool,
+) -> None:
+    """Print the machine, the rows, what each was given, and how cost grows."""
+    from rich.console import Console
+
+    console = Console()
+    console.print(in_words(machine), highlight=False)
+    if results:
+        console.print(_rows(results, quick=quick))
+        for result in results:
+            console.print(f"[bold]{result.row.name}[/]: {result.size}; {result.same}", highlight=False)
+            for name, value in result.notes.items():
+                console.print(f"  {name}: {_number(value)}", highlight=False)
+    for table in grown:
+        console.print(_grown(table))
+    for peer in peers:
+        console.print(peer.in_words(), highlight=False)
+
+
+def _rows(results: "Sequence[Result]", *, quick: bool) -> "RichTable":
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("row", "ratio", "aim", "met", "baseline", "pine", "unit", "by"):
+        table.add_column(heading, justify="right" if heading in ("ratio", "baseline", "pine") else "left")
+    for result in results:
+        low, high = result.ratios.quartiles
+        table.add_row(
+            result.row.name,
+            f"{result.ratio:.2f} ({low:.2f}–{high:.2f})",
+            str(result.row.aim),
+            "–" if quick else "yes" if result.met else "[red]no[/]",
+            _spread(result.baseline),
+            _spread(result.ours),
+            result.row.unit,
+            "processor" if result.row.clock == "cpu" else "clock",
+        )
+    return table
+
+
+def _grown(grown: "Table") -> "RichTable":
+    from rich.table import Table
+
+    table = Table(title=grown.what)
+    for heading in ("size", f"{grown.unit} a second", "memory, MB", "µs each"):
+        table.add_column(heading, justify="right")
+    for point in grown.points:
+        table.add_row(str(point.size), _number(point.rate), _number(point.memory), f"{point.each:.2f}")
+    return table
+
+
+def _spread(spread: "Spread") -> str:
+    low, high = spread.quartiles
+    return f"{_number(spread.median)} ({_number(low)}–{_number(high)})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
