@@ -141,7 +141,7 @@ def test_halting_all_is_booked_where_a_worker_lives_and_where_none_does(
         await user.should_see(marker="answer", retries=PATIENCE)
         answers = [element.text for element in user.find(marker="answer").elements]
         assert sum("one: halt booked after step" in answer for answer in answers) == 1
-        assert sum("idle: halt is asked for and not booked yet: its worker has never run" in a for a in answers) == 1
+        assert sum("idle: has never run; halt is on record and booked before its first step" in a for a in answers) == 1
 
     use(watcher, tmp_path / "kept", halt)
     with working(watcher.config, "idle"):
