@@ -70,7 +70,7 @@ def _connect_embedded(server: embedded.EmbeddedServer, start: bool, silence: flo
     deadline = time.monotonic() + EMBEDDED_SECONDS
     while True:
         if start:
-            server.ensure(silence=embedded.START_TIMEOUT if silence >= SILENT_SECONDS else silence)
+            server.ensure(silence=silence if silence < SILENT_SECONDS else None)
         elif not server.is_running():
             raise server.silent() if server.is_held() else NoServer(server.data_dir)
         client = client_for(server.url, silence=silence)

@@ -119,7 +119,7 @@ class EmbeddedServer:
         except OSError:
             return False
 
-    def ensure(self, ending: Callable[[], bool] = lambda: False, silence: float = START_TIMEOUT) -> None:
+    def ensure(self, ending: Callable[[], bool] = lambda: False, silence: float | None = None) -> None:
         """Start it unless it runs, and return when it answers, if only that it cannot write.
 
         Parameters
@@ -127,7 +127,7 @@ class EmbeddedServer:
         ending
             Whether the process that waits was asked to end.
         silence
-            Seconds for which one that runs may say nothing at all.
+            Seconds for which one that runs may say nothing at all, if that is less than a start may take.
 
         Raises
         ------
@@ -182,13 +182,13 @@ class EmbeddedServer:
             "and whether it is stopped or its disk hangs"
         )
 
-    def _answers(self, silence: float) -> bool:
+    def _answers(self, silence: float | None) -> bool:
         if not self.socket.exists():
             return False
         try:
-            return self._ping(min(5, silence))
+            return self._ping(5 if silence is None else silence)
         except redis.TimeoutError:
-            if silence < START_TIMEOUT and self.is_held():
+            if silence is not None and self.is_held():
                 raise self.silent() from None
             return False
         except redis.ResponseError as error:

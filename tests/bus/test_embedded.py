@@ -184,12 +184,12 @@ def test_a_server_that_is_still_dying_is_replaced_once_it_is_gone(
     idle.folder.mkdir(parents=True)
     looks, answers = 0, EmbeddedServer._answers
 
-    def look(server: EmbeddedServer) -> bool:
+    def look(server: EmbeddedServer, silence: float | None) -> bool:
         nonlocal looks
         looks += 1
         if looks == 3:  # by now the starter has found the lock taken and waits
             dying.close()
-        return answers(server)
+        return answers(server, silence)
 
     monkeypatch.setattr(EmbeddedServer, "_answers", look)
     with (idle.folder / "lock").open("w") as dying:

@@ -76,7 +76,7 @@ def test_secret_from_a_variable_comes_out_of_reveal_and_nowhere_else(
             "databento: '{}'",
             "bus: {{url: 'ftp://:{}@host'}}",
             "bus: {{url: 'redis+sentinel://u:{}@host'}}",
-            "bus: {{url: 'redis+sentinel://{}/pine'}}",
+            "bus: {{url: 'redis+sentinel://{}~/pine'}}",
             "bus: {{url: 'redis+sentinel://u:{}@host:0/pine'}}",
             "bus: {{url: 'redis+sentinel://host/pine?sentinel_passwort={}'}}",
             "bus: {{url: ['redis://:{}@host']}}",

@@ -250,7 +250,7 @@ def test_a_worker_that_is_asked_to_end_does_not_wait_for_a_server_that_is_away(
     server.stop()
     looks = iter((False, True))
 
-    def look(_: EmbeddedServer) -> bool:
+    def look(_: EmbeddedServer, silence: float | None) -> bool:
         if next(looks):
             run.stop.set()
         return False
