@@ -215,8 +215,8 @@ class Request:
             after = streams.last_id(client, keys.ledger(strategy))
             identifier = client.xadd(keys.control(strategy), {**fields}).decode()
         except redis.RedisError as error:
-            if not is_away(error):
-                raise
+            if isinstance(error, redis.ResponseError) or not is_away(error):
+                raise  # it has answered: nothing was taken
             raise BusError(
                 f"{strategy}: the server does not take the {order}: {error}. Look at pine status before you ask again; "
                 "POLICY_KILLSWITCH=1 in .env blocks entries without a server"

@@ -1,5 +1,7 @@
 """What the stream server is, and what it promises."""
 
+import contextlib
+import shutil
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -18,6 +20,9 @@ POWER_CUT: Final = {
     None: "what a power cut loses is not known: this account may not ask for appendfsync",
 }
 """What each policy of writing to disk promises."""
+
+FULL_BYTES: Final = 1_000_000
+"""With less than that a server cannot go on."""
 
 _FAILOVER: Final = {
     True: "a failover loses nothing acknowledged",
@@ -53,6 +58,14 @@ def cannot_write(config: Config, words: str) -> str:
     """Return what is wrong with a server that takes nothing, by what it says, and what to do."""
     where = f"of {config.data_dir / 'bus'}" if config.bus.url == "embedded" else "of the server"
     return f"the server cannot write ({words.rstrip('.')}): make room on the disk {where}, and everybody goes on"
+
+
+def full_disk(config: Config) -> Iterator[str]:
+    """Yield what is wrong with a disk that is full, which is why an embedded server may have ended."""
+    with contextlib.suppress(OSError):  # it is not there yet
+        free = shutil.disk_usage(config.data_dir).free
+        if free < FULL_BYTES:
+            yield f"the disk of {config.data_dir} is full ({free:,} bytes are free): make room, and everybody goes on"
 
 
 def shown_url(url: str) -> str:

@@ -20,7 +20,7 @@ from pine.core.errors import WentBack
 from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND, Timeframe
 from pine.core.times import isoformat
 from pine.ops.positions import Both, both_sides
-from pine.ops.server import cannot_write, server_facts, server_notes, server_problems
+from pine.ops.server import cannot_write, full_disk, server_facts, server_notes, server_problems
 from pine.orders.entries import Control, Correction, Entry, Intent
 from pine.orders.gates import KillSwitch
 from pine.orders.ledger import SETTLED, Deliveries, Delivery, read_ledger, role
@@ -310,7 +310,7 @@ def without_server(config: Config, now: int, problem: str, option: str = "") -> 
         "kill_switch": kill_switch(config),
         "unconfigured": {},
     }
-    return {**facts, "problems": [problem], "notes": list(_notes(facts, option))}
+    return {**facts, "problems": [*full_disk(config), problem], "notes": list(_notes(facts, option))}
 
 
 def kill_switch(config: Config) -> str | None:

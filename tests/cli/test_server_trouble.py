@@ -57,6 +57,16 @@ def test_a_full_disk_is_what_status_leads_with_and_what_a_halt_says(pine: Shell,
     assert full.is_running()
 
 
+def test_a_server_that_a_full_disk_has_ended_is_told_with_the_disk(
+    pine: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pine.ops.server.FULL_BYTES", 2**70)
+    (pine.folder / "data").mkdir()
+    first, second = json.loads(pine.quick("status", "--json").out)["problems"]
+    assert first.startswith(f"the disk of {pine.folder / 'data'} is full")
+    assert "no server runs in" in second
+
+
 def test_a_server_that_says_nothing_is_not_called_dead_nor_waited_for(
     pine: Shell, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
