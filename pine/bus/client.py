@@ -22,6 +22,10 @@ class Pipeline(Protocol):
         """Read a range."""
         ...
 
+    def xrevrange(self, name: str, *, count: int) -> Any:
+        """Read the newest entries."""
+        ...
+
     def xadd(self, name: str, fields: Mapping[str, Value]) -> Any:
         """Append an entry."""
         ...

@@ -86,6 +86,12 @@ def parse_event(clock_ms: int, fields: dict[bytes, bytes]) -> MarketEvent:
     return MarketEvent(kind, symbol, raw)
 
 
+def _last(stream: str, until: int) -> str:
+    """Return the greatest id that an entry of a step up to an instant (ns) can have."""
+    ms = to_ms(until) if stream == keys.EVENTS else to_ms(until) - 1
+    return f"{ms}-{(1 << 64) - 1}"
+
+
 @define
 class StepReader:
     """Reads the bars and events of steps, many at once while far behind.
@@ -133,15 +139,23 @@ class StepReader:
         return wanted
 
     def _fetch(self, ts: int) -> None:
-        newest = streams.last_id(self.client, keys.CLOCK)
-        reached = streams.ms_of(newest) * NS_PER_MS if newest else ts
-        until = max(ts, min(reached, ts + LOOK_AHEAD))
+        """Read what there is for a step and those that follow, in one exchange with the server.
+
+        The clock is asked first: everything up to its newest entry stands on the streams then, and what comes later
+        may be half of a step, and is left out.
+        """
         wanted = self._streams(ts)
         pipeline = self.client.pipeline(transaction=False)
+        pipeline.xrevrange(keys.CLOCK, count=1)
         for stream, first in wanted.items():
-            last = to_ms(until) if stream == keys.EVENTS else to_ms(until) - 1
-            pipeline.xrange(stream, streams.entry_id(first), f"{last}-{(1 << 64) - 1}")
-        for (stream, _), entries in zip(wanted.items(), pipeline.execute(), strict=True):
+            pipeline.xrange(stream, streams.entry_id(first), _last(stream, ts + LOOK_AHEAD))
+        newest, *replies = pipeline.execute()
+        reached = streams.ms_of(newest[0][0]) * NS_PER_MS if newest else ts
+        until = max(ts, min(reached, ts + LOOK_AHEAD))
+        for stream, entries in zip(wanted, replies, strict=True):
+            last = streams.id_pair(_last(stream, until))
+            while entries and streams.id_pair(entries[-1][0]) > last:
+                entries.pop()
             self._ahead[stream] = deque((identifier.decode(), fields) for identifier, fields in entries)
         self._read_until = until
 
