@@ -38,7 +38,7 @@ LAST: Final = 10_000_000
 @contextmanager
 def ready(bench: Bench) -> Iterator[Sides]:
     """Run gateway, server and hub until the run is over."""
-    scale = 100 if bench.quick else 1
+    scale = 1_000 if bench.quick else 1
     tape = bench.folder / "trades.dbn.zst"
     days, per_day = (2, 2_000) if bench.quick else (5, 100_000)
     market = write_market(tape, ("ES", "NQ", "CL", "GC"), days, SEED, START, trades_per_day=per_day)
