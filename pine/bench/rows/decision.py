@@ -70,7 +70,7 @@ def ready(bench: Bench) -> Iterator[Sides]:
         finally:
             stop_all([worker])
             reader.terminate()
-            reader.wait()
+            reader.communicate()
 
 
 def _has_minute(item: Closed) -> bool:

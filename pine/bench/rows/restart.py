@@ -22,7 +22,7 @@ from pine.bus.lease import Lease
 from pine.core.bar import Bar
 from pine.core.config import Config, WarmUpConfig
 from pine.core.period import session_begin
-from pine.core.timeframe import NS_PER_MINUTE, Timeframe
+from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, Timeframe
 from pine.feeds.steps import Step
 from pine.feeds.warmup import WarmUp
 from pine.history.archive import Archive
@@ -97,7 +97,9 @@ class _FromParquet:
                 Timeframe.HOUR: look_back(began, asked.hourly, rule),
                 Timeframe.MINUTE: began,
             }
-            found = {kind: self.archive.bars(symbol, kind, first, self.until) for kind, first in spans.items()}
+            whole = self.until - self.until % NS_PER_HOUR  # the hour under way is not known yet
+            ends = {Timeframe.DAY: whole, Timeframe.HOUR: whole, Timeframe.MINUTE: self.until}
+            found = {kind: self.archive.bars(symbol, kind, first, ends[kind]) for kind, first in spans.items()}
             self.bars += sum(map(len, found.values()))
             state = self.states[symbol] = IbsState(self.config.traded[NAME][symbol].params)
             for bar in found[Timeframe.HOUR]:
