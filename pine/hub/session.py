@@ -68,6 +68,7 @@ class HubSession(DatabentoLiveProtocol):
         self._sieve = Sieve(aggregator.counts) if careful else None
         self.undecodable = False
         self._runs = Runs()
+        self._check: Any = None
         self.fatal: str | None = None
         self.last_read = time.monotonic()
 
@@ -80,7 +81,7 @@ class HubSession(DatabentoLiveProtocol):
     def _process_dbn(self, data: bytes) -> None:
         """Take trades as they are, decode the rest; what cannot be decoded ends the connection, and is remembered."""
         try:
-            for piece in self._runs.split(data if self._sieve is None else self._sieve.sift(data)):
+            for piece in self._sound_pieces(data if self._sieve is None else self._sieve.sift(data)):
                 if isinstance(piece, bytes):
                     super()._process_dbn(piece)
                 else:
@@ -91,6 +92,21 @@ class HubSession(DatabentoLiveProtocol):
             self.undecodable = True
             self.transport.close()
             raise ValueError(f"undecodable: {error}") from None
+
+    def _sound_pieces(self, data: bytes) -> "list[Records | bytes]":
+        """Return what one read completed, all of it or, if something in it cannot be decoded, nothing.
+
+        Where a stream breaks off within a record, what follows completes that record to a trade that never was.
+        """
+        pieces = list(self._runs.split(data))
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                if self._check is None:  # the header, which the vendor's decoder looks at
+                    policy: Any = dbn.VersionUpgradePolicy.UPGRADE_TO_V3
+                    self._check = dbn.DBNDecoder(has_metadata=False, input_version=piece[3], upgrade_policy=policy)
+                else:
+                    self._check.write_and_decode(piece)
+        return pieces
 
     def received_record(self, record: Any) -> None:
         """Take one record."""
