@@ -75,7 +75,7 @@ def opened(browser: Browser, shot: str, port: int) -> Page:
             page.goto(f"http://127.0.0.1:{port}/")
             break
         except Exception:  # noqa: BLE001  # it does not listen yet
-            time.sleep(0.2)
+            time.sleep(0.2)  # a server that starts tells nobody
     page.get_by_text("hourly", exact=True).click()
     return page
 

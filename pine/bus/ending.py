@@ -51,5 +51,5 @@ def _end_when_closed() -> None:
     main = threading.main_thread().ident
     if main is not None:
         signal.pthread_kill(main, signal.SIGTERM)  # this thread, so that what it waits for is interrupted
-    time.sleep(LONGEST_END)
+    time.sleep(LONGEST_END)  # what ends in order takes its time; nothing is waited for here
     os.kill(os.getpid(), signal.SIGKILL)

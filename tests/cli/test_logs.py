@@ -115,7 +115,7 @@ def test_no_secret_gets_through_wherever_it_stands(
     (tmp_path / "pine.yaml").write_text(CONFIG)
     logs.hide(load_config(tmp_path / "pine.yaml", PARAMS))
     read = told(shape)
-    log, other = get_logger("pine.orders"), logging.getLogger("a.library")
+    log, other = get_logger("pine.orders"), logging.getLogger("a.module")
     for secret in SECRETS:
         text = f"event {secret} end"
         log.error(text, field=secret, deep={"list": [f"x{secret}y"], secret: 1}, path=Path(secret))
