@@ -24,7 +24,7 @@ strategies:
     instruments: [ES, NQ, GC, 6E, CL]
     params: {entry_setting: none, stop_percent: 0.3, target_percent: 0.4}
   usual: {type: ibs, max_positions: 2, daily_stop_loss: 2000, instruments: [CL, 6E, GC, NQ, ES]}
-  channel: {type: breakout, instruments: [ES, NQ, GC, 6E, CL], params: {lookback: 10}}
+  channel: {type: breakout, instruments: [ES, NQ, GC, 6E, CL], params: {lookback: 5}}
 """
 SYMBOLS, DAYS, FIRST = ("ES", "NQ", "GC", "6E", "CL"), 30, "2024-02-26"
 CHANGE = "2024-03-10"
