@@ -168,9 +168,12 @@ class Engine:
             self._begin(warm_up)
         self._again = True
         with off_stdout() if is_plug_in(self.kind) else contextlib.nullcontext():
-            while self._again:
-                self._again = False
-                self._make_cerebro().run()
+            try:
+                while self._again:
+                    self._again = False
+                    self._make_cerebro().run()
+            finally:
+                at_step(0)  # what is logged from here on is about no step
 
     def _make_cerebro(self) -> Any:
         cerebro = SteppedCerebro(stdstats=False, preload=False, runonce=False, maxcpus=1)
