@@ -95,7 +95,7 @@ def compare(row: Row, bench: Bench, repeat: int | None = None) -> Result:
     BenchError
         If they do not do the same work.
     """
-    count = repeat or (2 if bench.quick else row.repeat)
+    count = 1 if row.once else repeat or (2 if bench.quick else row.repeat)
     bench.tell(f"{row.name}: making ready")
     with row.ready(bench) as sides:
         bench.tell(f"{row.name}: do both do the same?")

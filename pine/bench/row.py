@@ -127,6 +127,8 @@ class Row:
         By which the ratio is judged; processor time where one process computes and waits for nobody.
     repeat
         How many pairs of runs, unless somebody asks for another number.
+    once
+        Whether the two sides are moments of one run, which cannot be had again: one pair, whatever is asked.
     """
 
     name: str
@@ -137,6 +139,7 @@ class Row:
     ready: Callable[[Bench], AbstractContextManager[Sides]]
     clock: Clock = "wall"
     repeat: int = 7
+    once: bool = False
 
 
 @frozen

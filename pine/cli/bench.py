@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--repeat", type=click.IntRange(1), help="Pairs of runs of each row, instead of its own number.")
+@click.option(
+    "--repeat", type=click.IntRange(1), help="Pairs of runs of each row, instead of its own number; memory has one."
+)
 @click.option("--quick", is_flag=True, help="Tiny data: shows that everything works, not how fast it is.")
 @click.option("--peer", type=click.Choice(["nautilus"]), help="Also run the replay rows' bars through another engine.")
 @click.option("--python", help="Python program that has the peer installed; this one if left out.")

@@ -1,42 +1,56 @@
 """The ``pine`` command."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 
 from pine import __version__
 from pine.bus.ending import end_with_input
-from pine.cli.alerts import alerts
-from pine.cli.archive import archive
-from pine.cli.audit import audit
-from pine.cli.backfill import backfill
-from pine.cli.bars import bars
-from pine.cli.bench import bench
-from pine.cli.blotter import trades
-from pine.cli.check import check
-from pine.cli.control import flatten, halt, resume
-from pine.cli.dashboard import dashboard
-from pine.cli.demo import demo
-from pine.cli.features import features
-from pine.cli.importing import import_
-from pine.cli.init import init
-from pine.cli.legacy import legacy
-from pine.cli.metrics import metrics
-from pine.cli.models import models
-from pine.cli.orders import orders
-from pine.cli.positions import positions
-from pine.cli.processes import courier, hub, worker
-from pine.cli.replay import backtest, parity, replay
-from pine.cli.sandbox import sandbox
-from pine.cli.server import server
-from pine.cli.status import status
-from pine.cli.strategies import strategies
-from pine.cli.train import train
-from pine.cli.trim import trim
-from pine.cli.up import up
+from pine.cli.lazy import LazyGroup
+
+_PLACES: Final = {
+    "alerts": "pine.cli.alerts:alerts",
+    "archive": "pine.cli.archive:archive",
+    "audit": "pine.cli.audit:audit",
+    "backfill": "pine.cli.backfill:backfill",
+    "backtest": "pine.cli.replay:backtest",
+    "bars": "pine.cli.bars:bars",
+    "bench": "pine.cli.bench:bench",
+    "check": "pine.cli.check:check",
+    "courier": "pine.cli.processes:courier",
+    "dashboard": "pine.cli.dashboard:dashboard",
+    "demo": "pine.cli.demo:demo",
+    "features": "pine.cli.features:features",
+    "flatten": "pine.cli.control:flatten",
+    "halt": "pine.cli.control:halt",
+    "hub": "pine.cli.processes:hub",
+    "import": "pine.cli.importing:import_",
+    "init": "pine.cli.init:init",
+    "legacy": "pine.cli.legacy:legacy",
+    "metrics": "pine.cli.metrics:metrics",
+    "models": "pine.cli.models:models",
+    "orders": "pine.cli.orders:orders",
+    "parity": "pine.cli.replay:parity",
+    "positions": "pine.cli.positions:positions",
+    "replay": "pine.cli.replay:replay",
+    "resume": "pine.cli.control:resume",
+    "sandbox": "pine.cli.sandbox:sandbox",
+    "server": "pine.cli.server:server",
+    "status": "pine.cli.status:status",
+    "strategies": "pine.cli.strategies:strategies",
+    "trades": "pine.cli.blotter:trades",
+    "train": "pine.cli.train:train",
+    "trim": "pine.cli.trim:trim",
+    "up": "pine.cli.up:up",
+    "worker": "pine.cli.processes:worker",
+}
+"""Where each command is defined."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup, places=_PLACES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="pine")
 @click.option(
     "-c",
@@ -52,45 +66,6 @@ def cli(config: Path | None) -> None:  # read from the context by the commands
 
     Exit codes: 0 fine, 1 it ran and found something wrong, 2 it could not run.
     """
-
-
-for command in (
-    demo,
-    init,
-    check,
-    up,
-    hub,
-    worker,
-    courier,
-    legacy,
-    status,
-    dashboard,
-    halt,
-    resume,
-    flatten,
-    positions,
-    trades,
-    orders,
-    strategies,
-    bars,
-    alerts,
-    metrics,
-    models,
-    features,
-    archive,
-    import_,
-    backfill,
-    audit,
-    replay,
-    backtest,
-    parity,
-    train,
-    trim,
-    server,
-    sandbox,
-    bench,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

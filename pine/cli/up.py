@@ -94,7 +94,7 @@ def _judged(ctx: click.Context) -> "Config":
 def _commands(ctx: click.Context, config: "Config", extras: list[str]) -> list[str]:
     """Return the further commands to run: alerts if somebody is to be told, and what was asked for."""
     group = ctx.find_root().command
-    known = group.commands if isinstance(group, click.Group) else {}
+    known = group.list_commands(ctx) if isinstance(group, click.Group) else []
     alerts = ["alerts"] if any(config.alerts.urls) and "alerts" in known else []
     for name in extras:
         if name not in known:

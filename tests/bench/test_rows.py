@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from click.testing import CliRunner
 
 from pine.bench.catalog import PLACES, SCALES, rows
@@ -49,6 +50,12 @@ def sides(theirs: Taken, ours: Taken) -> Row:
 def test_a_rate_is_met_from_its_aim_on(rate: float, met: bool, tmp_path: Path) -> None:
     found = compare(sides(Taken(1.0), Taken(rate)), Bench(tmp_path), 3)
     assert (found.ratio, found.met, len(found.ratios.values)) == (rate, met, 3)
+
+
+def test_moments_of_one_run_are_looked_at_once_whatever_is_asked(tmp_path: Path) -> None:
+    found = compare(evolve(sides(Taken(1.0), Taken(2.0)), once=True), Bench(tmp_path), 3)
+    assert len(found.ratios.values) == 1
+    assert [row.name for row in rows() if row.once] == ["memory"]
 
 
 @pytest.mark.parametrize(("cost", "met"), [(3.0, True), (3.1, False)])

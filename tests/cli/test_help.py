@@ -162,7 +162,11 @@ HEAVY = [
 def commands(command: click.Command = cli, path: str = "") -> Iterator[tuple[str, click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            assert inner.name == name
             yield from commands(inner, f"{path} {name}".strip())
 
 
@@ -206,9 +210,23 @@ def test_a_command_line_that_cannot_be_read_is_exit_code_2(arguments: list[str])
 
 
 def test_saying_help_imports_nothing_heavy() -> None:
-    script = f"import sys, pine.cli.main; print([name for name in {HEAVY} if name in sys.modules])"
+    script = (
+        "import sys; from pine.cli.main import cli; cli(['--help'], standalone_mode=False);"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (shown.stdout.strip(), shown.stderr) == ("[]", "")
+    assert (shown.stdout.splitlines()[-1], shown.stderr) == ("[]", "")
+    assert "  worker " in shown.stdout
+
+
+def test_a_command_imports_no_other() -> None:
+    script = (
+        "import sys; from pine.cli.main import cli; cli(['halt', '--help'], standalone_mode=False);"
+        "print(sorted(name for name in sys.modules if name.startswith('pine.cli.')))"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "pine.cli.control" in shown.stdout.splitlines()[-1]
+    assert "pine.cli.demo" not in shown.stdout.splitlines()[-1]
 
 
 def test_reading_bars_imports_neither_pandas_nor_backtrader() -> None:

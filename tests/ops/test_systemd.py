@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from waiting import DEADLINE_S, until
 
@@ -47,9 +48,12 @@ def test_a_unit_starts_a_command_that_exists_with_options_that_exist(path: Path)
     assert program == "/opt/pine/.venv/bin/pine"
     if words[0] in ELSEWHERE:
         return
-    command = cli
-    while words and words[0] in getattr(command, "commands", {}):
-        command = command.commands[words.pop(0)]  # type: ignore[attr-defined]
+    command: click.Command = cli
+    while isinstance(command, click.Group) and words:
+        inner = command.get_command(click.Context(command), words[0])
+        if inner is None:
+            break
+        command, words = inner, words[1:]
     with command.make_context("pine", words, resilient_parsing=False) as context:
         assert context.command is command
 

@@ -100,5 +100,5 @@ ROW: Final = Row(
     aim=Aim(at_most=1.05),
     unit="MB",
     ready=ready,
-    repeat=1,
+    once=True,
 )
