@@ -30,6 +30,12 @@ class Pipeline(Protocol):
         """Append an entry."""
         ...
 
+    def xreadgroup(
+        self, groupname: str, consumername: str, streams: Mapping[str, str], count: int | None, block: int | None
+    ) -> Any:
+        """Read through a group; what stands behind it in the pipeline is done when that is over."""
+        ...
+
     def hset(self, name: str, mapping: Mapping[str, Value]) -> Any:
         """Set fields."""
         ...

@@ -3,7 +3,7 @@
 A process whose environment has ``PINE_PAUSES`` looks, at each point, for a file in that folder. The file's name is
 role and point, such as ``hub.facts-written`` or ``worker:ibs_a.decided``. If it is there, one process takes it by
 renaming it to ``….held``, writes its process id into it, and waits until that file is gone. Without the variable a
-point costs one comparison and does nothing; it never changes what is decided.
+point costs one comparison and does nothing; it never changes what is written or decided.
 """
 
 import contextlib
@@ -16,7 +16,8 @@ VARIABLE: Final = "PINE_PAUSES"
 
 POINTS: Final = {
     "hub": {
-        "facts-written": "bars, volumes, leads and events are on the streams, the clock entries are not",
+        "facts-written": "bars, volumes, leads and events are on the streams, the clock entries are not: for a "
+        "test that asks, what fits in one write goes in two, as more than that always does",
         "clock-written": "the clock entries are on the stream, the hub has not noted it",
     },
     "worker": {
@@ -57,6 +58,11 @@ def pause(role: str, point: str) -> None:
     """
     if _FOLDER is not None:
         _pause(Path(_FOLDER), role, point)
+
+
+def wanted(role: str, point: str) -> bool:
+    """Tell whether a test waits for somebody to come to a point, so that what else is done in one is done in two."""
+    return _FOLDER is not None and (Path(_FOLDER) / f"{role}.{point}").exists()
 
 
 def kind_of(role: str) -> str:

@@ -1,7 +1,7 @@
 """Reading streams: ranges, groups and cursors, with one shape of reply."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import redis
@@ -144,7 +144,11 @@ def read_group(
     block_ms: int | None = None,
 ) -> list[Entry]:
     """Read from one stream through a group: new entries, or this consumer's pending ones after an id."""
-    reply = client.xreadgroup(group, consumer, {stream: after}, count=count, block=block_ms)
+    return grouped(client.xreadgroup(group, consumer, {stream: after}, count=count, block=block_ms))
+
+
+def grouped(reply: Mapping[bytes, Sequence[tuple[bytes, dict[bytes, bytes] | None]]]) -> list[Entry]:
+    """Return the entries of one stream that a read through a group came back with."""
     entries = next(iter(reply.values())) if reply else []
     return [(identifier.decode(), fields or {}) for identifier, fields in entries]
 

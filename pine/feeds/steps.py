@@ -8,7 +8,7 @@ import orjson
 from attrs import define, field, frozen
 
 from pine.bus import keys, streams
-from pine.bus.client import Client
+from pine.bus.client import Client, Pipeline
 from pine.core.bar import Bar
 from pine.core.errors import DataError
 from pine.core.period import SessionRule, session
@@ -17,6 +17,8 @@ from pine.core.times import to_ms
 
 LOOK_AHEAD: Final = 1440 * NS_PER_MINUTE
 """How far bars are read ahead of the present step while catching up."""
+ALONG: Final = 200
+"""Streams whose bars may come along with the clock; of more, asking again and again in vain would cost too much."""
 
 
 @frozen
@@ -129,8 +131,36 @@ class StepReader:
                 longer += self._bars(symbol, Timeframe.DAY, day.start)
         return Step(ts, previous_ms * NS_PER_MS, minutes, longer, self._events(clock_ms), live)
 
+    def wait(self, group: str, consumer: str, previous_ms: int, block_ms: int) -> list[streams.Entry]:
+        """Wait for the next clock entry of a group, and have the bars of its step come along.
+
+        The server is asked for both at once: it answers for the bars when the clock has moved, so that a step is here
+        after one exchange and not two. What is found there is the same as `read` would ask for.
+
+        Parameters
+        ----------
+        group, consumer
+            As whom to read the clock.
+        previous_ms
+            The step before, in ms; 0 if it is not known.
+        block_ms
+            How long to wait at most.
+        """
+        before = previous_ms * NS_PER_MS
+        wanted = self._streams(before + NS_PER_MINUTE)
+        if not previous_ms or before < self._read_until or len(wanted) > ALONG:
+            return streams.read_group(self.client, keys.CLOCK, group, consumer, block_ms=block_ms)
+        pipeline = self.client.pipeline(transaction=False)
+        pipeline.xreadgroup(group, consumer, {keys.CLOCK: ">"}, count=1, block=block_ms)
+        self._ask(pipeline, wanted, before + LOOK_AHEAD)
+        came, *replies = pipeline.execute()
+        entries = streams.grouped(came)
+        if entries and streams.ms_of(entries[0][0]) * NS_PER_MS <= before + LOOK_AHEAD:
+            self._keep(wanted, replies, streams.ms_of(entries[0][0]) * NS_PER_MS, before + LOOK_AHEAD)
+        return entries
+
     def _streams(self, ts: int) -> dict[str, int]:
-        """Every stream with the id, in ms, from which a step at `ts` may need entries."""
+        """Every stream with the id, in ms, from which a step at `ts`, or a later one, may need entries."""
         wanted = {keys.EVENTS: to_ms(ts)}
         for symbol, rule in self.rules.items():
             wanted[keys.bars(symbol, Timeframe.MINUTE)] = to_ms(ts - NS_PER_MINUTE)
@@ -139,20 +169,28 @@ class StepReader:
         return wanted
 
     def _fetch(self, ts: int) -> None:
-        """Read what there is for a step and those that follow, in one exchange with the server.
+        """Read what there is for a step and those that follow, in one exchange with the server."""
+        wanted = self._streams(ts)
+        pipeline = self.client.pipeline(transaction=False)
+        self._ask(pipeline, wanted, ts + LOOK_AHEAD)
+        self._keep(wanted, pipeline.execute(), ts, ts + LOOK_AHEAD)
+
+    def _ask(self, pipeline: Pipeline, wanted: Mapping[str, int], limit: int) -> None:
+        """Ask for what streams hold up to a time.
 
         The clock is asked first: everything up to its newest entry stands on the streams then, and what comes later
         may be half of a step, and is left out.
         """
-        wanted = self._streams(ts)
-        pipeline = self.client.pipeline(transaction=False)
         pipeline.xrevrange(keys.CLOCK, count=1)
         for stream, first in wanted.items():
-            pipeline.xrange(stream, streams.entry_id(first), _last(stream, ts + LOOK_AHEAD))
-        newest, *replies = pipeline.execute()
+            pipeline.xrange(stream, streams.entry_id(first), _last(stream, limit))
+
+    def _keep(self, wanted: Mapping[str, int], replies: list[Any], ts: int, limit: int) -> None:
+        """Keep what came, of whole steps, from the step at `ts` on."""
+        newest, *found = replies
         reached = streams.ms_of(newest[0][0]) * NS_PER_MS if newest else ts
-        until = max(ts, min(reached, ts + LOOK_AHEAD))
-        for stream, entries in zip(wanted, replies, strict=True):
+        until = max(ts, min(reached, limit))
+        for stream, entries in zip(wanted, found, strict=True):
             last = streams.id_pair(_last(stream, until))
             while entries and streams.id_pair(entries[-1][0]) > last:
                 entries.pop()

@@ -9,8 +9,8 @@ from attrs import define, field
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
-from pine.bus.pauses import pause
-from pine.bus.writer import Writer
+from pine.bus.pauses import pause, wanted
+from pine.bus.writer import Writer, Written
 from pine.core.bar import Bar
 from pine.core.config import Config
 from pine.core.contract import parse_contract
@@ -150,6 +150,9 @@ class Publisher:
     def publish(self, closed: list[Closed]) -> None:
         """Append everything that closed, in order; a part that stands there already, equal, is passed over.
 
+        A minute goes out as one write: a reader, and a server that stops, has all of it or nothing. What is more than
+        a write can hold (`pine.bus.writer.MAX_OPERATIONS`) goes in several, all clock entries last.
+
         Raises
         ------
         Conflict
@@ -162,10 +165,19 @@ class Publisher:
         closed = self._lost() + closed
         for item in closed:
             self._append_facts(item)
-        written = self.writer.commit()
-        pause(keys.HUB, "facts-written")
+        facts = Written()
+        if wanted(keys.HUB, "facts-written"):
+            facts = self.writer.commit()
+            pause(keys.HUB, "facts-written")
+        reached = self._append_clock(closed)
+        self.repeated += facts.repeated + self.writer.commit().repeated
         self.bars += sum(len(item.bars) for item in closed)
-        self.repeated += written.repeated
+        pause(keys.HUB, "clock-written")
+        self._hold(closed)
+        self.last_clock = reached
+
+    def _append_clock(self, closed: Iterable[Closed]) -> int:
+        """Append the clock entries of what closed, after everything else; return the newest, in ms."""
         reached = self.last_clock
         for item in closed:
             boundary = to_ms(item.boundary)
@@ -173,10 +185,7 @@ class Publisher:
                 previous = streams.entry_id(reached) if reached else ""
                 self.writer.append(keys.CLOCK, streams.entry_id(boundary), {"prev": previous})
                 reached = boundary
-        self.writer.commit()
-        pause(keys.HUB, "clock-written")
-        self._hold(closed)
-        self.last_clock = reached
+        return reached
 
     def _lost(self) -> list[Closed]:
         """Return what was published and is not on the server any more."""

@@ -353,7 +353,7 @@ class LiveSource:
 
     def _read_clock(self) -> streams.Entry | None:
         if not self._pending and not self._recheck:
-            entries = streams.read_group(self.client, keys.CLOCK, self.strategy, self.consumer, block_ms=BLOCK_MS)
+            entries = self._reader.wait(self.strategy, self.consumer, self._previous, BLOCK_MS)
             if not entries or not self._previous or parse_clock(entries[0])[1] == self._previous:
                 return entries[0] if entries else None
             # Steps are missing: a holder before us, stopped and awake again, was served what is ours.

@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from pine.bus.pauses import POINTS, VARIABLE, Holder, kind_of, pause
+from pine.bus.pauses import POINTS, VARIABLE, Holder, kind_of, pause, wanted
 
 PROGRAM = """
 from pine.bus.pauses import pause
@@ -66,6 +66,16 @@ def test_nobody_is_held_who_was_not_asked_for(tmp_path: Path) -> None:
 def test_without_the_variable_a_point_does_nothing() -> None:
     assert VARIABLE not in os.environ
     pause("hub", "facts-written")
+
+
+def test_whether_a_point_is_waited_for_is_known_before_it(tmp_path: Path) -> None:
+    script = "from pine.bus.pauses import wanted; print(wanted('hub', 'facts-written'), wanted('hub', 'clock-written'))"
+    holder = Holder(tmp_path)
+    holder.ask("hub", "facts-written")
+    command = [sys.executable, "-c", script]
+    asked = subprocess.run(command, env=os.environ | holder.environment, capture_output=True, text=True, check=True)
+    assert asked.stdout.split() == ["True", "False"]
+    assert (wanted("hub", "facts-written"), holder.held("hub", "facts-written")) == (False, None)
 
 
 def test_only_declared_points_can_be_asked_for(tmp_path: Path) -> None:

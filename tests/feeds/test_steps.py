@@ -1,5 +1,6 @@
 """Steps from the streams: what closed at a boundary, all of it and nothing more, however far a worker is behind."""
 
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -93,6 +94,79 @@ def test_steps_read_one_by_one_equal_those_read_ahead_and_what_was_published(
     assert behind == published
     assert sum(len(step.events) for step in published) > 3
     assert sum(len(step.longer) for step in published) > 10
+
+
+class Waiting:
+    """A reader that waits for the clock as a worker does, and acknowledges what it was given."""
+
+    def __init__(self, client: Redis) -> None:
+        self.client = client
+        self.reader = StepReader(client, RULES)
+        self.previous = 0
+        streams.ensure_group(client, keys.CLOCK, "ibs_a")
+
+    def next(self, block_ms: int = 1) -> Step | None:
+        entries = self.reader.wait("ibs_a", "1", self.previous, block_ms)
+        if not entries:
+            return None
+        (entry,) = entries
+        self.previous, before = parse_clock(entry)
+        client: Any = self.client
+        client.xack(keys.CLOCK, "ibs_a", entry[0])
+        return self.reader.read(self.previous, before, live=True)
+
+    def all(self) -> list[Step]:
+        return list(iter(self.next, None))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_steps_that_come_along_with_the_clock_are_what_was_published(client: Redis, writer: Writer, seed: int) -> None:
+    """Whether one closes at a time or many, whether bars of the next stand there already, over a weekend too."""
+    rng = np.random.default_rng(seed)
+    published = tape(seed)
+    waiting, seen, at_step = Waiting(client), [], 0
+    while at_step < len(published):
+        batch = published[at_step : at_step + int(rng.choice([1, 1, 1, 2, 30]))]
+        at_step += len(batch)
+        for step in batch:
+            publish(writer, step)
+        if rng.random() < 0.5 and at_step < len(published):
+            put_bars(writer, published[at_step].minutes)
+        writer.commit()
+        seen += waiting.all() if rng.random() < 0.8 else []
+    assert seen + waiting.all() == published
+
+
+def test_a_step_that_is_waited_for_takes_one_exchange(
+    client: Redis, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = tape(1)
+    waiting = Waiting(client)
+    publish(writer, published[0])
+    writer.commit()
+    assert waiting.all() == published[:1]
+    fetched: list[int] = []
+    monkeypatch.setattr(StepReader, "_fetch", lambda _, ts: fetched.append(ts))
+    later: list[Step | None] = []
+    for step in published[1:8]:
+        thread = threading.Thread(target=lambda: later.append(waiting.next(block_ms=10_000)))
+        thread.start()
+        publish(writer, step)
+        writer.commit()
+        thread.join()
+    assert later == published[1:8]
+    assert fetched == []
+
+
+def test_with_very_many_streams_bars_are_asked_for_when_the_clock_has_moved(
+    client: Redis, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps_module, "ALONG", 3)
+    published = tape(2)
+    for step in published:
+        publish(writer, step)
+    writer.commit()
+    assert Waiting(client).all() == published
 
 
 @pytest.mark.parametrize("minutes", [1, 7, 61])
