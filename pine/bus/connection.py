@@ -85,9 +85,16 @@ def _connect_embedded(server: embedded.EmbeddedServer, start: bool, silence: flo
 
 
 class _Server(redis.Redis):
-    """A client that knows how many replicas must have what is written through it."""
+    """A client that knows how many replicas must have what is written through it, and the scripts that it has run."""
 
     replicas: int = 0
+
+    def register_script(self, script: Any) -> Any:
+        """Return a script as a callable; its hash is made once, not for every write."""
+        known: dict[Any, Any] = self.__dict__.setdefault("scripts", {})
+        if script not in known:
+            known[script] = super().register_script(script)
+        return known[script]
 
     def master(self) -> str | None:
         """Return where Sentinel said that the master is, as of the newest connection."""

@@ -1,7 +1,7 @@
 """Decision: from a minute's close at the hub to the worker's decision, against a bare hop over the same server.
 
 A worker process is blocked on the clock, as in a live desk. What is timed begins before the hub's publisher writes the
-minute's bars, and ends when the strategy has decided; a note says what the same takes from the clock entry on.
+minute, which is one write with the clock entry as its end, and ends when the strategy has decided.
 """
 
 import subprocess
