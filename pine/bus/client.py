@@ -48,8 +48,16 @@ class Pipeline(Protocol):
         """Wait until so many replicas have what this connection wrote, for at most `timeout` ms."""
         ...
 
-    def execute(self) -> list[Any]:
-        """Send, and return the replies in order."""
+    def xinfo_stream(self, name: str) -> Any:
+        """Ask for facts about a stream."""
+        ...
+
+    def xinfo_groups(self, name: str) -> Any:
+        """Ask for a stream's groups."""
+        ...
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send, and return the replies in order; an error is raised, or stands in the place of its reply."""
         ...
 
 

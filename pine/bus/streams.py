@@ -32,15 +32,21 @@ def id_pair(identifier: str | bytes) -> tuple[int, int]:
     return int(ms), int(sequence or 0)
 
 
-def read_range(client: Client, stream: str, first: str = "-", last: str = "+") -> Iterator[Entry]:
-    """Yield the entries of a stream between two ids, both included, page by page."""
+def read_pages(client: Client, stream: str, first: str = "-", last: str = "+") -> Iterator[list[Entry]]:
+    """Yield the entries of a stream between two ids, both included, in lists that are never empty."""
     while True:
         page = client.xrange(stream, first, last, count=PAGE)
-        for identifier, fields in page:
-            yield identifier.decode(), fields
+        if page:
+            yield [(identifier.decode(), fields) for identifier, fields in page]
         if len(page) < PAGE:
             return
         first = f"({page[-1][0].decode()}"
+
+
+def read_range(client: Client, stream: str, first: str = "-", last: str = "+") -> Iterator[Entry]:
+    """Yield the entries of a stream between two ids, both included."""
+    for page in read_pages(client, stream, first, last):
+        yield from page
 
 
 class Rereading:

@@ -1,5 +1,6 @@
 """The archive: finished sessions as Parquet files, read by symbol and time, written whole or not at all."""
 
+import contextlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Literal, get_args
@@ -13,9 +14,9 @@ from pine.core.period import SessionRule
 from pine.core.timeframe import NS_PER_MS, Timeframe
 from pine.core.times import isoformat
 from pine.history import frames, tables
-from pine.history.manifest import Content, Interval, Manifest, Slot, Table, bars_of, bars_table, clipped, joined
+from pine.history.manifest import Content, Interval, Manifest, Part, Slot, Table, bars_of, bars_table, clipped, joined
 from pine.history.merging import Added, with_bars, with_entries_replaced, with_live
-from pine.history.shelf import Edit, Shelf
+from pine.history.shelf import Batch, Edit, Shelf
 from pine.history.store import Store, open_store
 from pine.history.tables import CODECS
 from pine.history.verification import Difference, verify
@@ -170,34 +171,22 @@ class Archive:
 
     # Writing
 
+    @contextlib.contextmanager
+    def sealing(self) -> Iterator["Sealing"]:
+        """Provide a way to put finished sessions of many streams in their places together, and keep other writers out.
+
+        Nothing is in its place before `Sealing.commit`.
+        """
+        with self.store.writing(), self._shelf.batch() as batch:
+            yield Sealing(self, self._shelf, batch)
+
     def seal(
         self, table: Table, slot: Slot, entries: Sequence[streams.Entry], covered: Iterable[Interval] = ()
     ) -> bool:
-        """Put a finished session of a stream in its place; return whether anything had to be written.
-
-        What is there already stays: the same entries do no harm, others are added. What came from elsewhere gives
-        way to what was published live.
-
-        Raises
-        ------
-        ArchiveDiffers
-            If another entry was sealed under one of the ids.
-        DataError
-            If an entry cannot be read.
-        """
-        with self.store.writing():
-            manifest = self.manifest(table)
-            before = self._shelf.known(manifest, slot)
-            frame = frames.of_entries(table, entries)
-            if before.rows:
-                frame = with_live(table, self._shelf.read(table, slot), frame, yielding=not before.sealed)
-            sealed_to = max(
-                (i for i in (before.sealed_to, entries[-1][0] if entries else None) if i),
-                key=streams.id_pair,
-                default=None,
-            )
-            told = Content(sealed=True, sealed_to=sealed_to, covered=joined([*before.covered, *covered]))
-            return self._shelf.write(manifest, [self._shelf.edit(table, slot, before, told, frame)])
+        """Put one finished session of a stream in its place; see `Sealing.put`."""
+        with self.sealing() as sealing:
+            sealing.put(table, slot, entries, covered)
+            return sealing.commit() == [True]
 
     def add_bars(
         self,
@@ -258,8 +247,10 @@ class Archive:
                 frame, added = with_bars(table, there, before.covered, own, (first, last), source, replace=replace)
                 total = total.plus(added)
                 told = evolve(before, covered=joined([*before.covered, (first, last)]))
-                edits.append(self._shelf.edit(table, slot, before, told, frame))
-                manifest = manifest.with_parts([edits[-1].part])  # so that the next session takes another name
+                edits.append(Edit(slot, before, told, frame))
+                manifest = manifest.with_parts(
+                    [Part(slot, self._shelf.content(table, edits[-1]))]
+                )  # so that the next session takes another name
             if not dry:
                 self._shelf.write(self.manifest(table), edits)
         return total
@@ -311,8 +302,8 @@ class Archive:
                 added = frame.height - before.rows
                 total = total.plus(Added(added, until - at - added))
                 told = evolve(before, covered=joined([*before.covered, *clipped(covered, slot.begin, slot.end)]))
-                edits.append(self._shelf.edit(table, slot, before, told, frame))
-                manifest = manifest.with_parts([edits[-1].part])
+                edits.append(Edit(slot, before, told, frame))
+                manifest = self._named(manifest, edits[-1])
                 at = until
             if not dry:
                 self._shelf.write(self.manifest(table), edits)
@@ -346,8 +337,8 @@ class Archive:
                 if added == Added():
                     continue
                 total = total.plus(added)
-                edits.append(self._shelf.edit(table, slot, before, before, frame))
-                manifest = manifest.with_parts([edits[-1].part])
+                edits.append(Edit(slot, before, before, frame))
+                manifest = self._named(manifest, edits[-1])
             if not dry:
                 self._shelf.write(self.manifest(table), edits)
         return total
@@ -358,6 +349,10 @@ class Archive:
             yield slot, begin, min(end, slot.end)
             begin = slot.end
 
+    def _named(self, manifest: Manifest, edit: Edit) -> Manifest:
+        """Return a manifest with a session that will be there, so that the next one takes another name."""
+        return manifest.with_parts([Part(edit.slot, self._shelf.content(manifest.table, edit))])
+
     def _there(self, table: Table, slot: Slot, content: Content) -> "pl.DataFrame":
         return self._shelf.read(table, slot) if content.rows else frames.empty(table)
 
@@ -366,6 +361,48 @@ class Archive:
     def verify(self, on_file: Callable[[str], None] = lambda _: None) -> list[Difference]:
         """Return what differs from the manifests; see `pine.history.verification.verify`."""
         return verify(self._shelf, on_file)
+
+
+@define
+class Sealing:
+    """Finished sessions of streams on their way into the archive, each table once."""
+
+    _archive: Archive
+    _shelf: Shelf
+    _batch: Batch
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    def put(self, table: Table, slot: Slot, entries: Sequence[streams.Entry], covered: Iterable[Interval] = ()) -> None:
+        """Make a finished session of a stream ready.
+
+        What is there already stays: the same entries do no harm, others are added. What came from elsewhere gives
+        way to what was published live.
+
+        Raises
+        ------
+        ArchiveDiffers
+            If another entry was sealed under one of the ids.
+        DataError
+            If an entry cannot be read.
+        """
+        manifest = self._archive.manifest(table)
+        before = self._shelf.known(manifest, slot)
+        frame = frames.of_entries(table, entries)
+        if before.rows:
+            frame = with_live(table, self._shelf.read(table, slot), frame, yielding=not before.sealed)
+        sealed_to = max(
+            (i for i in (before.sealed_to, entries[-1][0] if entries else None) if i),
+            key=streams.id_pair,
+            default=None,
+        )
+        told = Content(sealed=True, sealed_to=sealed_to, covered=joined([*before.covered, *covered]))
+        self._batch.add(manifest, [Edit(slot, before, told, frame)])
+
+    def commit(self) -> list[bool]:
+        """Put them in their places; return of each table, in order, whether anything had to be written."""
+        return self._batch.commit()
 
 
 def _check(symbol: str, timeframe: Timeframe, bars: Sequence[Bar], begin: int, end: int, source: str) -> None:

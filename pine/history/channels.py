@@ -71,7 +71,12 @@ def find_channels(client: Client, config: Config) -> list[Channel]:
         channel = _channel(keys.split(name.decode(errors="replace")), config, clock, now, done)
         if channel is not None:
             found.append(channel)
-    return sorted(found, key=lambda channel: (_LAST.get(channel.table.kind, 0), channel.table))
+    return sorted(found, key=lambda channel: (rank(channel), channel.table))
+
+
+def rank(channel: Channel) -> int:
+    """Return when a channel is sealed: those of a lower rank come first."""
+    return _LAST.get(channel.table.kind, 0)
 
 
 def _channel(

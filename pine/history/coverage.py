@@ -1,12 +1,12 @@
 """What a hub's streams hold all of: from when on, until when, and without which holes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import orjson
 
 from pine.bus import keys, streams
-from pine.bus.client import Client
+from pine.bus.survey import Facts
 from pine.core.calendar import scheduled_hours
 from pine.core.period import SessionRule, session, session_begin
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
@@ -18,36 +18,47 @@ Hole = tuple[str, Interval]
 _LOSING: Final = ("gap", "reset")
 
 
-def seen(client: Client, symbol: str, timeframe: Timeframe, rule: SessionRule) -> Interval | None:
+def streams_of(symbol: str, timeframe: Timeframe) -> tuple[str, ...]:
+    """Return the streams whose facts say from when to when a root's bars of one length are known."""
+    return (keys.CLOCK, keys.volume(symbol), keys.bars(symbol, Timeframe.MINUTE), keys.bars(symbol, timeframe))
+
+
+def seen(facts: Mapping[str, Facts], symbol: str, timeframe: Timeframe, rule: SessionRule) -> Interval | None:
     """Return from when on, and until when, a hub is known to have published a root's bars, in ns; nothing if never.
 
     From the root's first entry on; in the very first session of the clock, from the clock's beginning. A stream that
     was trimmed is known from the beginning of its first session on: trimming leaves whole ones.
+
+    Parameters
+    ----------
+    facts
+        What the server says of `streams_of` the root, all of one moment.
+    symbol, timeframe, rule
+        Root, length of its bars, and how its sessions follow each other.
     """
-    names = (keys.bars(symbol, Timeframe.MINUTE), keys.volume(symbol))
-    newest = [at for name in names if (at := _time(streams.last_id(client, name))) is not None]
-    begin = _begin(client, symbol, timeframe, rule)
+    minutes_and_volume = [
+        facts[name] for name in (keys.bars(symbol, Timeframe.MINUTE), keys.volume(symbol)) if name in facts
+    ]
+    newest = [at for known in minutes_and_volume if (at := _time(known.last)) is not None]
+    oldest = [at for known in minutes_and_volume if (at := _time(known.first)) is not None]
+    begin = _begin(facts.get(keys.bars(symbol, timeframe)), facts.get(keys.CLOCK), oldest, rule)
     if begin is None:
         return None
     return begin, max(newest, default=begin - NS_PER_MINUTE) + NS_PER_MINUTE
 
 
-def _begin(client: Client, symbol: str, timeframe: Timeframe, rule: SessionRule) -> int | None:
-    own = keys.bars(symbol, timeframe)
-    if _was_trimmed(client, own):
-        first = _oldest(client, own)
+def _begin(own: Facts | None, clock: Facts | None, oldest: Sequence[int], rule: SessionRule) -> int | None:
+    if own is not None and own.was_trimmed:
+        first = _time(own.first)
         if first is not None:
             return session_begin(first, rule)
-        gone = streams.ms_of(client.xinfo_stream(own)["last-generated-id"]) * NS_PER_MS
-        return session(gone, rule).end
-    names = (keys.bars(symbol, Timeframe.MINUTE), keys.volume(symbol))
-    oldest = [at for name in names if (at := _oldest(client, name)) is not None]
+        return session(streams.ms_of(own.generated) * NS_PER_MS, rule).end
     if not oldest:
         return None
     begin = min(oldest)
     opening = session_begin(begin, rule)
-    if not _was_trimmed(client, keys.CLOCK):
-        first = _oldest(client, keys.CLOCK)
+    if clock is None or not clock.was_trimmed:
+        first = None if clock is None else _time(clock.first)
         started = begin if first is None else first - NS_PER_MINUTE
         begin = started if opening <= started < begin else begin
     # Before the market opens there was nothing to miss.
@@ -102,17 +113,5 @@ def _widened(lost: Iterable[Interval], timeframe: Timeframe, session_of: Callabl
     return [(begin - begin % NS_PER_HOUR, end + -end % NS_PER_HOUR) for begin, end in real]
 
 
-def _was_trimmed(client: Client, stream: str) -> bool:
-    if not client.exists(stream):
-        return False
-    about = client.xinfo_stream(stream)
-    return int(about["entries-added"]) > int(about["length"])
-
-
-def _oldest(client: Client, stream: str) -> int | None:
-    page = client.xrange(stream, count=1)
-    return _time(page[0][0]) if page else None
-
-
-def _time(identifier: str | bytes | None) -> int | None:
+def _time(identifier: str | None) -> int | None:
     return None if identifier is None else streams.ms_of(identifier) * NS_PER_MS

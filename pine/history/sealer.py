@@ -1,7 +1,9 @@
 """Sealing: finished sessions from the streams into the archive, and the consumer groups behind them."""
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from typing import Final
 
 from attrs import define, field, frozen
@@ -9,17 +11,21 @@ from attrs import define, field, frozen
 from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.lease import Lease
+from pine.bus.survey import Facts, Group, survey
 from pine.bus.writer import Writer
 from pine.core.config import Config
+from pine.core.errors import PineError
 from pine.core.period import session_begin
 from pine.core.timeframe import Timeframe
 from pine.core.times import to_ms
 from pine.history.archive import Archive
-from pine.history.channels import Channel, find_channels
+from pine.history.channels import Channel, find_channels, rank
 from pine.history.coverage import Hole, complete, holes, seen
 from pine.history.manifest import Interval, Slot
 
 BEGINNING: Final = "0-0"
+TOGETHER: Final = 100
+"""Tables of which a session each is sealed together."""
 
 _Session = tuple[Slot, list[streams.Entry], tuple[Interval, ...]]
 
@@ -54,6 +60,8 @@ class Sealer:
     lease: Lease
     archive: Archive
     _writer: Writer = field(init=False)
+    _facts: Mapping[str, Facts] = field(factory=dict)
+    _groups: dict[str, Group] = field(factory=dict)
     _holes: tuple[int, set[Hole]] | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -65,7 +73,7 @@ class Sealer:
         Parameters
         ----------
         on_channel
-            Told, before each table, its path, how many are done and how many there are.
+            Told, before something of a table is sealed, its path, how many tables are done and how many there are.
 
         Raises
         ------
@@ -79,59 +87,108 @@ class Sealer:
             If the server lost meanwhile what was read from it; the next look begins from what it holds.
         """
         channels = find_channels(self.client, self.config)
-        self._holes = None
+        self._look_around(channels)
         sealed: list[Sealed] = []
-        for n, channel in enumerate(channels):
-            on_channel(channel.table.path, n, len(channels))
-            sealed += self._seal(channel)
+        for first, part in _parts(channels):
+            sealed += self._seal(part, partial(_told, on_channel, first, len(channels)))
         on_channel("", len(channels), len(channels))
         return sealed
 
-    def _seal(self, channel: Channel) -> Iterator[Sealed]:
-        """Seal the finished sessions of one stream, moving its group after each."""
-        if channel.table.kind == "leads":
-            yield from self._seal_leads(channel)
-            return
-        streams.ensure_group(self.client, channel.stream, keys.ARCHIVE)
-        at = streams.group_info(self.client, channel.stream, keys.ARCHIVE)["last-delivered-id"].decode()
-        known = self.archive.manifest(channel.table).sealed_to or BEGINNING
-        after = min(at, known, key=streams.id_pair)  # they differ after a kill, and with another location or server
-        read: int | None = None
-        for slot, entries, covered in self._sessions(channel, after):
-            self.lease.check()
-            written = self.archive.seal(channel.table, slot, entries, covered)
-            passed = streams.id_pair(at)
-            fresh = [i for i, _ in entries if streams.id_pair(i) > passed]
+    def _look_around(self, channels: Sequence[Channel]) -> None:
+        """Ask the server about all streams at once, with our group on each."""
+        names = [channel.stream for channel in channels if channel.table.kind != "leads"]
+        facts = survey(self.client, [keys.CLOCK, *names])
+        without_group = [name for name in names if name not in facts or keys.ARCHIVE not in facts[name].groups]
+        for name in without_group:
+            streams.ensure_group(self.client, name, keys.ARCHIVE)
+        self._facts = {**facts, **survey(self.client, without_group)}
+        self._groups = {name: self._facts[name].groups[keys.ARCHIVE] for name in names}
+        self._holes = None
+
+    def _seal(self, channels: Sequence[Channel], tell: Callable[[str, int], None]) -> list[Sealed]:
+        """Seal the finished sessions of some streams: the next one of each together, as long as any has one."""
+        found: list[tuple[Channel, Sealed]] = []
+        waiting = [(channel, self._sessions(channel)) for channel in channels]
+        seen_all = False
+        while waiting:
+            taken: list[tuple[Channel, _Session]] = []
+            trouble: PineError | None = None
+            with self.archive.sealing() as sealing:
+                for n, (channel, sessions) in enumerate(waiting):
+                    tell(channel.table.path, len(channels) if seen_all else n)
+                    try:
+                        session = next(sessions, None)
+                        if session is not None:
+                            sealing.put(channel.table, *session)
+                            taken.append((channel, session))
+                    except PineError as error:
+                        trouble = error  # what is sealed before it is, whatever is wrong with this one
+                        break
+                self.lease.check()
+                written = sealing.commit()
+            moved = self._move_groups(taken)
+            found += [
+                (channel, Sealed(channel.table.path, _name(slot), len(entries)))
+                for (channel, (slot, entries, _)), is_new in zip(taken, written, strict=True)
+                if is_new or channel.stream in moved
+            ]
+            if trouble is not None:
+                raise trouble
+            with_more = {channel.table for channel, _ in taken}
+            waiting = [(channel, sessions) for channel, sessions in waiting if channel.table in with_more]
+            seen_all = True
+        return [sealed for _, sealed in sorted(found, key=lambda pair: channels.index(pair[0]))]
+
+    def _move_groups(self, taken: Sequence[tuple[Channel, "_Session"]]) -> set[str]:
+        """Move our groups behind what is in the archive, all at once; return the streams on which one was moved."""
+        moved: dict[str, Group] = {}
+        for channel, (_, entries, _) in taken:
+            group = self._groups.get(channel.stream)
+            if group is None:
+                continue
+            fresh = len(entries) - bisect_right(entries, streams.id_pair(group.delivered), key=_pair)
             if fresh:
+                read = group.read
                 if read is None:
                     read = streams.entries_read(self.client, channel.stream, keys.ARCHIVE)
-                at, read = fresh[-1], read + len(fresh)
-                self._writer.newest = {channel.stream: at}  # a server that lost it meanwhile is found out
-                self._writer.move_group(channel.stream, keys.ARCHIVE, at, read)
-                self._writer.commit()
-            if written or fresh:
-                yield Sealed(channel.table.path, _name(slot), len(entries))
+                moved[channel.stream] = Group(entries[-1][0], read + fresh)
+        self._writer.newest = {name: group.delivered for name, group in moved.items()}  # one that was lost is found out
+        for name, group in moved.items():
+            assert group.read is not None
+            self._writer.move_group(name, keys.ARCHIVE, group.delivered, group.read)
+        self._writer.commit()
+        self._groups |= moved
+        return set(moved)
 
-    def _seal_leads(self, channel: Channel) -> Iterator[Sealed]:
-        """Seal the leads of finished sessions; a hash has no group, what is in the archive is known by its id."""
+    def _sessions(self, channel: Channel) -> Iterator["_Session"]:
+        """Yield the finished sessions that the archive lacks; of bars also those without any, and what they cover.
+
+        The one before must be in the archive when the next is asked for.
+        """
+        if channel.table.kind == "leads":
+            return self._lead_sessions(channel)
         known = self.archive.manifest(channel.table).sealed_to or BEGINNING
-        found = sorted((int(name), value) for name, value in self.client.hgetall(channel.stream).items())
-        entries = [(streams.entry_id(ms), {b"contract": value}) for ms, value in found]
-        fresh = [entry for entry in entries if streams.id_pair(entry[0]) > streams.id_pair(known)]
-        for entry in fresh:
+        at = self._groups[channel.stream].delivered
+        after = min(at, known, key=streams.id_pair)  # they differ after a kill, and with another location or server
+        if channel.table.kind == "bars":
+            return self._bar_sessions(channel, after)
+        return self._entry_sessions(channel, after)
+
+    def _lead_sessions(self, channel: Channel) -> Iterator["_Session"]:
+        """Yield the leads of finished sessions; a hash has no group, what is in the archive is known by its id."""
+        known = self.archive.manifest(channel.table).sealed_to or BEGINNING
+        leads = sorted((int(name), value) for name, value in self.client.hgetall(channel.stream).items())
+        for ms, value in leads:
+            entry = (streams.entry_id(ms), {b"contract": value})
+            if streams.id_pair(entry[0]) <= streams.id_pair(known):
+                continue
             slot = self.archive.manifest(channel.table).slot_at(channel.time_of(entry[0]), channel.rule)
             if slot.end > channel.finished:
                 return
-            self.lease.check()
-            self.archive.seal(channel.table, slot, [entry])
-            yield Sealed(channel.table.path, _name(slot), 1)
+            yield slot, [entry], ()
 
-    def _sessions(self, channel: Channel, after: str) -> Iterator[_Session]:
-        """Yield the finished sessions with entries after an id; of bars also those without any, and what they cover."""
-        if channel.table.kind == "bars":
-            yield from self._bar_sessions(channel, after)
-            return
-        reading = _Reading(self.client, channel, after)
+    def _entry_sessions(self, channel: Channel, after: str) -> Iterator["_Session"]:
+        reading = self._reading(channel, after)
         while (first := reading.time) is not None:
             slot = self.archive.manifest(channel.table).slot_at(first, channel.rule)
             if slot.end > channel.finished:
@@ -141,16 +198,16 @@ class Sealer:
     def _bar_sessions(self, channel: Channel, after: str) -> Iterator[_Session]:
         parts = dict(channel.table.parts)
         symbol, timeframe = parts["symbol"], Timeframe(parts["timeframe"])
-        known = seen(self.client, symbol, timeframe, channel.rule)
+        known = seen(self._facts, symbol, timeframe, channel.rule)
         if known is None:
             return
-        reading = _Reading(self.client, channel, after)
-        edge = self.archive.manifest(channel.table).sealed_until
+        reading = self._reading(channel, after)
+        manifest = self.archive.manifest(channel.table)
+        edge = manifest.sealed_until
         at = session_begin(known[0], channel.rule) if edge is None else edge
         if reading.time is not None:
             at = min(at, reading.time)
         while True:
-            manifest = self.archive.manifest(channel.table)
             slot = manifest.slot_at(at, channel.rule)
             if slot.end > channel.finished:
                 return
@@ -162,7 +219,12 @@ class Sealer:
                 timeframe, (slot.begin, slot.end), (begin, end), self._lost(symbol, slot), partial(_span, slot)
             )
             yield slot, reading.take(slot.end), covered
-            at = slot.end
+            at, manifest = slot.end, self.archive.manifest(channel.table)
+
+    def _reading(self, channel: Channel, after: str) -> "_Reading":
+        if not self._facts[channel.stream].holds_after(after):
+            return _Reading(channel, iter(()))
+        return _Reading(channel, streams.read_pages(self.client, channel.stream, f"({after}"))
 
     def _lost(self, symbol: str, slot: Slot) -> list[Interval]:
         """Return the holes and resets of a root that reach into a session, from the archive and from the stream."""
@@ -176,34 +238,56 @@ class Sealer:
 
 @define
 class _Reading:
-    """The entries of a stream after an id, taken session by session; nothing but the first is read before that."""
+    """The entries of a stream in order, taken session by session, a page of them at hand."""
 
-    client: Client
     channel: Channel
-    after: str
-    _first: str | None = None
+    _pages: Iterator[list[streams.Entry]]
+    _page: list[streams.Entry] = field(factory=list)
+    _at: int = 0
 
     def __attrs_post_init__(self) -> None:
-        self._look()
+        self._turn()
 
-    def _look(self) -> None:
-        first = self.client.xrange(self.channel.stream, f"({self.after}", count=1)
-        self._first = first[0][0].decode() if first else None
+    def _turn(self) -> None:
+        self._page, self._at = next(self._pages, []), 0
 
     @property
     def time(self) -> int | None:
         """The instant, in ns, of the next entry; nothing if there is none."""
-        return None if self._first is None else self.channel.time_of(self._first)
+        return self.channel.time_of(self._page[self._at][0]) if self._page else None
 
     def take(self, end: int) -> list[streams.Entry]:
         """Return the entries before the end of a session."""
-        if self._first is None or self.channel.time_of(self._first) >= end:
-            return []
-        last = to_ms(end) if self.channel.closing else to_ms(end) - 1
-        taken = list(streams.read_range(self.client, self.channel.stream, self._first, str(last)))
-        self.after = taken[-1][0]
-        self._look()
+        taken: list[streams.Entry] = []
+        while self._page:
+            until = bisect_left(self._page, end, self._at, key=lambda entry: self.channel.time_of(entry[0]))
+            taken += self._page[self._at : until]
+            self._at = until
+            if until < len(self._page):
+                break
+            self._turn()
         return taken
+
+
+def _parts(channels: Sequence[Channel]) -> Iterator[tuple[int, Sequence[Channel]]]:
+    """Yield channels in parts whose sessions fit in memory, with the number of the first; of one rank each.
+
+    What says of the rest what is finished and covered is sealed when the rest is.
+    """
+    first = 0
+    for _, same in groupby(channels, key=rank):
+        alike = list(same)
+        for at in range(0, len(alike), TOGETHER):
+            yield first + at, alike[at : at + TOGETHER]
+        first += len(alike)
+
+
+def _told(on_channel: Callable[[str, int, int], None], first: int, total: int, path: str, n: int) -> None:
+    on_channel(path, first + n, total)
+
+
+def _pair(entry: streams.Entry) -> tuple[int, int]:
+    return streams.id_pair(entry[0])
 
 
 def _span(slot: Slot, _: int) -> Interval:

@@ -3,8 +3,9 @@
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
 
 from attrs import define, evolve, field, frozen
 
@@ -13,18 +14,44 @@ from pine.bus.pauses import pause
 from pine.core.errors import ArchiveError
 from pine.history import frames
 from pine.history.manifest import SCHEMA_VERSION, Content, Manifest, Part, Slot, Table
-from pine.history.store import Store
+from pine.history.store import Staged, Store
 
 if TYPE_CHECKING:
     import polars as pl
 
 
+WRITERS: Final = 4
+"""Threads that encode and write files: they wait for the disk, or compute outside of Python."""
+
+
 @frozen
 class Edit:
-    """A session as it shall be; no bytes where its file stays as it is."""
+    """A session as it shall be.
+
+    Attributes
+    ----------
+    slot
+        Which session.
+    before
+        What its file is.
+    told
+        What is covered and sealed; everything else follows from the rows.
+    frame
+        Its rows.
+    """
+
+    slot: Slot
+    before: Content
+    told: Content
+    frame: "pl.DataFrame"
+
+
+@frozen
+class Made:
+    """A session that is ready for its place; no file where the present one stays as it is."""
 
     part: Part
-    payload: bytes | None
+    staged: Staged | None
 
 
 @define
@@ -94,27 +121,22 @@ class Shelf:
                 f"archive {self.store.shown}, {path}: cannot be read: {error}; pine archive verify names the file"
             ) from None
 
-    def edit(self, table: Table, slot: Slot, before: Content, told: Content, frame: "pl.DataFrame") -> Edit:
-        """Return the session as it shall be; its file is only written again if its rows change.
-
-        Parameters
-        ----------
-        table, slot
-            Which session.
-        before
-            What its file is.
-        told
-            What is covered and sealed; everything else follows from the rows.
-        frame
-            Its rows.
-        """
-        content = evolve(
-            frames.content(table, frame), sealed=told.sealed, sealed_to=told.sealed_to, covered=told.covered
+    def content(self, table: Table, edit: Edit) -> Content:
+        """Return what a session's file will be, but for its hash."""
+        told = edit.told
+        return evolve(
+            frames.content(table, edit.frame), sealed=told.sealed, sealed_to=told.sealed_to, covered=told.covered
         )
-        if before.rows and self._same_rows(slot, frame):
-            return Edit(Part(slot, evolve(content, sha256=before.sha256)), None)
-        payload = _parquet(frame) if frame.height else None
-        return Edit(Part(slot, evolve(content, sha256=None if payload is None else sha256(payload))), payload)
+
+    def _make(self, table: Table, edit: Edit) -> Made:
+        """Make a session ready; its file is only written again if its rows change."""
+        content = self.content(table, edit)
+        if edit.before.rows and self._same_rows(edit.slot, edit.frame):
+            return Made(Part(edit.slot, evolve(content, sha256=edit.before.sha256)), None)
+        if not edit.frame.height:
+            return Made(Part(edit.slot, content), None)
+        payload = _parquet(edit.frame)
+        return Made(Part(edit.slot, evolve(content, sha256=sha256(payload))), self.store.stage(edit.slot.file, payload))
 
     def _same_rows(self, slot: Slot, frame: "pl.DataFrame") -> bool:
         import polars as pl
@@ -123,41 +145,87 @@ class Shelf:
         with self.explained(slot.file):
             return payload is not None and pl.read_parquet(io.BytesIO(payload)).equals(frame)
 
+    @contextlib.contextmanager
+    def batch(self) -> Iterator["Batch"]:
+        """Provide a batch; nothing of it is written unless it is told to."""
+        with ThreadPoolExecutor(WRITERS, "archive") as pool:
+            yield Batch(self, pool)
+
     def write(self, manifest: Manifest, edits: Sequence[Edit]) -> bool:
-        """Bring sessions to what they shall be, and return whether anything had to be written.
+        """Bring sessions of one table to what they shall be, and return whether anything had to be written."""
+        with self.batch() as batch:
+            batch.add(manifest, edits)
+            return batch.commit() == [True]
 
-        Files first, then the manifest. Of a file that is replaced the manifest says beforehand what it is to become.
+
+@define
+class Batch:
+    """Sessions of several tables that are brought to what they shall be together; each table once.
+
+    Files are made ready while others are added. All files come first then, and the manifests, in the order of the
+    tables, last: each session is the old one or the new one, whenever this is cut short. Of a file that is replaced its
+    manifest says beforehand what it is to become.
+    """
+
+    _shelf: Shelf
+    _pool: Executor
+    _added: dict[Table, tuple[Manifest, list[Future[Made]]]] = field(factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._added)
+
+    def add(self, manifest: Manifest, edits: Iterable[Edit]) -> None:
+        """Begin to make sessions of a table ready."""
+        table = manifest.table
+        if table in self._added:
+            raise ValueError(f"archive {table.path}: is in this batch already")
+        self._added[table] = (manifest, [self._pool.submit(self._shelf._make, table, edit) for edit in edits])
+
+    def commit(self) -> list[bool]:
+        """Write everything; return of each table, in order, whether anything had to be written.
+
+        Raises
+        ------
+        ArchiveError
+            If something cannot be written.
         """
-        wanted = manifest.with_parts(edit.part for edit in edits)
-        if wanted == manifest:
-            return False
-        staged = [self.store.stage(e.part.slot.file, e.payload) for e in edits if e.payload is not None]
-        announced = self._announced(manifest, edits)
-        if announced != manifest:
-            self._list(announced)
-        pause(keys.ARCHIVE, "written")
-        for ready in staged:
-            ready.publish()
-        pause(keys.ARCHIVE, "renamed")
-        self._list(wanted)
-        for edit in edits:
-            known = manifest.part(edit.part.slot)
-            if known is not None and known.content.rows and not edit.part.content.rows:
-                self.store.remove(edit.part.slot.file)
-        pause(keys.ARCHIVE, "listed")
-        return True
+        added, self._added = self._added, {}
+        made = [(manifest, [each.result() for each in ready]) for manifest, ready in added.values()]
+        changes = [(manifest, new, manifest.with_parts(one.part for one in new)) for manifest, new in made]
+        changed = [(manifest, new, wanted) for manifest, new, wanted in changes if wanted != manifest]
+        if changed:
+            self._write(changed)
+        return [wanted != manifest for manifest, _, wanted in changes]
 
-    def _announced(self, manifest: Manifest, edits: Sequence[Edit]) -> Manifest:
+    def _write(self, changed: Sequence[tuple[Manifest, Sequence[Made], Manifest]]) -> None:
+        announced = [(manifest, self._announced(manifest, new)) for manifest, new, _ in changed]
+        self._list([replacing for manifest, replacing in announced if replacing != manifest])
+        pause(keys.ARCHIVE, "written")
+        store = self._shelf.store
+        store.publish([one.staged for _, new, _ in changed for one in new if one.staged is not None])
+        pause(keys.ARCHIVE, "renamed")
+        self._list([wanted for _, _, wanted in changed])
+        for manifest, new, _ in changed:
+            for part in (one.part for one in new):
+                known = manifest.part(part.slot)
+                if known is not None and known.content.rows and not part.content.rows:
+                    store.remove(part.slot.file)
+        pause(keys.ARCHIVE, "listed")
+
+    def _announced(self, manifest: Manifest, new: Sequence[Made]) -> Manifest:
         """Return a manifest that says of each file that is there what it is to become."""
         replaced = []
-        for edit in edits:
-            known = manifest.part(edit.part.slot)
-            if known is not None and edit.payload is not None and self.present(known).rows:
-                replaced.append(Part(known.slot, self.present(known), edit.part.content))
+        for one in new:
+            known = manifest.part(one.part.slot)
+            if known is not None and one.staged is not None and self._shelf.present(known).rows:
+                replaced.append(Part(known.slot, self._shelf.present(known), one.part.content))
         return manifest.with_parts(replaced)
 
-    def _list(self, manifest: Manifest) -> None:
-        self.store.stage(manifest.table.manifest, manifest.encode()).publish()
+    def _list(self, manifests: Sequence[Manifest]) -> None:
+        store = self._shelf.store
+        store.publish(
+            list(self._pool.map(lambda manifest: store.stage(manifest.table.manifest, manifest.encode()), manifests))
+        )
 
 
 def _parquet(frame: "pl.DataFrame") -> bytes:

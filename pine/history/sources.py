@@ -6,6 +6,7 @@ from attrs import frozen
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
+from pine.bus.survey import survey
 from pine.core.bar import Bar
 from pine.core.errors import DataError
 from pine.core.period import SessionRule, period, session, session_begin
@@ -14,7 +15,7 @@ from pine.core.times import to_ms
 from pine.history import tables
 from pine.history.answer import Held
 from pine.history.archive import Archive
-from pine.history.coverage import complete, holes, seen
+from pine.history.coverage import complete, holes, seen, streams_of
 from pine.history.manifest import Interval, bars_table, common, joined, without
 
 Rule = Callable[[str], SessionRule]
@@ -42,7 +43,7 @@ class StreamBars:
         """Return where the streams have everything that there was."""
         clock = streams.last_id(self.client, keys.CLOCK)
         rule = self.rule(symbol)
-        known = seen(self.client, symbol, timeframe, rule)
+        known = seen(survey(self.client, streams_of(symbol, timeframe)), symbol, timeframe, rule)
         if known is None or clock is None:
             return ()
         begin, end = known

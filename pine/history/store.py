@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from attrs import frozen
+
 from pine.core.errors import ArchiveError
 from pine.history.durable import make_folder, put, sync
 
@@ -21,8 +23,9 @@ _REMOTE_WRITERS: Final = threading.RLock()
 class Staged(Protocol):
     """A file that is ready, and that nobody can see yet."""
 
-    def publish(self) -> None:
-        """Put it in its place, over what is there."""
+    @property
+    def path(self) -> str:
+        """Its place."""
         ...
 
 
@@ -39,7 +42,11 @@ class Store(Protocol):
         ...
 
     def stage(self, path: str, content: bytes) -> Staged:
-        """Make a file ready for its place."""
+        """Make a file ready for its place; several threads may do so at once."""
+        ...
+
+    def publish(self, staged: Sequence[Staged]) -> None:
+        """Put files in their places, one after the other, over what is there; all of them are there for good then."""
         ...
 
     def remove(self, path: str) -> None:
@@ -119,14 +126,21 @@ class LocalStore:
         with self._explained(target):
             make_folder(temporary.parent)
             put(temporary, content)
-        return _StagedFile(self, temporary, target)
+        return _StagedFile(path, temporary)
 
-    def publish(self, temporary: Path, target: Path) -> None:
-        """Rename a staged file into its place, durably."""
-        with self._explained(target):
-            make_folder(target.parent)
-            temporary.replace(target)
-            sync(target.parent)
+    def publish(self, staged: Sequence[Staged]) -> None:
+        """Rename files into their places, then make their folders durable, each once."""
+        folders: dict[Path, None] = {}
+        for file in staged:
+            assert isinstance(file, _StagedFile)
+            target = self.root / file.path
+            with self._explained(target):
+                make_folder(target.parent)
+                file.temporary.replace(target)
+            folders[target.parent] = None
+        for folder in folders:
+            with self._explained(folder):
+                sync(folder)
 
     def remove(self, path: str) -> None:
         """Take a file away."""
@@ -163,12 +177,10 @@ class LocalStore:
             raise ArchiveError(f"archive {path}: cannot be written: {error.strerror}") from None
 
 
+@frozen
 class _StagedFile:
-    def __init__(self, store: LocalStore, temporary: Path, target: Path) -> None:
-        self._store, self._temporary, self._target = store, temporary, target
-
-    def publish(self) -> None:
-        self._store.publish(self._temporary, self._target)
+    path: str
+    temporary: Path
 
 
 class RemoteStore:
@@ -206,14 +218,16 @@ class RemoteStore:
 
     def stage(self, path: str, content: bytes) -> Staged:
         """Keep a file in memory until it is put."""
-        return _StagedObject(self, path, content)
+        return _StagedObject(path, content)
 
-    def put(self, path: str, content: bytes) -> None:
-        """Put a file."""
-        with self._explained(path):
-            full = f"{self.root}/{path}"
-            self.system.makedirs(full.rpartition("/")[0], exist_ok=True)
-            self.system.pipe_file(full, content)
+    def publish(self, staged: Sequence[Staged]) -> None:
+        """Put files, one after the other."""
+        for file in staged:
+            assert isinstance(file, _StagedObject)
+            with self._explained(file.path):
+                full = f"{self.root}/{file.path}"
+                self.system.makedirs(full.rpartition("/")[0], exist_ok=True)
+                self.system.pipe_file(full, file.content)
 
     def remove(self, path: str) -> None:
         """Take a file away."""
@@ -250,9 +264,7 @@ class RemoteStore:
             raise ArchiveError(f"archive {self._shown}, {path}: {type(error).__name__}: {error}") from None
 
 
+@frozen
 class _StagedObject:
-    def __init__(self, store: RemoteStore, path: str, content: bytes) -> None:
-        self._store, self._path, self._content = store, path, content
-
-    def publish(self) -> None:
-        self._store.put(self._path, self._content)
+    path: str
+    content: bytes

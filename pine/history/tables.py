@@ -133,8 +133,10 @@ def frame_rows(symbol: str, timeframe: Timeframe, frame: "pl.DataFrame") -> Rows
     return list(zip(frame_bars(symbol, timeframe, frame), frame["source"].to_list(), strict=True))
 
 
-def _optional(raw: Mapping[str, Any], *names: str) -> Any:
-    return next((raw[name] for name in names if name in raw), None)
+def _optional(raw: Mapping[str, Any], first: str, *others: str) -> Any:
+    if first in raw or not others:
+        return raw.get(first)
+    return _optional(raw, *others)
 
 
 @frozen
@@ -180,8 +182,10 @@ class Codec:
             return pl.DataFrame({**found, self.field: pl.Series(texts, dtype=pl.String)})
         raw = list(map(self.derived, _objects(stream, entries, texts)))
         for name, (kind, places) in self.columns.items():
-            values = [_optional(row, *places) for row in raw]
-            found[name] = pl.Series([_as(kind, value) for value in values], dtype=_dtype(kind))
+            values = (
+                [row.get(places[0]) for row in raw] if len(places) == 1 else [_optional(row, *places) for row in raw]
+            )
+            found[name] = _column(kind, values)
         return pl.DataFrame({**found, "payload": pl.Series(texts, dtype=pl.String)})
 
     def entries(self, frame: "pl.DataFrame") -> list[streams.Entry]:
@@ -231,19 +235,26 @@ def _object(stream: str, entry: streams.Entry, text: str) -> dict[str, Any]:
     return raw
 
 
-def _as(kind: str, value: Any) -> Any:
+def _column(kind: str, values: list[Any]) -> "pl.Series":
+    """Return values as a column of one type; what cannot be of that type is nothing there, the payload has it."""
+    import polars as pl
+
+    wanted = _PYTHON[kind]
+    if not {type(value) for value in values} <= {wanted, type(None)} or wanted is str:
+        values = [_as(wanted, value) for value in values]
+    return pl.Series(values, dtype=getattr(pl, kind))
+
+
+def _as(wanted: type, value: Any) -> Any:
     if value is None or value == "":
         return None
     try:
-        return {"String": str, "Float64": float}.get(kind, int)(value)
+        return wanted(value)
     except (TypeError, ValueError):
-        return None  # the payload has it as it is
+        return None
 
 
-def _dtype(kind: str) -> Any:
-    import polars as pl
-
-    return getattr(pl, kind)
+_PYTHON: Final[Mapping[str, type]] = {"String": str, "Float64": float, "Int64": int}
 
 
 def _with_total(raw: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def test_a_file_is_synced_before_it_is_published_and_its_folder_after(tmp_path: 
     staged = store.stage("bars/one", b"content")
     folders, file = synced[:-1], synced[-1]
     assert folders == [path.stat().st_ino for path in (tmp_path, tmp_path / "archive")]
-    staged.publish()
+    store.publish([staged])
     placed = tmp_path / "archive" / "bars" / "one"
     assert placed.stat().st_ino == file
     assert synced[len(folders) + 1 :] == [path.stat().st_ino for path in (tmp_path / "archive", placed.parent)]

@@ -64,14 +64,14 @@ def ended_as_before() -> Iterator[None]:
             signal.signal(number, meaning)
 
 
-OTHERS = {("written", 4), ("renamed", 0), ("listed", 4)}
+OTHERS = {("written", 1), ("renamed", 0), ("listed", 1)}
 
 
 @pytest.mark.parametrize(
     ("point", "passed"),
     [
         pytest.param(*case, marks=pytest.mark.long if case in OTHERS else ())
-        for case in product(POINTS["archive"], (0, 4))
+        for case in product(POINTS["archive"], (0, 1))
     ],
 )
 def test_killed_at_a_named_moment_the_next_run_makes_the_archive_of_an_undisturbed_one(

@@ -16,7 +16,7 @@ from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.core.bar import Bar
 from pine.core.config import Config
-from pine.core.errors import ArchiveDiffers
+from pine.core.errors import ArchiveDiffers, DataError
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
 from pine.history.answer import History
 from pine.history.archive import Archive
@@ -274,6 +274,20 @@ def test_a_stream_that_contradicts_the_archive_is_named_and_nothing_is_overwritt
     with pytest.raises(ArchiveDiffers, match=r"bars/symbol=ES/timeframe=hourly 2024-03-04T02:00.*volume=7"):
         seal(client, config, archive)
     assert snapshot(tmp_path / "a") == before
+
+
+def test_what_cannot_be_read_is_named_and_what_comes_before_it_is_sealed(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    append(client, keys.bars("GC", Timeframe.HOUR), [(f"{FIRST // NS_PER_MS - 3_600_000}-0", {"bar": b"{}"})])
+    publish(client, config, sparse_market())
+    archive = archive_at(tmp_path / "a", config)
+    with pytest.raises(DataError, match="expected an object with"):
+        seal(client, config, archive)
+    stream = keys.bars("ES", Timeframe.HOUR)
+    assert archive.bars("ES", Timeframe.HOUR) == published(client, "ES", Timeframe.HOUR, SECOND)
+    assert edge(client, stream) == archive.manifest(bars_table("ES", Timeframe.HOUR)).sealed_to
+    assert archive.bars("GC", Timeframe.HOUR) == []
+    assert edge(client, keys.bars("GC", Timeframe.HOUR)) == "0-0"
 
 
 def test_an_archive_behind_a_url_holds_the_same_bytes(client: Client, tmp_path: Path) -> None:
