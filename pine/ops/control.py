@@ -24,7 +24,7 @@ from pine.orders.entries import Asked, Correction, Fill, Intent, Order
 from pine.orders.ledger import Deliveries, read_ledger, role
 from pine.orders.requests import ask_order
 from pine.worker.alone import book_alone, courier_of
-from pine.worker.live import CONTROL_GROUP
+from pine.worker.booking import CONTROL_GROUP
 from pine.worker.run import CourierAttendant, check_name
 
 PATIENCE: Final = 10.0

@@ -13,16 +13,12 @@ from attrs import define, field
 from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.connection import is_away, revive
-from pine.bus.cursors import behind, read_cursors
-from pine.bus.freshness import hub_data
 from pine.bus.heartbeat import Heartbeat
-from pine.bus.heartbeat import read as read_heartbeat
 from pine.bus.lease import Lease
 from pine.bus.pauses import pause
 from pine.bus.writer import Writer
 from pine.core.bar import Bar
 from pine.core.config import Config, WarmUpConfig
-from pine.core.config.secret import masked
 from pine.core.errors import DataError, PineError, WentBack
 from pine.core.log import get_logger
 from pine.core.period import session
@@ -32,21 +28,17 @@ from pine.feeds.steps import Step, StepReader, parse_clock
 from pine.feeds.warmup import WarmUp, read_bars
 from pine.history.refill import Refill, digest
 from pine.orders.desk import Desk
-from pine.orders.entries import Asked, Control, Correction, Entry, Fill, Intent, Origin, Void, WarmedUp, encode
-from pine.orders.ledger import NEVER_POSTED, Deliveries, read_ledger
-from pine.orders.requests import read_request
-from pine.orders.sent import sent_by
-from pine.worker.engine import DISAGREE, Outcome
-from pine.worker.latency import Latency
+from pine.orders.entries import Entry, Intent, Origin, WarmedUp
+from pine.orders.ledger import read_ledger
+from pine.worker.booking import Booking
+from pine.worker.engine import Outcome
 from pine.worker.origin import begin_after, begin_at
+from pine.worker.pen import SERVER_PAUSE, Pen, tell
 from pine.worker.recall import recall
+from pine.worker.vitals import Vitals
 
 BLOCK_MS: Final = 250
-CONTROL_GROUP: Final = "worker"
-CONTROL_SECONDS: Final = 0.25
-SERVER_PAUSE: Final = 0.2
 REFILL_SECONDS: Final = 1.0
-LONGEST_ALERT: Final = 500
 
 log = get_logger(__name__)
 T = TypeVar("T")
@@ -72,8 +64,13 @@ class LiveSource:
         Called about once a second; returns extra facts for the heartbeat.
     asked
         How many sessions a new strategy is fed before its first step; as configured if left out.
-    alerts
-        What the engine found wrong so far; the heartbeat tells what was added at live steps.
+
+    Attributes
+    ----------
+    vitals
+        What the heartbeat tells.
+    booking
+        Requests of operators and couriers.
     """
 
     config: Config
@@ -85,32 +82,32 @@ class LiveSource:
     provenance: dict[str, str]
     on_beat: Callable[[], dict[str, Any]]
     asked: WarmUpConfig | None = None
-    alerts: Sequence[str] = ()
     origin: Origin | None = None
-    steps: int = 0
-    intents: int = 0
+    vitals: Vitals = field(init=False)
+    booking: Booking = field(init=False)
     _reader: StepReader = field(init=False)
     _writer: Writer = field(init=False)
+    _pen: Pen = field(init=False)
     _warmup: streams.Rereading | None = None
     _history: WarmUp | None = None
     _pending: deque[streams.Entry] = field(factory=deque)
     _recheck: bool = True
     _is_warm: bool = False
     _previous: int = 0
-    _acked: int = 0
-    _next_entry: tuple[int, int] = (0, 0)
     _entries_read: dict[str, int] = field(factory=dict)
-    _booked: set[str] = field(factory=set)
-    _control_at: float = 0.0
-    _alerts_before: int = 0
-    _latency: Latency = field(factory=Latency)
-    _heartbeat: Heartbeat = field(init=False)
-    _looked_at: tuple[int, int] = (0, 0)
 
     def __attrs_post_init__(self) -> None:
         self._reader = StepReader(self.client, self.config.rules_of(self.strategy))
         self._writer = Writer(self.client, self.lease.role, self.lease.token)
-        self._heartbeat = Heartbeat(self.client, self.config, self.lease.role, self.lease.token)
+        self._pen = Pen(self.config, self.strategy, self._writer)
+        self.booking = Booking(self.config, self.strategy, self.client, self.consumer, self.desk, self._pen)
+        heartbeat = Heartbeat(self.client, self.config, self.lease.role, self.lease.token)
+        self.vitals = Vitals(self.config, self.strategy, self.client, heartbeat, self.desk.portfolio, self.on_beat)
+
+    @property
+    def acked(self) -> int:
+        """The last step that is done, in ms; 0 before the first."""
+        return self.vitals.acked
 
     @property
     def consumer(self) -> str:
@@ -148,7 +145,7 @@ class LiveSource:
         if not entries:
             entries = [self._begin(history)]
         for identifier, entry in entries:
-            self._next_entry = _after(identifier)
+            self._pen.follow(identifier)
             self._restore(entry)
         assert self.origin is not None
         recorded = self._recorded(entries[-1][0])
@@ -156,26 +153,25 @@ class LiveSource:
         if fresh and recorded > self.origin.live_after:
             at = {"stream": keys.CLOCK, "after": isoformat(recorded * NS_PER_MS)}
             log.error("the cursor was gone; continuing after the last step on record", **at)
-        streams.ensure_group(self.client, keys.control(self.strategy), CONTROL_GROUP)
+        self.booking.open()
         for stream, closed in self._closed_bars(recorded).items():
             if not streams.ensure_group(self.client, stream, self.strategy, streams.entry_id(closed)) and fresh:
                 self.client.xgroup_setid(stream, self.strategy, streams.entry_id(closed))
             self._entries_read[stream] = streams.entries_read(self.client, stream, self.strategy)
-        for stream, group in ((keys.CLOCK, self.strategy), (keys.control(self.strategy), CONTROL_GROUP)):
-            streams.forget_predecessors(self.client, stream, group, self.consumer)
+        streams.forget_predecessors(self.client, keys.CLOCK, self.strategy, self.consumer)
         pending = streams.claim_predecessors(self.client, keys.CLOCK, self.strategy, self.consumer)
         delivered = streams.ms_of(streams.group_info(self.client, keys.CLOCK, self.strategy)["last-delivered-id"])
-        self._acked = parse_clock(pending[0])[1] if pending else delivered
+        self.vitals.acked = parse_clock(pending[0])[1] if pending else delivered
         first = streams.entry_id(self.origin.origin)
         if self.origin.warm_up is not None:
             self._history = self._read_history(self.origin.warm_up)
             first, self._previous = f"({first}", self.origin.origin
-        self._warmup = streams.Rereading(self.client, keys.CLOCK, first, f"{self._acked}-{(1 << 64) - 1}")
+        self._warmup = streams.Rereading(self.client, keys.CLOCK, first, f"{self.acked}-{(1 << 64) - 1}")
         self._book_at_once()
         log.info(
             "worker ready",
             token=self.lease.token,
-            last_step=isoformat(self._acked * NS_PER_MS) if self._acked else "none",
+            last_step=isoformat(self.acked * NS_PER_MS) if self.acked else "none",
             positions={p.contract: p.quantity for p in self.desk.portfolio.positions.values()} or "none",
             cash=round(self.desk.portfolio.cash, 2),
         )
@@ -184,10 +180,10 @@ class LiveSource:
         """Book what was asked while nobody ran, before the strategy is warmed up, which may take a while."""
         assert self.origin is not None
         first = self.origin.origin - (0 if self.origin.warm_up is not None else to_ms(NS_PER_MINUTE))
-        known = recall(self.client, (max(first, 0), self._acked), self.config.traded[self.strategy], self._history)
-        self.desk.begin(self._acked * NS_PER_MS)
+        known = recall(self.client, (max(first, 0), self.acked), self.config.traded[self.strategy], self._history)
+        self.desk.begin(self.acked * NS_PER_MS)
         self.desk.recall(known.bars, known.leads)
-        self._book_requests()
+        self.booking.book_all(self.acked)
         self.desk.recall({}, {})
 
     def warm_up(self) -> WarmUp | None:
@@ -198,7 +194,7 @@ class LiveSource:
     def alive(self) -> bool:
         """Show a sign of life while history is fed; return whether to go on."""
         self.lease.check()
-        self._resilient(lambda: self.sign("warming up"))
+        self._resilient(lambda: self.vitals.sign("warming up"))
         return not self.stop.is_set()
 
     def refilled(self, told: Refill) -> Sequence[Bar] | None:
@@ -216,9 +212,9 @@ class LiveSource:
                 log.error("a refill cannot be read, no step is taken before it can", **fields)
                 trouble = reason
             self.lease.check()
-            self._resilient(lambda: self.sign("waiting for a refill"))
+            self._resilient(lambda: self.vitals.sign("waiting for a refill"))
             if self._is_warm:
-                self._resilient(self._book_control)
+                self._resilient(lambda: self.booking.look(self.acked))
             self.stop.wait(REFILL_SECONDS)
         return None
 
@@ -234,15 +230,13 @@ class LiveSource:
     def done(self, step: Step, outcome: Outcome) -> None:
         """Append ledger and flight, acknowledge the step, move the groups: one write."""
         consumed, self._reader.consumed = self._reader.consumed, {}
-        self.steps += 1
+        self.vitals.steps += 1
         if not step.live:
-            self._alerts_before = len(self.alerts)
+            self.vitals.warm()
             return
         clock_ms = to_ms(step.ts)
         self._writer.require_next(keys.CLOCK, self.strategy, streams.entry_id(clock_ms))
-        first = self._next_entry[1] if self._next_entry[0] == clock_ms else 0
-        for n, entry in enumerate(outcome.entries, start=first):
-            self._add_entry(clock_ms, n, entry)
+        self._pen.add(clock_ms, outcome.entries)
         if outcome.flight is not None:
             assert self.origin is not None
             record = {**outcome.flight, **self.provenance, "origin": self.origin.origin}
@@ -255,14 +249,12 @@ class LiveSource:
                 self._entries_read[stream] += 1
                 self._writer.move_group(stream, self.strategy, streams.entry_id(ms), self._entries_read[stream])
         pause(self.lease.role, "decided")
-        self._commit()
-        self._latency.committed(time.monotonic())
+        self._pen.commit()
+        self.vitals.latency.committed(time.monotonic())
         pause(self.lease.role, "acknowledged")
-        for entry in outcome.entries:
-            _tell(entry)
-        self.intents += sum(isinstance(entry, Intent) for entry in outcome.entries)
-        self._next_entry = (clock_ms, first + len(outcome.entries))
-        self._acked = clock_ms
+        tell(outcome.entries)
+        self.vitals.intents += sum(isinstance(entry, Intent) for entry in outcome.entries)
+        self.vitals.acked = clock_ms
 
     def _begin(self, history: WarmUp | None) -> tuple[str, Entry]:
         """Record where this strategy's life begins."""
@@ -299,8 +291,7 @@ class LiveSource:
     def _restore(self, entry: Entry) -> None:
         if isinstance(entry, Origin):
             self.origin = entry
-        if isinstance(entry, Asked):
-            self._booked.add(entry.request)
+        self.booking.restore(entry)
         self.desk.restore(entry)
 
     def _recorded(self, ledger_id: str) -> int:
@@ -329,16 +320,16 @@ class LiveSource:
         return closed
 
     def _try_next(self) -> Step | None:
-        self.sign("running")
+        self.vitals.sign("running")
         past = None if self._warmup is None else self._warmup.next()
         if past is not None:
             return self._warm(past)
         self._is_warm = True
-        self._book_control()
+        self.booking.look(self.acked)
         entry = self._read_clock()
         if entry is None:
             return None
-        self._latency.arrived(time.monotonic())
+        self.vitals.latency.arrived(time.monotonic())
         pause(self.lease.role, "read")
         return self._step(entry, live=True)
 
@@ -367,7 +358,7 @@ class LiveSource:
         clock_ms, previous = parse_clock(entry)
         if live and clock_ms <= self._previous:
             raise WentBack(f"{keys.CLOCK}: found {clock_ms}, expected a step after {self._previous}, which was done")
-        expected = self._previous or (self._acked if live else 0)
+        expected = self._previous or (self.acked if live else 0)
         if expected and previous != expected:
             if not self.lease.renew():
                 self.lease.check()
@@ -394,148 +385,6 @@ class LiveSource:
                 revive(self.config, self.stop.is_set)
             return None
 
-    def _add_entry(self, clock_ms: int, n: int, entry: Entry) -> None:
-        self._writer.append(keys.ledger(self.strategy), streams.entry_id(clock_ms, n), {"entry": encode(entry)})
-
-    def _commit(self) -> None:
-        try:
-            self._writer.commit_until_written(self._await_server)
-        except redis.RedisError as error:
-            if streams.is_groupless(error):
-                raise WentBack(str(error)) from None
-            raise
-
-    def _await_server(self, error: redis.RedisError) -> None:
-        """Wait a moment with a decided step in hand; not even a request to end makes it forgotten."""
-        log.warning("server away", reason=str(error))
-        time.sleep(SERVER_PAUSE)  # not `stop.wait`: once it is set that would not wait at all
-        revive(self.config)
-
-    def _book_control(self) -> None:
-        """Book requests of operators and couriers at the last step, so that a replay books them there too."""
-        if time.monotonic() - self._control_at < CONTROL_SECONDS:
-            return
-        self._control_at = time.monotonic()
-        self._book_requests()
-
-    def _book_requests(self) -> None:
-        stream = keys.control(self.strategy)
-        entries = streams.claim_predecessors(self.client, stream, CONTROL_GROUP, self.consumer)
-        entries += streams.read_group(self.client, stream, CONTROL_GROUP, self.consumer, count=100)
-        for identifier, fields in entries:
-            booked = self._allowed(read_request(identifier, fields))
-            if booked is not None and identifier not in self._booked:
-                self._book(identifier, booked)
-            self._writer.acknowledge(stream, CONTROL_GROUP, identifier)
-            self._commit()
-
-    def _allowed(self, asked: Asked | None) -> Asked | None:
-        """Return a request unless it would void what may have been posted, or correct what is not traded."""
-        if isinstance(asked, Void):
-            state = Deliveries.read(self.client, self.strategy).state(asked.intent)
-            if state not in NEVER_POSTED:
-                fields = {"request": asked.request, "intent": asked.intent, "delivery": state or "none"}
-                log.error("void refused: nothing on record says that it was not posted", **fields)
-                return None
-        if isinstance(asked, Correction) and (wrong := self._wrong(asked)):
-            log.error("correction refused", request=asked.request, symbol=asked.symbol, reason=wrong)
-            return None
-        return asked
-
-    def _wrong(self, asked: Correction) -> str | None:
-        """Return why a position cannot be taken over, or nothing."""
-        if asked.symbol not in self.desk.traded:
-            return "the symbol is not traded"
-        leads = self.desk.leading(asked.symbol)
-        if asked.quantity and asked.contract != leads:
-            return f"found contract {asked.contract}, expected the one that leads now: {leads or 'none yet'}"
-        if not asked.force and (order := self._on_its_way(asked.symbol)):
-            return f"{order} is on its way"
-        return None
-
-    def _on_its_way(self, symbol: str) -> str | None:
-        """Return an order of a symbol that is not filled, or not posted for good; nothing if there is none."""
-        pending = self.desk.portfolio.pending(symbol)
-        if pending or not self.config.strategies[self.strategy].webhook:
-            return pending[0].id if pending else None
-        return sent_by(self.client, self.strategy).unsettled.get(symbol)
-
-    def _book(self, identifier: str, booked: Asked) -> None:
-        """Add what a request means to the present write, after what the last step left in the ledger."""
-        ms, n = self._next_entry if self._next_entry[0] == self._acked else (self._acked, 0)
-        entries = self.desk.book(booked)
-        for entry in entries:
-            self._add_entry(ms, n, entry)
-            n += 1
-        self._next_entry = (ms, n)
-        self._booked.add(identifier)
-        log.info("booked", request=identifier, entry=type(booked).__name__, **_named(booked))
-        for entry in entries:
-            _tell(entry)
-
-    def sign(self, status: str) -> None:
-        """Write the heartbeat if a second has gone since the last one."""
-        if self._heartbeat.due():
-            self.heartbeat(status)
-
-    def heartbeat(self, status: str) -> None:
-        """Write the heartbeat."""
-        own = self._own_facts()
-        try:
-            facts = {**own, **self._facts_of_server(), **self.on_beat()}
-        except redis.RedisError:
-            self._heartbeat.away(own)
-            raise
-        self._heartbeat.write(status, facts, well=self._is_well(facts["lag"]))
-
-    def _own_facts(self) -> dict[str, Any]:
-        portfolio = self.desk.portfolio
-        return {
-            "last_step": self._acked,
-            "last_step_at": isoformat(self._acked * NS_PER_MS) if self._acked else "",
-            "steps": self.steps,
-            "intents": self.intents,
-            "positions": {p.symbol: p.quantity for p in portfolio.positions.values()},
-            "cash": round(portfolio.cash, 2),
-            "realised": round(portfolio.realised, 2),
-            "day_pnl": round(portfolio.day_pnl(self._acked * NS_PER_MS), 2),
-            "halted": portfolio.halted or "",
-            **self._found_wrong(),
-            **self._latency.facts(),
-        }
-
-    def _facts_of_server(self) -> dict[str, Any]:
-        """Return how far the clock is ahead of this worker, and how old the hub's data is."""
-        cursor = read_cursors(self.client, keys.CLOCK).get(self.strategy)
-        lag = None if cursor is None else behind(self.client, keys.CLOCK, cursor)
-        clock = streams.last_id(self.client, keys.CLOCK)
-        newest = streams.ms_of(clock) if clock else 0
-        beat = read_heartbeat(self.client, keys.HUB)
-        data = hub_data(self.config, beat, time.time_ns(), newest * NS_PER_MS or None)
-        return {
-            "lag": lag,
-            "lag_s": max(newest - self._acked, 0) // 1000 if lag and self._acked else 0 if lag == 0 else None,
-            "hub": str(beat.get("status", "away")),
-            "data_age_s": None if data.age_s is None else round(data.age_s, 1),
-            "market_open": data.market_open,
-            "fresh": data.is_fresh(),
-        }
-
-    def _is_well(self, lag: int | None) -> bool:
-        """Tell whether there is nothing to do, or something was done since the last look.
-
-        Old data is the hub's fault: a worker that has done all there was is well without any.
-        """
-        before, self._looked_at = self._looked_at, (self._acked, self.steps)
-        return not lag or self._looked_at != before
-
-    def _found_wrong(self) -> dict[str, Any]:
-        """Return what the engine found wrong at live steps; warming up finds the old again."""
-        found = self.alerts[self._alerts_before :]
-        disagreements = [text for text in found if text.startswith(DISAGREE)]
-        last = masked(disagreements[-1])[:LONGEST_ALERT] if disagreements else ""
-        return {"alerts": len(found), "disagreements": len(disagreements), "last_disagreement": last}
-
 
 def _archived(config: Config, told: Refill) -> tuple[Sequence[Bar], str]:
     """Return the minutes of a hole from the archive, and why they are not those that a hub named."""
@@ -554,28 +403,3 @@ def _archived(config: Config, told: Refill) -> tuple[Sequence[Bar], str]:
         f"archive {archive.store.shown}: found {len(bars)} minutes with digest {digest(bars)}, "
         f"expected {told.minutes} with digest {told.digest}"
     )
-
-
-def _named(booked: Asked) -> dict[str, Any]:
-    """Return what a log should say of a request."""
-    if isinstance(booked, Void):
-        return {"intent": booked.intent}
-    if isinstance(booked, Control):
-        return {"order": booked.order, "who": booked.who, "why": booked.reason}
-    return {"position": f"{booked.quantity:+d} {booked.contract or booked.symbol}", "who": booked.who}
-
-
-def _tell(entry: Entry) -> None:
-    """Log what the desk should see happen."""
-    if isinstance(entry, Intent):
-        order = f"{entry.action} {entry.quantity} {entry.contract}"
-        fields: dict[str, Any] = {"order": order, "at": entry.price, "reason": entry.reason, "intent": entry.id}
-        log.info("decided", **fields)
-    elif isinstance(entry, Fill):
-        fields = {"contract": entry.contract, "at": entry.price, "time": isoformat(entry.time), "intent": entry.intent}
-        log.info("filled", **(fields if entry.pnl is None else fields | {"pnl": round(entry.pnl, 2)}))
-
-
-def _after(identifier: str) -> tuple[int, int]:
-    ms, n = streams.id_pair(identifier)
-    return ms, n + 1

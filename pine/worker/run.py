@@ -171,10 +171,10 @@ def _work(
     patiently(lambda: await_symbols(client, list(config.reads(strategy)), stop, source), config, stop)
 
     engine = make_engine(config, strategy, desk, source, source.reach, standards)
-    source.alerts = engine.alerts
+    source.vitals.alerts = engine.alerts
     engine.run()
     with contextlib.suppress(redis.RedisError):  # everything is written; the server may be gone first
-        source.heartbeat(STOPPED)
+        source.vitals.beat(STOPPED)
     log.info("worker stopped", steps=engine.steps, decided=engine.engine_steps, alerts=len(engine.alerts))
 
 
@@ -209,7 +209,7 @@ def _warm_up(source: LiveSource, standards: Standards, on_progress: Callable[[Pr
     def beat(status: str) -> None:
         source.lease.check()
         with contextlib.suppress(redis.RedisError):  # the answers will show whether the server is gone
-            source.sign(status)
+            source.vitals.sign(status)
 
     start = ColdStart(config, strategy, source.client, timeframes, asked, stop, beat, on_progress)
     return patiently(start.run, config, stop)
@@ -240,7 +240,7 @@ def await_symbols(client: Client, symbols: list[str], stop: threading.Event, sou
         if not told:
             log.info("waiting for a hub to register its symbols", symbols=",".join(symbols))
             told = True
-        source.heartbeat("waiting for the hub")
+        source.vitals.beat("waiting for the hub")
         stop.wait(0.1)
 
 

@@ -1,8 +1,8 @@
 """What is asked of a running ``pine up`` and of its workers: wishes that come at once, mistakes made meanwhile."""
 
 import threading
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from house import House, house, log
@@ -16,10 +16,14 @@ from pine.sandbox.demo.stage import Child
 from pine.sandbox.tape import Tape
 
 
+def shown(desk: House) -> dict[str, Any]:
+    return ask(desk.config.data_dir, {"do": "show"})
+
+
 def states(desk: House) -> dict[str, str]:
     """Return how each process is, by name; nothing while nobody says so."""
     try:
-        return {one["name"]: one["state"] for one in ask(desk.config.data_dir, {"do": "show"})["processes"]}
+        return {one["name"]: one["state"] for one in shown(desk)["processes"]}
     except PineError:
         return {}
 
@@ -43,9 +47,9 @@ def test_the_last_of_many_wishes_holds_and_a_halt_needs_no_flawless_configuratio
 
         wishes = ["stop", "start", "stop", "restart", "stop", "start"]
         threads = [threading.Thread(target=wish, args=each) for each in enumerate(wishes)]
-        for thread in threads:
+        for number, thread in enumerate(threads):
             thread.start()
-            time.sleep(0.2)  # so that there is an order
+            until(lambda number=number: shown(desk)["wishes"] == number + 1, "it has its place among them")
         for thread in threads:
             thread.join()
         assert list(dict(sorted(told.items())).values()) == [

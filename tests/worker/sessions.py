@@ -155,7 +155,7 @@ def start(client: Client, config: Config, name: str = "one", *, skip: bool = Tru
             kind = strategy_class(config.strategies[name].type)
             source.asked = standards.reach(config.warm_up_of(name) or WarmUpConfig())
             read = standards.timeframes(kind.timeframes)
-            history = ColdStart(config, name, client, read, source.asked, stop, source.sign).run()
+            history = ColdStart(config, name, client, read, source.asked, stop, source.vitals.sign).run()
         source.open(history)
     except BaseException:
         lease.release()

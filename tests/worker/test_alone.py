@@ -71,7 +71,7 @@ def test_a_dead_workers_ledger_is_as_if_it_had_booked_the_order_itself(order, cl
 
     def booked_alive(run: Run) -> bool:
         client.xadd(keys.control("one"), {**ask_order(order, "anna", "enough")})
-        run.source._control_at = 0.0  # it looks for requests before its next step
+        run.source.booking._looked_at = 0.0  # it looks for requests before its next step
         return False
 
     live_on(client, config, booked_alive)

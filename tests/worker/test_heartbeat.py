@@ -25,7 +25,7 @@ def test_a_worker_tells_how_far_behind_it_is_and_what_it_has(client: Client, tmp
     run = begin(client, config, "one")
     publish(client, config, closed)
     run.until_step(800)
-    run.source.heartbeat("running")
+    run.source.vitals.beat("running")
     said = read_file(path_of(config, "worker:one"))
     assert (said["lag"], said["steps"], said["hub"]) == (100, 800, "away")
     assert said["lag_s"] == (closed[899].boundary - closed[799].boundary) // NS_PER_SECOND
@@ -42,14 +42,14 @@ def test_a_worker_is_well_when_it_has_done_what_there_was_or_does_some_of_it(cli
     publish(client, config, closed[:1])
     run = begin(client, config, "one")
     with service_manager(tmp_path) as told:
-        run.source.heartbeat("running")  # nothing to do, and no hub: no fault of its own
+        run.source.vitals.beat("running")  # nothing to do, and no hub: no fault of its own
         assert WELL in told()
         publish(client, config, closed[1:])
-        run.source.heartbeat("running")
+        run.source.vitals.beat("running")
         assert WELL not in told()  # behind, and nothing done
         run.until_step(100)
         told()
-        run.source.heartbeat("running")
-        run.source.heartbeat("running")
+        run.source.vitals.beat("running")
+        run.source.vitals.beat("running")
         assert told().count(WELL) <= 1  # it did something, and then no more
         assert int(client.hget(keys.heartbeat("worker:one"), "lag") or 0) == 199

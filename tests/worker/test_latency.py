@@ -33,13 +33,13 @@ def test_a_disagreement_at_a_live_step_is_in_the_heartbeat_and_one_found_again_i
     found = []
     for _ in range(2):
         run = begin(client, config, "one")
-        run.source.alerts = run.engine.alerts
+        run.source.vitals.alerts = run.engine.alerts
         if not found:
             publish(client, config, closed[:-1])
         else:
             publish(client, config, closed)
         run.until_caught_up()
-        run.source.heartbeat("stopped")
+        run.source.vitals.beat("stopped")
         found.append(beat(client))
     assert (found[0]["alerts"], found[0]["disagreements"]) == ("1", "1")
     assert found[0]["last_disagreement"].startswith("bars disagree: ES hourly: built ")

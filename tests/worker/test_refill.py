@@ -155,7 +155,7 @@ def test_it_decides_nothing_before_it_can_read_what_the_hub_named(
         if status == "waiting for a refill":
             waiting.set()
 
-    monkeypatch.setattr(run.source.__class__, "sign", lambda _self, status: sign(status))
+    monkeypatch.setattr(run.source.vitals.__class__, "sign", lambda _self, status: sign(status))
 
     def look(step: Step) -> bool:
         done.append(step.ts)

@@ -175,7 +175,7 @@ def test_a_void_of_an_entry_that_may_have_been_posted_is_refused(
     void = {"order": "void", "intent": entry, "reason": "by hand"}
     client.xadd(keys.control("one"), {"request": orjson.dumps(void)})
     again = begin(client, config, "one")
-    again.source._book_control()
+    again.source.booking.look(again.source.acked)
     assert not [e for _, e in read_ledger(client, "one") if isinstance(e, Void)]
     assert entry in {position.entry for position in again.source.desk.portfolio.positions.values()}
     assert "void refused" in caplog.text
@@ -207,8 +207,8 @@ def test_flatten_closes_every_position_once_through_the_ledger_with_the_hub_down
     held = {position.entry: position.contract for position in begun.source.desk.portfolio.positions.values()}
     flatten = {"order": "flatten", "reason": "I want out", "who": "anna"}
     identifier = client.xadd(keys.control("one"), {"request": orjson.dumps(flatten)}).decode()
-    begun.source._book_control()
-    begun.source._book_control()
+    begun.source.booking.look(begun.source.acked)
+    begun.source.booking.look(begun.source.acked)
     entries = [entry for _, entry in read_ledger(client, "one")]
     assert [e.order for e in entries if isinstance(e, Control)] == ["flatten"]
     exits = [e for e in entries if isinstance(e, Intent) and e.reason == "flatten"]

@@ -128,7 +128,7 @@ def ready(bench: Bench) -> Iterator[Sides]:
         def ours() -> Taken:
             publisher.publish([next(coming)])
             again, spent = timed(lambda: live(restarted(config, client), standards, 1))
-            return Taken(*spent.cost(1, 1e3), notes={"steps gone over again": again.steps - 1})
+            return Taken(*spent.cost(1, 1e3), notes={"steps gone over again": again.vitals.steps - 1})
 
         def theirs() -> Taken:
             _, spent = timed(parquet.compute)
@@ -155,7 +155,7 @@ def start(config: Config, client: Client, standards: Standards) -> LiveSource:
     source = restarted(config, client)
     source.asked = config.warm_up_of(NAME) or WarmUpConfig()
     read = standards.timeframes(strategy_class(config.strategies[NAME].type).timeframes)
-    source.open(ColdStart(config, NAME, client, read, source.asked, source.stop, source.sign).run())
+    source.open(ColdStart(config, NAME, client, read, source.asked, source.stop, source.vitals.sign).run())
     return source
 
 

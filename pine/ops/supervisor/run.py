@@ -306,6 +306,7 @@ class Supervisor:
             "since": isoformat(self._began_at),
             "state": self._phase,
             "server": "started here" if self.server.ours else "found running",
+            "wishes": self._turns.taken,
             "processes": [member.facts(now) for member in self.members],
         }
 

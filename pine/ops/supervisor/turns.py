@@ -10,8 +10,15 @@ from attrs import define, field
 
 @define(eq=False)
 class Turns:
-    """Who waits for whom: a strategy's worker and courier have one queue, whichever of their names is used."""
+    """Who waits for whom: a strategy's worker and courier have one queue, whichever of their names is used.
 
+    Attributes
+    ----------
+    taken
+        Wishes that came so far, also those that still wait.
+    """
+
+    taken: int = 0
     _changed: threading.Condition = field(factory=threading.Condition)
     _waiting: dict[str, deque[object]] = field(factory=dict)
 
@@ -22,6 +29,7 @@ class Turns:
         with self._changed:
             queue = self._waiting.setdefault(word.rpartition(" ")[2], deque())
             queue.append(mine)
+            self.taken += 1
             self._changed.wait_for(lambda: queue[0] is mine)
         try:
             yield

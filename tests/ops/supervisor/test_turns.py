@@ -39,7 +39,7 @@ def test_wishes_about_the_same_processes_are_granted_in_the_order_in_which_they_
     for number, word in enumerate(["one", "worker one", "one", "courier one"]):
         threads.append(threading.Thread(target=wish, args=(number, word)))
         threads[-1].start()
-        while len(turns._waiting.get("one", ())) <= number:
+        while turns.taken <= number:
             pass
     with turns.turn("two"):
         first.set()
