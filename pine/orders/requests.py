@@ -4,6 +4,7 @@ from typing import Final
 
 import orjson
 
+from pine.core.config.secret import masked
 from pine.core.log import get_logger
 from pine.orders.entries import ORDERS, Asked, Control, Correction, Order, Void
 
@@ -74,4 +75,6 @@ def _understood(identifier: str, raw: dict[str, str]) -> Asked:
 
 
 def _fields(raw: dict[str, str]) -> dict[str, bytes]:
-    return {"request": orjson.dumps(raw)}
+    """Return what goes on the stream, without secrets: one pasted into a reason would stand in the ledger for good."""
+    said = {name: masked(raw[name]) for name in ("who", "reason") if name in raw}
+    return {"request": orjson.dumps({**raw, **said})}

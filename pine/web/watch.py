@@ -9,7 +9,7 @@ import redis
 from attrs import define, evolve, field, frozen
 
 from pine.bus.client import Client
-from pine.bus.connection import connect
+from pine.bus.connection import VISIT_SECONDS, connect
 from pine.core.bar import Bar
 from pine.core.config import Config
 from pine.core.errors import NoServer, PineError
@@ -185,7 +185,7 @@ class Watcher:
         return {chart: bars.refresh(sight.client) for chart, bars in sight.bars.items()}
 
     def _connected(self) -> _Sight:
-        client = connect(self.config, start=False)
+        client = connect(self.config, start=False, silence=VISIT_SECONDS)
         return self._begin(client, client.info()["run_id"])
 
     def _begin(self, client: Client, run: str) -> _Sight:

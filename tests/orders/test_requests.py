@@ -24,6 +24,21 @@ def test_an_order_arrives_with_who_and_why(order, who: str, reason: str) -> None
     assert arrived(ask_order(order, who, reason)) == Control(order, reason, who, "5-0")
 
 
+def test_a_secret_in_a_reason_never_reaches_a_stream() -> None:
+    hook = "https://webhooks.traderspost.io/trading/webhook/7f3c/SECRETTOKEN"
+    key = "db-abcdefghijklmnopqrstuvwxyz123"
+    for fields in (
+        ask_order("halt", f"anna {key}", f"see {hook}, stop"),
+        ask_void("i1", f"tried {hook}"),
+        ask_position("ES", "ESH4", 1, 5.0, "anna", f"{hook} {key}"),
+    ):
+        assert b"SECRETTOKEN" not in fields["request"]
+        assert b"abcdefghij" not in fields["request"]
+    asked = arrived(ask_order("halt", "anna", f"see {hook}, stop"))
+    assert isinstance(asked, Control)
+    assert asked.reason == "see https://webhooks.traderspost.io/******** stop"
+
+
 @given(TEXT, TEXT)
 def test_a_void_arrives_with_its_reason(intent: str, reason: str) -> None:
     assert arrived(ask_void(intent, reason)) == Void(intent, reason, "5-0")

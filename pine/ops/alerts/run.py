@@ -12,7 +12,7 @@ from attrs import define, field
 
 from pine.bus import keys
 from pine.bus.client import Client
-from pine.bus.connection import connect, is_away
+from pine.bus.connection import VISIT_SECONDS, connect, is_away
 from pine.bus.ending import stop_on_end
 from pine.bus.heartbeat import STOPPED, Heartbeat
 from pine.bus.lease import Lease
@@ -142,7 +142,7 @@ class Alerts:
     def _connected(self) -> bool:
         """Return whether there is a server and the role on it is ours."""
         if self._client is None:
-            self._client = connect(self.config, start=False)
+            self._client = connect(self.config, start=False, silence=VISIT_SECONDS)
         if self._watcher is None:
             token = None
             if not self.dry:
@@ -262,7 +262,7 @@ def _waiting(holder: str) -> None:
 def wrong_now(config: Config, option: str = "", now: Callable[[], int] = time.time_ns) -> list[dict[str, Any]]:
     """Return what is wrong at the moment, as it would be told if it lasts; ready for JSON."""
     try:
-        client = connect(config, start=False)
+        client = connect(config, start=False, silence=VISIT_SECONDS)
     except BusError as error:
         (problem,) = without_server(config, now(), f"{error}{option}")["problems"]
         return [{"kind": "server", "name": "", "title": "the stream server is away", "body": problem}]
