@@ -75,6 +75,17 @@ def test_a_corrected_position_is_closed_by_an_exit_that_the_courier_posts() -> N
     assert (trade.side, trade.entry_reason, trade.exit_reason) == (-1, "correction", "out")
 
 
+def test_it_can_be_closed_before_its_contract_had_a_minute() -> None:
+    """Taken over right after a roll: no price was seen since, and the broker holds it all the same."""
+    market = holding()
+    market.minute(("ESH4", 4751.0, 4752.0), roll=("ES", "ESM4"))
+    assert "ES" not in market.desk.portfolio.positions
+    correct(market, -1, 4800.0, "ESM4")
+    exit_ = market.desk.exit("ES", "out", {})
+    assert exit_ is not None
+    assert (exit_.contract, exit_.quantity, exit_.price) == ("ESM4", 1, 4800.0)
+
+
 def test_it_is_closed_in_its_own_contract_at_a_roll() -> None:
     market = holding()
     correct(market, 1, 4755.0)
