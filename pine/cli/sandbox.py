@@ -128,11 +128,11 @@ def broker(
 ) -> None:
     """Receive webhooks as TradersPost does: validate, record, answer."""
     from pine.sandbox.behaviour import Behaviour
-    from pine.sandbox.broker import run_broker
+    from pine.sandbox.broker import Broker
 
     given = {"answer": answer, "delay": delay, "retry_after": retry_after, "times": times}
     behaviour = Behaviour(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-    sys.exit(run_broker(host, port, out, behaviour))
+    sys.exit(Broker(host=host, port=port, out=out, behaviour=behaviour).run())
 
 
 @sandbox.command()
@@ -152,9 +152,9 @@ def alerts(port: int, host: str, out: Path | None, answer: str) -> None:
     What was received is at /_sandbox/requests.
     """
     from pine.sandbox.behaviour import Behaviour
-    from pine.sandbox.inbox import run_inbox
+    from pine.sandbox.inbox import Inbox
 
-    sys.exit(run_inbox(host, port, out, Behaviour(answer)))
+    sys.exit(Inbox(host=host, port=port, out=out, behaviour=Behaviour(answer)).run())
 
 
 @sandbox.command()

@@ -22,11 +22,10 @@ from pine.sandbox.events import print_event
 from pine.sandbox.history_data import UNIT_PRICES, HistoryData, Selection, price_of
 from pine.sandbox.history_faults import HistoryFault, HistoryFaults
 from pine.sandbox.history_query import Refusal, parse_query, parse_resolution
-from pine.sandbox.httpserver import DroppingServer, HttpStandIn, JsonHandler
+from pine.sandbox.httpserver import REQUESTS_PATH, DroppingServer, HttpStandIn, JsonHandler
 from pine.sandbox.tape import Tape
 
 FAULTS_PATH: Final = "/_sandbox/faults"
-REQUESTS_PATH: Final = "/_sandbox/requests"
 API: Final = "/v0/"
 SILENCE_S: Final = 300.0
 

@@ -14,6 +14,8 @@ from pine.core.errors import SandboxError
 from pine.sandbox.standin import StandIn
 
 MAX_BODY: Final = 1 << 20
+REQUESTS_PATH: Final = "/_sandbox/requests"
+"""Where a stand-in hands out what it was asked."""
 
 
 class DroppingServer(ThreadingHTTPServer):

@@ -211,8 +211,8 @@ def test_taken_port_is_an_error(broker: Broker) -> None:
 
 
 def test_process_tells_its_port_and_ends_on_a_signal(out: Path) -> None:
-    program = "import sys; from pathlib import Path; from pine.sandbox.broker import run_broker; "
-    program += f"sys.exit(run_broker('127.0.0.1', 0, Path({str(out)!r})))"
+    program = "import sys; from pathlib import Path; from pine.sandbox.broker import Broker; "
+    program += f"sys.exit(Broker(out=Path({str(out)!r})).run())"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=env) as process:
         assert process.stdout is not None
