@@ -18,19 +18,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def said(command: F) -> F:
-    """Accept who says so, why, and how the answer is printed."""
+    """Accept of whom it is asked, who says so, why, and how the answer is printed."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="One JSON document."),
         who_option,
         click.option("--reason", default="no reason given", callback=one_line, help="Why; it is kept with the order."),
+        click.option("--all", "everybody", is_flag=True, help="Every configured strategy."),
+        click.argument("name", required=False),
     ):
         command = option(command)
     return command
 
 
 @click.command()
-@click.argument("name", required=False)
-@click.option("--all", "everybody", is_flag=True, help="Every configured strategy.")
 @said
 @config_option
 @click.pass_context
@@ -53,8 +53,6 @@ def halt(ctx: click.Context, name: str | None, everybody: bool, reason: str, who
 
 
 @click.command()
-@click.argument("name", required=False)
-@click.option("--all", "everybody", is_flag=True, help="Every configured strategy.")
 @said
 @config_option
 @click.pass_context
@@ -65,8 +63,6 @@ def resume(ctx: click.Context, name: str | None, everybody: bool, reason: str, w
 
 
 @click.command()
-@click.argument("name", required=False)
-@click.option("--all", "everybody", is_flag=True, help="Every configured strategy.")
 @click.option("--halt", "also_halt", is_flag=True, help="Halt it first, so that it does not enter again.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @said
