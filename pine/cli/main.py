@@ -9,47 +9,65 @@ from pine import __version__
 from pine.bus.ending import end_with_input
 from pine.cli.lazy import LazyGroup
 
-_PLACES: Final = {
-    "alerts": "pine.cli.alerts:alerts",
-    "archive": "pine.cli.archive:archive",
-    "audit": "pine.cli.audit:audit",
-    "backfill": "pine.cli.backfill:backfill",
-    "backtest": "pine.cli.replay:backtest",
-    "bars": "pine.cli.bars:bars",
-    "bench": "pine.cli.bench:bench",
-    "check": "pine.cli.check:check",
-    "courier": "pine.cli.processes:courier",
-    "dashboard": "pine.cli.dashboard:dashboard",
-    "demo": "pine.cli.demo:demo",
-    "features": "pine.cli.features:features",
-    "flatten": "pine.cli.control:flatten",
-    "halt": "pine.cli.control:halt",
-    "hub": "pine.cli.processes:hub",
-    "import": "pine.cli.importing:import_",
-    "init": "pine.cli.init:init",
-    "legacy": "pine.cli.legacy:legacy",
-    "metrics": "pine.cli.metrics:metrics",
-    "models": "pine.cli.models:models",
-    "orders": "pine.cli.orders:orders",
-    "parity": "pine.cli.replay:parity",
-    "positions": "pine.cli.positions:positions",
-    "replay": "pine.cli.replay:replay",
-    "resume": "pine.cli.control:resume",
-    "sandbox": "pine.cli.sandbox:sandbox",
-    "server": "pine.cli.server:server",
-    "status": "pine.cli.status:status",
-    "strategies": "pine.cli.strategies:strategies",
-    "trades": "pine.cli.blotter:trades",
-    "train": "pine.cli.train:train",
-    "trim": "pine.cli.trim:trim",
-    "up": "pine.cli.up:up",
-    "worker": "pine.cli.processes:worker",
+_SECTIONS: Final = {
+    "First steps": {
+        "demo": "pine.cli.demo:demo",
+        "init": "pine.cli.init:init",
+        "check": "pine.cli.check:check",
+    },
+    "Run": {
+        "up": "pine.cli.up:up",
+        "hub": "pine.cli.processes:hub",
+        "worker": "pine.cli.processes:worker",
+        "courier": "pine.cli.processes:courier",
+        "archive": "pine.cli.archive:archive",
+        "server": "pine.cli.server:server",
+        "legacy": "pine.cli.legacy:legacy",
+    },
+    "Look": {
+        "status": "pine.cli.status:status",
+        "dashboard": "pine.cli.dashboard:dashboard",
+        "bars": "pine.cli.bars:bars",
+        "orders": "pine.cli.orders:orders",
+        "trades": "pine.cli.blotter:trades",
+        "positions": "pine.cli.positions:positions",
+        "alerts": "pine.cli.alerts:alerts",
+        "metrics": "pine.cli.metrics:metrics",
+    },
+    "Act": {
+        "halt": "pine.cli.control:halt",
+        "resume": "pine.cli.control:resume",
+        "flatten": "pine.cli.control:flatten",
+    },
+    "Prove": {
+        "replay": "pine.cli.replay:replay",
+        "parity": "pine.cli.replay:parity",
+        "backtest": "pine.cli.replay:backtest",
+        "bench": "pine.cli.bench:bench",
+    },
+    "History": {
+        "import": "pine.cli.importing:import_",
+        "backfill": "pine.cli.backfill:backfill",
+        "audit": "pine.cli.audit:audit",
+        "trim": "pine.cli.trim:trim",
+    },
+    "Strategies": {
+        "strategies": "pine.cli.strategies:strategies",
+        "features": "pine.cli.features:features",
+        "train": "pine.cli.train:train",
+        "models": "pine.cli.models:models",
+    },
+    "Without an account": {
+        "sandbox": "pine.cli.sandbox:sandbox",
+    },
 }
-"""Where each command is defined."""
+"""Where each command is defined, under the heading by which people look for it."""
 
 
 @click.group(
-    cls=LazyGroup, places=_PLACES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=LazyGroup,
+    sections=_SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="pine")
 @click.option(

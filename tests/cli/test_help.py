@@ -1,5 +1,6 @@
 """What the command line says of itself, and that saying it costs nothing."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -207,6 +208,17 @@ def test_a_command_line_that_cannot_be_read_is_exit_code_2(arguments: list[str])
     shown = CliRunner().invoke(cli, arguments)
     assert shown.exit_code == 2
     assert "Usage: " in shown.output
+
+
+def test_a_command_that_is_mistyped_is_told_with_the_nearest() -> None:
+    assert "Did you mean halt?" in CliRunner().invoke(cli, ["hlat"]).output
+    assert "Did you mean" not in CliRunner().invoke(cli, ["zzzz"]).output
+
+
+def test_every_command_stands_under_one_heading() -> None:
+    shown = CliRunner().invoke(cli, ["--help"]).output
+    listed = re.findall(r"^  (\w+) +[A-Z]", shown.partition("First steps:")[2], re.M)
+    assert sorted(listed) == sorted(path for path in OPTIONS if path and " " not in path)
 
 
 def test_saying_help_imports_nothing_heavy() -> None:
