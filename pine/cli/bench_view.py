@@ -29,7 +29,8 @@ def show(
     if results:
         console.print(_rows(results, quick=quick))
         for result in results:
-            console.print(f"[bold]{result.row.name}[/]: {result.size}; {result.same}", highlight=False)
+            unit = f"{result.row.unit}{', of processor time' if result.row.clock == 'cpu' else ''}"
+            console.print(f"[bold]{result.row.name}[/], {unit}: {result.size}; {result.same}", highlight=False)
             for name, value in result.notes.items():
                 console.print(f"  {name}: {_number(value)}", highlight=False)
     for table in grown:
@@ -39,22 +40,20 @@ def show(
 
 
 def _rows(results: "Sequence[Result]", *, quick: bool) -> "RichTable":
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table()
-    for heading in ("row", "ratio", "aim", "met", "baseline", "pine", "unit", "by"):
-        table.add_column(heading, justify="right" if heading in ("ratio", "baseline", "pine") else "left")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="medians, quartiles below", caption_justify="left")
+    for heading in ("row", "ratio", "aim", "met", "baseline", "pine"):
+        table.add_column(heading, justify="right" if heading in ("ratio", "baseline", "pine") else "left", no_wrap=True)
     for result in results:
-        low, high = result.ratios.quartiles
         table.add_row(
             result.row.name,
-            f"{result.ratio:.2f} ({low:.2f}–{high:.2f})",
+            "{}\n{}–{}".format(*(f"{value:.2f}" for value in (result.ratio, *result.ratios.quartiles))),
             str(result.row.aim),
             "–" if quick else "yes" if result.met else "[red]no[/]",
             _spread(result.baseline),
             _spread(result.ours),
-            result.row.unit,
-            "processor" if result.row.clock == "cpu" else "clock",
         )
     return table
 
@@ -72,7 +71,7 @@ def _grown(grown: "Table") -> "RichTable":
 
 def _spread(spread: "Spread") -> str:
     low, high = spread.quartiles
-    return f"{_number(spread.median)} ({_number(low)}–{_number(high)})"
+    return f"{_number(spread.median)}\n{_number(low)}–{_number(high)}"
 
 
 def _number(value: float) -> str:
