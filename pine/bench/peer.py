@@ -50,21 +50,32 @@ class Peer:
         )
 
 
+def check(python: str) -> None:
+    """Raise `BenchError` unless a Python program has nautilus-trader."""
+    try:
+        done = subprocess.run([python, "-c", "import nautilus_trader"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BenchError(f"{python}: cannot be run: {error.strerror}") from None
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["it ended without a word"]
+        raise BenchError(f"{python}: nautilus-trader is not installed there: {last[0]}")
+
+
 def measure(bench: Bench, python: str, repeat: int | None) -> Peer:
     """Run both engines in turns.
 
     Raises
     ------
     BenchError
-        If the Python program has no nautilus-trader.
+        If the Python program fails.
     """
-    config, bars = configure(bench.folder / "peer", CONFIG), month(bench)
+    config, bars = configure(bench.folder, CONFIG), month(bench)
     rows = [
         (bar.start + NS_PER_MINUTE, bar.open, bar.high, bar.low, bar.close, bar.volume)
         for bar in bars
         if bar.timeframe is Timeframe.MINUTE
     ]
-    path = bench.folder / "peer" / "minutes.json"
+    path = bench.folder / "minutes.json"
     path.write_bytes(orjson.dumps(rows))
     theirs, ours = [], []
     version, orders = "", 0

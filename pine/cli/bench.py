@@ -2,19 +2,21 @@
 
 import contextlib
 import sys
-import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from pine import __version__
 from pine.cli.context import FINE, WRONG, exits, print_json
 
 if TYPE_CHECKING:
-    from pine.bench.peer import Peer
     from pine.bench.row import Result
-    from pine.bench.scale import Table
+    from pine.bench.run import Run
+
+COULD_NOT: Final = 2
 
 
 @click.command()
@@ -43,48 +45,55 @@ def bench(
     them without a NAME. Both sides of a row run in turns on the same generated data, and must come to the same.
     scale-symbols and scale-strategies show how cost grows. Needs no network and no configuration (docs/performance.md).
 
-    Exit code 1 if an aim is not met; with --quick that is not judged.
+    Exit code 1 if an aim is not met, with --quick that is not judged; 2 if a row could not be measured.
     """
-    from pine.bench.catalog import SCALES, rows
+    _check(names, peer, python, plot)
     from pine.bench.machine import describe
-    from pine.bench.measure import compare
-    from pine.bench.row import Bench
-    from pine.bench.scale import tables
+    from pine.bench.run import Run
 
-    chosen = rows([name for name in names if name not in SCALES]) if _has_rows(names) else []
     machine = describe()
-    results: list[Result] = []
-    grown: list[Table] = []
-    peers: list[Peer] = []
-    with _telling() as tell, tempfile.TemporaryDirectory(prefix="pine-bench-") as made:
-        for row in chosen:
-            folder = Path(made) / row.name
-            folder.mkdir()
-            results.append(compare(row, Bench(folder, quick, tell), repeat))
-        for name in SCALES:
-            if name in names:
-                grown += tables(name, Bench(Path(made), quick, tell))
-        if peer is not None:
-            from pine.bench.peer import measure
+    run = Run(names, repeat, quick, None if peer is None else python or sys.executable)
+    try:
+        with _telling() as tell:
+            run.measure(tell)
+    finally:  # also of a run that somebody cuts short
+        _show(machine, run, plot, as_json=as_json)
+    if run.refused:
+        sys.exit(COULD_NOT)
+    sys.exit(FINE if quick or all(result.met for result in run.results) else WRONG)
 
-            peers.append(measure(Bench(Path(made), quick, tell), python or sys.executable, repeat))
-    if plot is not None:
+
+def _check(names: tuple[str, ...], peer: str | None, python: str | None, plot: Path | None) -> None:
+    """Refuse, before anything is measured, what could not be done after it."""
+    from pine.bench.catalog import SCALES, rows
+
+    rows([name for name in names if name not in SCALES])
+    if plot is not None and not set(names) & set(SCALES):
+        raise click.UsageError(f"--plot draws {' and '.join(SCALES)}: name one of them")
+    if plot is not None and not plot.absolute().parent.is_dir():
+        raise click.UsageError(f"--plot: {plot.absolute().parent} is no folder")
+    if python is not None and peer is None:
+        raise click.UsageError("--python goes with --peer")
+    if peer is None:
+        return
+    if names and not any(name.startswith("replay") for name in names):
+        raise click.UsageError("--peer runs the replay rows' bars: name one of them, or none")
+    from pine.bench.peer import check
+
+    check(python or sys.executable)
+
+
+def _show(machine: dict[str, Any], run: "Run", plot: Path | None, *, as_json: bool) -> None:
+    if plot is not None and run.grown:
         from pine.bench.plot import write
 
-        write(plot, grown)
+        write(plot, run.grown)
     if as_json:
-        print_json(_document(machine, results, grown, peers, quick=quick))
+        print_json(_document(machine, run))
     else:
         from pine.cli.bench_view import show
 
-        show(machine, results, grown, peers, quick=quick)
-    sys.exit(FINE if quick or all(result.met for result in results) else WRONG)
-
-
-def _has_rows(names: tuple[str, ...]) -> bool:
-    from pine.bench.catalog import SCALES
-
-    return not names or any(name not in SCALES for name in names)
+        show(machine, run)
 
 
 @contextlib.contextmanager
@@ -99,17 +108,20 @@ def _telling() -> Iterator[Callable[[str], None]]:
         yield status.update
 
 
-def _document(
-    machine: dict[str, Any], results: "list[Result]", grown: "list[Table]", peers: "list[Peer]", *, quick: bool
-) -> dict[str, Any]:
+def _document(machine: dict[str, Any], run: "Run") -> dict[str, Any]:
     from attrs import asdict
 
+    from pine.core.times import isoformat
+
     return {
+        "pine": __version__,
+        "at": isoformat(time.time_ns()),
         "machine": machine,
-        "quick": quick,
-        "rows": [_row(result, quick=quick) for result in results],
-        "scales": [asdict(table) for table in grown],
-        "peers": [asdict(found) for found in peers],
+        "quick": run.quick,
+        "rows": [_row(result, quick=run.quick) for result in run.results],
+        "scales": [asdict(table) for table in run.grown],
+        "peers": [asdict(found) for found in run.peers],
+        "refused": run.refused,
     }
 
 

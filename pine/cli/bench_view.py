@@ -3,40 +3,41 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+
 from pine.bench.machine import in_words
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-    from pine.bench.peer import Peer
     from pine.bench.row import Result, Spread
+    from pine.bench.run import Run
     from pine.bench.scale import Table
 
 
-def show(
-    machine: dict[str, Any],
-    results: "Sequence[Result]",
-    grown: "Sequence[Table]",
-    peers: "Sequence[Peer]",
-    *,
-    quick: bool,
-) -> None:
-    """Print the machine, the rows, what each was given, and how cost grows."""
+def show(machine: dict[str, Any], run: "Run") -> None:
+    """Print the machine, the rows, what each was given, how cost grows, and what could not be measured."""
     from rich.console import Console
 
-    console = Console()
-    console.print(in_words(machine), highlight=False)
-    if results:
-        console.print(_rows(results, quick=quick))
-        for result in results:
-            unit = f"{result.row.unit}{', of processor time' if result.row.clock == 'cpu' else ''}"
-            console.print(f"[bold]{result.row.name}[/], {unit}: {result.size}; {result.same}", highlight=False)
+    console = Console(highlight=False)
+    console.print(in_words(machine))
+    if run.results:
+        console.print(_rows(run.results, quick=run.quick))
+        for result in run.results:
+            row, pairs = result.row, len(result.ratios.values)
+            unit = f"{row.unit}{', of processor time' if row.clock == 'cpu' else ''}"
+            console.print(
+                f"[bold]{row.name}[/], {unit}: {row.path}, against {row.against}; {_count(pairs, 'pair')} of runs; "
+                f"{result.size}; {result.same}"
+            )
             for name, value in result.notes.items():
-                console.print(f"  {name}: {_number(value)}", highlight=False)
-    for table in grown:
+                console.print(f"  {name}: {_number(value)}")
+    for table in run.grown:
         console.print(_grown(table))
-    for peer in peers:
-        console.print(peer.in_words(), highlight=False)
+    for peer in run.peers:
+        console.print(peer.in_words())
+    for name, reason in run.refused.items():
+        console.print(f"[bold]{name}[/]: [red]not measured[/]: {escape(reason)}")
 
 
 def _rows(results: "Sequence[Result]", *, quick: bool) -> "RichTable":
@@ -72,6 +73,10 @@ def _grown(grown: "Table") -> "RichTable":
 def _spread(spread: "Spread") -> str:
     low, high = spread.quartiles
     return f"{_number(spread.median)}\n{_number(low)}–{_number(high)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _number(value: float) -> str:

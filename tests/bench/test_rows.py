@@ -7,6 +7,8 @@ import pytest
 from attrs import evolve
 from click.testing import CliRunner
 
+from pine import __version__
+from pine.bench import run as running
 from pine.bench.catalog import PLACES, SCALES, rows
 from pine.bench.measure import compare, refuse_difference
 from pine.bench.row import Aim, Bench, BenchError, Result, Row, Sides, Spread, Taken
@@ -94,6 +96,51 @@ def test_the_command_draws_a_table() -> None:
     assert done.exit_code == 0
     assert "pine --help as a process" in done.stdout
     assert "≤ 2 ×" in done.stdout
+
+
+def test_what_cannot_be_measured_takes_nothing_else_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(row: Row, bench: Bench, repeat: int | None) -> Result:
+        if row.name == "help":
+            raise BenchError("the sides did not do the same")
+        return compare(row, bench, repeat)
+
+    monkeypatch.setattr(running, "compare", refused)
+    done = CliRunner().invoke(cli, ["bench", "help", "replay", "--quick", "--repeat", "1", "--json"])
+    document = json.loads(done.stdout)
+    assert done.exit_code == 2
+    assert document["refused"] == {"help": "the sides did not do the same"}
+    assert [row["name"] for row in document["rows"]] == ["replay"]
+    assert (document["pine"], document["at"][:2]) == (__version__, "20")
+
+
+def test_a_run_that_is_cut_short_shows_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(row: Row, bench: Bench, repeat: int | None) -> Result:
+        if row.name == "help":
+            raise KeyboardInterrupt
+        return compare(row, bench, repeat)
+
+    monkeypatch.setattr(running, "compare", cut)
+    done = CliRunner().invoke(cli, ["bench", "replay", "help", "--quick", "--repeat", "1"])
+    assert done.exit_code == 1
+    assert "the same rule in Backtrader" in done.stdout.replace("\n", " ")
+    assert "Aborted!" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["help", "--plot", "x.html"], "--plot draws scale-symbols and scale-strategies"),
+        (["scale-symbols", "--plot", "/nowhere/x.html"], "/nowhere is no folder"),
+        (["replay", "--python", "x"], "--python goes with --peer"),
+        (["help", "--peer", "nautilus"], "--peer runs the replay rows' bars"),
+        (["replay", "--peer", "nautilus", "--python", "/nowhere/python"], "/nowhere/python: cannot be run"),
+        (["replay", "--peer", "nautilus", "--python", "false"], "nautilus-trader is not installed there"),
+    ],
+)
+def test_what_could_not_be_done_afterwards_is_refused_before(arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(cli, ["bench", "--quick", *arguments])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in " ".join(done.stderr.split())
 
 
 def test_a_name_that_is_no_row_is_told_with_the_nearest() -> None:

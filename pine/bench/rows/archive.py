@@ -53,7 +53,7 @@ def ready(bench: Bench) -> Iterator[Sides]:
         write = partial(_written, files, bench.folder, numbers)
         rows = sum(len(rows) for rows, _ in files.values())
         size = f"the second session of {len(symbols)} roots: {rows:,} rows in {len(files)} files"
-        yield Sides(size, write, seal, partial(_same, write, seal))
+        yield Sides(f"{size}, server with fsync everysec", write, seal, partial(_same, write, seal))
 
 
 def _sessions(closed: Sequence[Closed]) -> tuple[list[Closed], list[Closed]]:

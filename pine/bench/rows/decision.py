@@ -64,9 +64,8 @@ def ready(bench: Bench) -> Iterator[Sides]:
             reader.stdout.readline()
             theirs = partial(_hops, client, reader, count)
             ours = partial(minutes.decide, count)
-            yield Sides(
-                f"{count} minutes of one symbol, {PAUSE * 1e3:.0f} ms apart", theirs, ours, partial(_same, theirs, ours)
-            )
+            size = f"{count} minutes of one symbol, {PAUSE * 1e3:.0f} ms apart, server with fsync everysec"
+            yield Sides(size, theirs, ours, partial(_same, theirs, ours))
         finally:
             stop_all([worker])
             reader.terminate()
@@ -133,7 +132,9 @@ class _Minutes:
 
 def _taken(spans: Sequence[int], name: str) -> Taken:
     micros = [span / NS_PER_US for span in spans]
-    return Taken(median(micros), did=len(micros), notes={f"{name}, p99: µs": quantiles(micros, n=100)[98]})
+    return Taken(
+        median(micros), did=len(micros), notes={f"99th percentile of the {name}, µs": quantiles(micros, n=100)[98]}
+    )
 
 
 def _same(theirs: partial[Taken], ours: partial[Taken]) -> str:

@@ -75,7 +75,7 @@ class _Watch:
             counts: dict[str, Any] = orjson.loads(facts.get(b"counts", b"{}"))
             seen = int(counts.get("trades", 0))
             if seen >= trades:
-                return Taken(_resident(self._hub.process.pid), notes={f"trades, for {trades:,}": seen})
+                return Taken(_resident(self._hub.process.pid), notes={f"trades when {trades:,} were waited for": seen})
             if time.monotonic() > deadline:
                 raise BenchError(f"memory: found {seen:,} trades after {PATIENCE:.0f} s, expected {trades:,}")
             if seen != beat:
