@@ -214,7 +214,8 @@ def _verdict(facts: dict[str, Any]) -> Text:
         Text(f"! {note}", style="bold red" if note.startswith("kill switch") else "yellow") for note in facts["notes"]
     ]
     if not facts["problems"]:
-        lines.append(Text("✓ nothing is wrong", style="bold green"))
+        fine = "nothing must be mended" if facts["notes"] else "nothing is wrong"
+        lines.append(Text(f"✓ {fine}", style="bold green"))
     return Text("\n").join(lines)
 
 

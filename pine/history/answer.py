@@ -207,8 +207,9 @@ class History:
         """Return what is known without paying, and which minutes would have to be bought."""
         rule = self.rule(symbol)
         asked = (EARLIEST if begin is None else begin, LATEST if end is None else end)
+        known = self._covered(symbol, timeframe)  # before bars are read: what a hub publishes meanwhile is not missing
         direct = self._free(symbol, timeframe, [asked])
-        edges = self._edges(symbol, timeframe, direct, rule)
+        edges = self._edges(symbol, timeframe, known, direct, rule)
         first = edges[0] if begin is None else _first_start(timeframe, begin, rule)
         last = max(first, edges[1] if end is None else _first_start(timeframe, end, rule))
         look = _Look(symbol, timeframe, rule, first, last, direct)
@@ -223,11 +224,13 @@ class History:
     def _free(self, symbol: str, timeframe: Timeframe, within: Sequence[Interval]) -> Held:
         return together((self.streams, self.archive), symbol, timeframe, within)
 
-    def _edges(self, symbol: str, timeframe: Timeframe, direct: Held, rule: SessionRule) -> Interval:
+    def _edges(
+        self, symbol: str, timeframe: Timeframe, known: Sequence[Interval], direct: Held, rule: SessionRule
+    ) -> Interval:
         """Return where what is known without paying begins and ends; an hour or day under way does not count."""
-        own = [*self._covered(symbol, timeframe), *((bar.start, bar.start + 1) for bar in direct.bars)]
-        begins = [begin for begin, _ in own]
-        ends = [_first_start(timeframe, max(end for _, end in own), rule)] if own else []
+        bars = [(bar.start, bar.start + 1) for bar in direct.bars]
+        begins = [begin for begin, _ in (*known, *bars)]
+        ends = [_first_start(timeframe, max(end for _, end in known or bars), rule)] if known or bars else []
         minutes = [] if timeframe is Timeframe.MINUTE else self._covered(symbol, Timeframe.MINUTE)
         begins += [begin for begin, _ in minutes]
         ends += [period(timeframe, end, rule).start for _, end in minutes]

@@ -185,6 +185,7 @@ class Hub:
             "last_clock": self.publisher.last_clock,
             "last_step": isoformat(self.publisher.last_clock * NS_PER_MS) if self.publisher.last_clock else "",
             "connections": self.supervisor.connections,
+            **self._unconnected(),
             "data_age_s": None if data.age_s is None else round(data.age_s, 1),
             "market_open": data.market_open,
             "fresh": data.is_fresh(),
@@ -196,6 +197,14 @@ class Hub:
             "filling": "" if filling is None else f"{isoformat(filling[0])} to {isoformat(filling[1])}",
             "counts": dict(self.aggregator.counts),
         }
+
+    def _unconnected(self) -> dict[str, Any]:
+        """Return for how long there is no connection to the gateway, and why."""
+        trouble = self.supervisor.trouble
+        if trouble is None:
+            return {"unconnected_s": 0, "unconnected_because": ""}
+        reason, since = trouble
+        return {"unconnected_s": round(time.monotonic() - since), "unconnected_because": reason}
 
     def _data(self) -> DataAge:
         """Judge the newest trade; the present of a tape is the latest time that was received."""

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from pine.core.calendar import is_open
 from pine.core.config import Config
+from pine.core.config.secret import masked
 from pine.core.errors import KeyRefused
 from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_MINUTE
@@ -56,6 +57,8 @@ class Supervisor:
         How often a connection came to be.
     filler
         Fills, before a connection, what the gateway does not replay.
+    trouble
+        Why there is no connection, and since when by the monotonic clock; nothing while there is one, or at first.
     """
 
     config: Config
@@ -64,6 +67,7 @@ class Supervisor:
     outbox: Outbox
     tape: Tape
     connections: int = 0
+    trouble: tuple[str, float] | None = None
     filler: Filler = field(init=False)
     _reach: Reach = field(init=False)
     _frozen: FrozenData = field(init=False)
@@ -108,6 +112,8 @@ class Supervisor:
                 backoff = FIRST_BACKOFF
             pause = backoff * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, not a secret
             log.warning("connection lost", reason=reason[:LONGEST_REASON], retry_in_s=round(pause, 1))
+            since = time.monotonic() if self.trouble is None else self.trouble[1]
+            self.trouble = (masked(reason)[:LONGEST_REASON], since)
             await asyncio.sleep(pause)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
 
@@ -133,6 +139,7 @@ class Supervisor:
         protocol.subscribe(schema="trades", symbols=parents, stype_in="parent", start=start)
         protocol.start()
         self.connections += 1
+        self.trouble = None
         host, port = self.config.databento.live_gateway
         fields = {"gateway": f"{host}:{port}", "replay_from": isoformat(start) if start else "the beginning"}
         log.info("connected", **fields)

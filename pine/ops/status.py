@@ -21,6 +21,7 @@ from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND, Timeframe
 from pine.core.times import isoformat
 from pine.ops.positions import Both, both_sides
 from pine.ops.server import cannot_write, full_disk, server_facts, server_notes, server_problems
+from pine.ops.supervisor.door import is_supervised
 from pine.orders.entries import Control, Correction, Entry, Intent
 from pine.orders.gates import KillSwitch
 from pine.orders.ledger import SETTLED, Deliveries, Delivery, read_ledger, role
@@ -32,6 +33,9 @@ LATE_STEPS: Final = 5
 
 OVERDUE_S: Final = 30
 """An exit that has been owed for longer is not posted, whatever the courier does about it."""
+
+UNCONNECTED_S: Final = 15
+"""Seconds after which a hub without a connection is not just connecting again."""
 
 FLIGHTS: Final = 100
 """Flight records that are looked through for the newest refusal."""
@@ -141,6 +145,7 @@ class Observer:
             "alerts": self._process(keys.ALERTS),
             "archive": self._process(keys.ARCHIVE),
             "kill_switch": kill_switch(self.config),
+            "supervised": is_supervised(self.config.data_dir),
             "unconfigured": {name: behind(self.client, keys.CLOCK, cursors[name]) for name in unconfigured},
         }
         return {**facts, "problems": list(_problems(facts, self.option)), "notes": list(_notes(facts, self.option))}
@@ -308,6 +313,7 @@ def without_server(config: Config, now: int, problem: str, option: str = "") -> 
         "alerts": None,
         "archive": None,
         "kill_switch": kill_switch(config),
+        "supervised": is_supervised(config.data_dir),
         "unconfigured": {},
     }
     return {**facts, "problems": [*full_disk(config), problem], "notes": list(_notes(facts, option))}
@@ -325,27 +331,47 @@ def _problems(facts: dict[str, Any], option: str) -> Iterator[str]:
     if blocked is not None:
         yield f"{blocked}; until then nobody can say that they run"
     yield from server_problems(facts["server"])
-    hub = facts["hub"]
-    if not hub["running"] and blocked is None:
-        yield f"the hub is not running: pine hub{option}"
+    yield from _problems_of_hub(facts["hub"], _starts(facts, "hub", option), known=blocked is None)
+    for name, strategy in facts["strategies"].items():
+        start = _starts(facts, f"worker {name}", option)
+        yield from _problems_of_strategy(name, strategy, start, option, known=blocked is None)
+
+
+def _problems_of_hub(hub: dict[str, Any], start: str, *, known: bool) -> Iterator[str]:
+    if not hub["running"] and known:
+        yield f"the hub is not running: {start}"
     if hub["stale"]:
         age = "" if hub["data_age_s"] is None else f" for {span(hub['data_age_s'])}"
         yield f"no data{age} while the market is open"
+    if hub["running"] and (alone := int(hub["heartbeat"].get("unconnected_s") or 0)) > UNCONNECTED_S:
+        yield f"the hub has no connection to the gateway for {span(alone)}: {hub['heartbeat']['unconnected_because']}"
     if hub["running"] and hub["heartbeat"].get("tape") == "failing":
         yield "the hub's tape cannot be written; look for tape: in its log, and at the disk"
-    for name, strategy in facts["strategies"].items():
-        courier = strategy["courier"]
-        if strategy["enabled"] and not strategy["worker"]["running"] and blocked is None:
-            yield f"worker {name} is not running{_lag(strategy)}: pine worker {name}{option}"
-        if courier["state"] == "not running" and courier["owed"] and blocked is None:
+
+
+def _problems_of_strategy(
+    name: str, strategy: dict[str, Any], start: str, option: str, *, known: bool
+) -> Iterator[str]:
+    courier = strategy["courier"]
+    if strategy["enabled"] and not strategy["worker"]["running"] and known:
+        yield f"worker {name} is not running{_lag(strategy)}: {start}"
+    if courier["state"] == "not running" and known:
+        if courier["owed"]:
             yield f"courier {name} is not running and owes {courier['owed']} webhooks; the worker starts it"
-        for late in courier["overdue"]:
-            again = "; the courier tries again" if courier["state"] == "running" else ""
-            yield f"{name}: {overdue(late)}: {late['text']}{again}"
-        for difference in strategy["differs"]:
-            yield f"{name}: {difference}, nothing on its way; see what the broker has, then pine positions set{option}"
-        for intent in courier["unknown"]:
-            yield f"{intent}: outcome unknown; pine orders resolve {intent} --posted{option}, or --not-posted"
+        elif strategy["worker"]["running"] and strategy["heartbeat"].get("courier") == "not running":
+            yield f"courier {name} is not running, and its worker was told not to start it: nothing would be posted"
+    for late in courier["overdue"]:
+        again = "; the courier tries again" if courier["state"] == "running" else ""
+        yield f"{name}: {overdue(late)}: {late['text']}{again}"
+    for difference in strategy["differs"]:
+        yield f"{name}: {difference}, nothing on its way; see what the broker has, then pine positions set{option}"
+    for intent in courier["unknown"]:
+        yield f"{intent}: outcome unknown; pine orders resolve {intent} --posted{option}, or --not-posted"
+
+
+def _starts(facts: dict[str, Any], what: str, option: str) -> str:
+    """Return the command that starts a process: by the supervisor, where one runs."""
+    return f"pine up --start '{what}'{option}" if facts["supervised"] else f"pine {what}{option}"
 
 
 def _notes(facts: dict[str, Any], option: str) -> Iterator[str]:
@@ -355,6 +381,9 @@ def _notes(facts: dict[str, Any], option: str) -> Iterator[str]:
     if facts["server"] is not None:
         yield from server_notes(facts["server"])
     yield from _holes(facts["hub"])
+    archive = facts["archive"]
+    if archive is not None and archive["token"] is not None and not archive["running"]:
+        yield "no archive runs: finished sessions are not sealed, and nothing can be trimmed"
     for name, strategy in facts["strategies"].items():
         if strategy["worker"]["running"] and (strategy["lag"] or 0) > LATE_STEPS:
             yield f"worker {name} is running{_lag(strategy)}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import pytest
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -274,6 +274,29 @@ def test_an_open_question_reaches_from_the_first_to_the_last_that_is_known() -> 
     assert (days.begin, days.end, days.holes) == (BEGIN + NS_PER_DAY, END - NS_PER_DAY, ())
     nothing = History(lambda _: RULE).bars("ES", DAY)
     assert (nothing.bars, nothing.holes) == ((), ())
+
+
+@define
+class Growing:
+    """A source to which a hub publishes whenever somebody looks: its bars reach beyond what it said it covers."""
+
+    until: int
+
+    def covered(self, symbol: str, timeframe: Timeframe) -> tuple[Interval, ...]:
+        self.until += 34 * NS_PER_MINUTE
+        return Place(((BEGIN, self.until),)).covered(symbol, timeframe)
+
+    def held(self, symbol: str, timeframe: Timeframe, within: Sequence[Interval]) -> Held:
+        covered = self.covered(symbol, timeframe)
+        return evolve(Place(((BEGIN, END),)).held(symbol, timeframe, within), covered=common(covered, within))
+
+
+@pytest.mark.parametrize("timeframe", Timeframe)
+def test_what_is_published_while_it_is_asked_for_is_not_missing(timeframe: Timeframe) -> None:
+    answer = History(lambda _: RULE, Growing(BEGIN + NS_PER_DAY)).bars("ES", timeframe)
+    assert answer.holes == ()
+    assert [bar.start for bar in answer.bars] == [bar.start for bar in truth(timeframe) if bar.start < answer.end]
+    assert answer.end >= BEGIN + NS_PER_DAY - NS_PER_HOUR
 
 
 def test_hours_and_days_of_minutes_that_were_imported_alone_are_folded() -> None:

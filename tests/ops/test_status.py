@@ -20,6 +20,7 @@ from pine.core.timeframe import NS_PER_MS, NS_PER_SECOND
 from pine.core.times import isoformat, parse_time
 from pine.ops.server import server_notes, shown_url
 from pine.ops.status import Observer
+from pine.ops.supervisor.door import open_door
 from pine.orders.entries import Control, Fill, Intent, Origin, encode
 
 NOW = parse_time("2024-03-05T15:00")  # a Tuesday
@@ -143,6 +144,36 @@ def test_every_symbol_is_told_with_its_last_minute_lead_and_counts(client: Clien
 
 
 # ---- what is wrong
+
+
+def test_a_hub_without_a_connection_a_courier_that_nobody_starts_and_no_archive_are_told(
+    client: Client, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, TEXT)
+    hold(client, keys.HUB, "worker:one", "worker:paper", keys.ARCHIVE)
+    beat(client, watermark=NOW, last_trade=NOW, unconnected_s=14, unconnected_because="refused")
+    assert "no connection" not in str(look(client, config)["problems"])
+    beat(client, watermark=NOW, last_trade=NOW, unconnected_s=200, unconnected_because="127.0.0.1:1: refused")
+    client.hset(keys.heartbeat("worker:one"), mapping={"courier": "not running"})
+    client.delete(keys.lease(keys.ARCHIVE))
+    facts = look(client, config)
+    assert facts["problems"] == [
+        "the hub has no connection to the gateway for 3 min: 127.0.0.1:1: refused",
+        "courier one is not running, and its worker was told not to start it: nothing would be posted",
+    ]
+    assert facts["notes"] == ["no archive runs: finished sessions are not sealed, and nothing can be trimmed"]
+    client.hset(keys.heartbeat("worker:one"), mapping={"courier": "starting"})
+    assert len(look(client, config)["problems"]) == 1
+
+
+def test_under_a_supervisor_it_is_asked_to_start_what_does_not_run(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path, TEXT)
+    assert "worker one is not running: pine worker one" in look(client, config)["problems"]
+    with open_door(config.data_dir, lambda _: {}):
+        problems = look(client, config)["problems"]
+    assert problems[0] == "the hub is not running: pine up --start 'hub'"
+    assert "worker one is not running: pine up --start 'worker one'" in problems
+    assert not look(client, config)["supervised"]
 
 
 def test_nothing_is_wrong_when_all_that_should_run_does(client: Client, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ READ_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 120.0
 """Seconds that a request is given: a worker may have a long step to finish, a courier something to post."""
 
+KNOCK_SECONDS: Final = 1.0
 LONGEST_REQUEST: Final = 65_536
 
 Answering = Callable[[dict[str, Any]], dict[str, Any]]
@@ -57,6 +58,17 @@ def alone(data_dir: Path) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
+
+
+def is_supervised(data_dir: Path) -> bool:
+    """Tell whether a supervisor of a data directory runs: its door opens, which a killed one's does not."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(KNOCK_SECONDS)
+        try:
+            connection.connect(str(door_of(data_dir)))
+        except OSError:
+            return False
+    return True
 
 
 @contextlib.contextmanager
