@@ -35,7 +35,7 @@ def archive(ctx: click.Context, once: bool, as_json: bool) -> None:
 
     if once:
         with visit(config, hurry=False) as client, _progress() as on_channel:
-            sealed = seal_once(config, client, on_channel)
+            sealed = seal_once(config, client, on_channel, _say_who)
     else:
         sealed = run_archive(config)
     if as_json:
@@ -70,6 +70,11 @@ def verify(ctx: click.Context, as_json: bool) -> None:
 def _document(sealed: "list[Sealed]") -> dict[str, object]:
     found = [{"table": item.table, "session": item.session, "rows": item.rows} for item in sealed]
     return {"count": len(sealed), "rows": sum(item.rows for item in sealed), "sealed": found}
+
+
+def _say_who(holder: str) -> None:
+    who = holder.rpartition("#")[0] or holder
+    click.echo(f"{who} has the role; waiting some seconds, in case it was killed and cannot give it back", err=True)
 
 
 @contextlib.contextmanager

@@ -33,8 +33,13 @@ Progress = Callable[[str, int, int], None]
 log = get_logger(__name__)
 
 
-def seal_once(config: Config, client: Client, on_channel: Progress = lambda *_: None) -> list[Sealed]:
-    """Seal what is finished and return it.
+def seal_once(
+    config: Config,
+    client: Client,
+    on_channel: Progress = lambda *_: None,
+    on_wait: Callable[[str], None] = lambda _: None,
+) -> list[Sealed]:
+    """Seal what is finished and return it; `on_wait` is told who has the role, if somebody has.
 
     The lease is kept through a connection of its own, closed at the end: whoever began `client` sees it alone again.
 
@@ -48,8 +53,13 @@ def seal_once(config: Config, client: Client, on_channel: Progress = lambda *_: 
     archive = Archive.of(config)
     stop = stop_on_end()
     held: list[str] = []
+
+    def waiting(holder: str) -> None:
+        held.append(holder)
+        on_wait(holder)
+
     keeping = connect(config, start=False)
-    lease = Lease.acquire(keeping, keys.ARCHIVE, held.append, stop, HELD_SECONDS)
+    lease = Lease.acquire(keeping, keys.ARCHIVE, waiting, stop, HELD_SECONDS)
     if lease is None:
         keeping.close()
         if stop.is_set():

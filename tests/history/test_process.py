@@ -179,11 +179,13 @@ def test_a_single_run_beside_a_running_process_says_who_seals_and_does_nothing(
 ) -> None:
     config = configure(tmp_path)
     monkeypatch.setattr(running, "HELD_SECONDS", 0.2)  # nobody was killed whose role could run out
+    told: list[str] = []
     with process(tmp_path) as started:
         until(lambda: client.get(keys.lease(keys.ARCHIVE)), "it holds its role")
         with ended_as_before(), pytest.raises(BusError, match=rf":{started.pid}#.* seals already"):
-            seal_once(config, client)
+            seal_once(config, client, on_wait=told.append)
         assert started.poll() is None
+    assert [holder.partition("#")[0].rpartition(":")[2] for holder in told] == [str(started.pid)]
     assert not (config.data_dir / "archive").exists()
 
 
