@@ -157,7 +157,8 @@ def table(facts: dict[str, Any]) -> Table:
     for one in facts["processes"]:
         state = one["state"]
         style = "bold red" if one["failing"] else STATES.get(state, "dim")
-        restarts = f"{one['restarts']} restarts" if one["restarts"] else ""
+        plural = "" if one["restarts"] == 1 else "s"
+        restarts = f"{one['restarts']} restart{plural}" if one["restarts"] else ""
         up = "" if one["uptime_s"] is None else f"up {span(one['uptime_s'])}"
         pid = "" if one["pid"] is None else str(one["pid"])
         whole.add_row(Text(one["name"], style="bold"), Text(state, style=style), pid, restarts, up, _remark(one))
