@@ -114,10 +114,13 @@ def compare(row: Row, bench: Bench, repeat: int | None = None) -> Result:
 
 
 def _pair(row: Row, sides: Sides, bench: Bench, n: int, count: int) -> tuple[Taken, Taken]:
-    bench.tell(f"{row.name}: {n + 1} of {count}, baseline")
-    theirs = sides.baseline()
-    bench.tell(f"{row.name}: {n + 1} of {count}, pine")
-    ours = sides.ours()
+    """Run both sides, the baseline first in every other pair."""
+    found: dict[str, Taken] = {}
+    runs = [("baseline", sides.baseline), ("pine", sides.ours)]
+    for side, run in runs if n % 2 == 0 else reversed(runs):
+        bench.tell(f"{row.name}: {n + 1} of {count}, {side}")
+        found[side] = run()
+    theirs, ours = found["baseline"], found["pine"]
     if theirs.did is not None and ours.did is not None:
         refuse_difference(theirs.did, ours.did)
     return theirs, ours

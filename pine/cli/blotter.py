@@ -75,8 +75,8 @@ def _table(found: list[dict[str, Any]], totals: dict[str, dict[str, Any]]) -> st
         for trade in found
     ]
     lines = [
-        f"{name}: {total['trades']} trade{'' if total['trades'] == 1 else 's'}, {total['won']} won, {total['pnl']:+,.2f} dollars after "
-        f"{total['commission']:,.2f} of commissions"
+        f"{name}: {total['trades']} trade{'' if total['trades'] == 1 else 's'}, {total['won']} won, "
+        f"{total['pnl']:+,.2f} dollars after {total['commission']:,.2f} of commissions"
         for name, total in totals.items()
     ]
     return "\n".join([*columns([titles, *rows], NUMBERS), *lines])

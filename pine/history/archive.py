@@ -400,9 +400,12 @@ class Sealing:
         told = Content(sealed=True, sealed_to=sealed_to, covered=joined([*before.covered, *covered]))
         self._batch.add(manifest, [Edit(slot, before, told, frame)])
 
-    def commit(self) -> list[bool]:
-        """Put them in their places; return of each table, in order, whether anything had to be written."""
-        return self._batch.commit()
+    def commit(self, tell: Callable[[], None] = lambda: None) -> list[bool]:
+        """Put them in their places; return of each table, in order, whether anything had to be written.
+
+        `tell` is called again and again meanwhile: a disk may be slow.
+        """
+        return self._batch.commit(tell)
 
 
 def _check(symbol: str, timeframe: Timeframe, bars: Sequence[Bar], begin: int, end: int, source: str) -> None:

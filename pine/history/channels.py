@@ -67,7 +67,7 @@ def find_channels(client: Client, config: Config) -> list[Channel]:
         return steps[strategy]
 
     found = []
-    for name in client.scan_iter(match="*", count=1000):
+    for name in set(client.scan_iter(match="*", count=1000)):  # the server may name a key twice
         channel = _channel(keys.split(name.decode(errors="replace")), config, clock, now, done)
         if channel is not None:
             found.append(channel)

@@ -1,11 +1,13 @@
 """Sealing: finished sessions from the streams into the archive, and the consumer groups behind them."""
 
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Final
 
+import redis
 from attrs import define, field, frozen
 
 from pine.bus import keys, streams
@@ -14,18 +16,20 @@ from pine.bus.lease import Lease
 from pine.bus.survey import Facts, Group, survey
 from pine.bus.writer import Writer
 from pine.core.config import Config
-from pine.core.errors import PineError
+from pine.core.errors import Fenced, WentBack
 from pine.core.period import session_begin
 from pine.core.timeframe import Timeframe
 from pine.core.times import to_ms
-from pine.history.archive import Archive
+from pine.history.archive import Archive, Sealing
 from pine.history.channels import Channel, find_channels, rank
 from pine.history.coverage import Hole, complete, holes, seen
 from pine.history.manifest import Interval, Slot
 
 BEGINNING: Final = "0-0"
 TOGETHER: Final = 100
-"""Tables of which a session each is sealed together."""
+"""Tables of which a session each is sealed together, at most."""
+MOST_BYTES: Final = 64_000_000
+"""Of entries that are sealed together: no more are begun with."""
 
 _Session = tuple[Slot, list[streams.Entry], tuple[Interval, ...]]
 
@@ -89,8 +93,10 @@ class Sealer:
         channels = find_channels(self.client, self.config)
         self._look_around(channels)
         sealed: list[Sealed] = []
-        for first, part in _parts(channels):
-            sealed += self._seal(part, partial(_told, on_channel, first, len(channels)))
+        done = 0
+        for alike in _alike(channels):
+            sealed += self._seal_alike(alike, partial(_told, on_channel, done, len(channels)))
+            done += len(alike)
         on_channel("", len(channels), len(channels))
         return sealed
 
@@ -105,39 +111,51 @@ class Sealer:
         self._groups = {name: self._facts[name].groups[keys.ARCHIVE] for name in names}
         self._holes = None
 
-    def _seal(self, channels: Sequence[Channel], tell: Callable[[str, int], None]) -> list[Sealed]:
-        """Seal the finished sessions of some streams: the next one of each together, as long as any has one."""
+    def _seal_alike(self, channels: Sequence[Channel], tell: Callable[[str, int], None]) -> list[Sealed]:
+        """Seal the finished sessions of streams of one rank: one of each together, as long as any has one.
+
+        What is wrong with one stream keeps no other from being sealed, and is raised at the end.
+        """
         found: list[tuple[Channel, Sealed]] = []
-        waiting = [(channel, self._sessions(channel)) for channel in channels]
-        seen_all = False
+        waiting = deque(_Waiting(channel, self._sessions(channel)) for channel in channels)
+        troubles: list[Exception] = []
+        visited = 0
         while waiting:
-            taken: list[tuple[Channel, _Session]] = []
-            trouble: PineError | None = None
+            taken: list[tuple[_Waiting, _Session]] = []
+            size = 0
             with self.archive.sealing() as sealing:
-                for n, (channel, sessions) in enumerate(waiting):
-                    tell(channel.table.path, len(channels) if seen_all else n)
-                    try:
-                        session = next(sessions, None)
-                        if session is not None:
-                            sealing.put(channel.table, *session)
-                            taken.append((channel, session))
-                    except PineError as error:
-                        trouble = error  # what is sealed before it is, whatever is wrong with this one
-                        break
+                while waiting and len(taken) < TOGETHER and size < MOST_BYTES:
+                    one = waiting.popleft()
+                    tell(one.channel.table.path, visited)
+                    visited = min(visited + (not one.visited), len(channels))
+                    one.visited = True
+                    session = self._made_ready(one, sealing, troubles)
+                    if session is not None:
+                        taken.append((one, session))
+                        size += _size(session[1])
                 self.lease.check()
-                written = sealing.commit()
-            moved = self._move_groups(taken)
-            found += [
-                (channel, Sealed(channel.table.path, _name(slot), len(entries)))
-                for (channel, (slot, entries, _)), is_new in zip(taken, written, strict=True)
-                if is_new or channel.stream in moved
-            ]
-            if trouble is not None:
-                raise trouble
-            with_more = {channel.table for channel, _ in taken}
-            waiting = [(channel, sessions) for channel, sessions in waiting if channel.table in with_more]
-            seen_all = True
+                written = sealing.commit(partial(tell, "", visited))
+            moved = self._move_groups([(one.channel, session) for one, session in taken])
+            for (one, (slot, entries, _)), is_new in zip(taken, written, strict=True):
+                if is_new or one.channel.stream in moved:
+                    found.append((one.channel, Sealed(one.channel.table.path, _name(slot), len(entries))))
+            waiting += [one for one, _ in taken]
+        if troubles:
+            raise troubles[0]
         return [sealed for _, sealed in sorted(found, key=lambda pair: channels.index(pair[0]))]
+
+    def _made_ready(self, one: "_Waiting", sealing: Sealing, troubles: list[Exception]) -> "_Session | None":
+        """Make the next session of a stream ready; nothing if it has none, or if something is wrong with it."""
+        try:
+            session = next(one.sessions, None)
+            if session is not None:
+                sealing.put(one.channel.table, *session)
+        except (redis.RedisError, Fenced, WentBack):
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, the others are sealed
+            troubles.append(error)
+            return None
+        return session
 
     def _move_groups(self, taken: Sequence[tuple[Channel, "_Session"]]) -> set[str]:
         """Move our groups behind what is in the archive, all at once; return the streams on which one was moved."""
@@ -166,13 +184,13 @@ class Sealer:
         The one before must be in the archive when the next is asked for.
         """
         if channel.table.kind == "leads":
-            return self._lead_sessions(channel)
+            yield from self._lead_sessions(channel)
+            return
         known = self.archive.manifest(channel.table).sealed_to or BEGINNING
         at = self._groups[channel.stream].delivered
         after = min(at, known, key=streams.id_pair)  # they differ after a kill, and with another location or server
-        if channel.table.kind == "bars":
-            return self._bar_sessions(channel, after)
-        return self._entry_sessions(channel, after)
+        found = self._bar_sessions if channel.table.kind == "bars" else self._entry_sessions
+        yield from found(channel, after)
 
     def _lead_sessions(self, channel: Channel) -> Iterator["_Session"]:
         """Yield the leads of finished sessions; a hash has no group, what is in the archive is known by its id."""
@@ -269,17 +287,27 @@ class _Reading:
         return taken
 
 
-def _parts(channels: Sequence[Channel]) -> Iterator[tuple[int, Sequence[Channel]]]:
-    """Yield channels in parts whose sessions fit in memory, with the number of the first; of one rank each.
+@define
+class _Waiting:
+    """A stream with sessions that the archive lacks."""
 
-    What says of the rest what is finished and covered is sealed when the rest is.
-    """
-    first = 0
-    for _, same in groupby(channels, key=rank):
-        alike = list(same)
-        for at in range(0, len(alike), TOGETHER):
-            yield first + at, alike[at : at + TOGETHER]
-        first += len(alike)
+    channel: Channel
+    sessions: Iterator[_Session]
+    visited: bool = False
+
+
+def _alike(channels: Sequence[Channel]) -> Iterator[list[Channel]]:
+    """Yield channels by rank: what says of the rest what is finished and covered is sealed when the rest is."""
+    for _, alike in groupby(channels, key=rank):
+        yield list(alike)
+
+
+def _size(entries: Sequence[streams.Entry]) -> int:
+    """Return about how many bytes entries take, by the first and the last of them."""
+    if not entries:
+        return 0
+    ends = (entries[0][1], entries[-1][1])
+    return len(entries) * max(sum(map(len, fields.values())) for fields in ends)
 
 
 def _told(on_channel: Callable[[str, int, int], None], first: int, total: int, path: str, n: int) -> None:

@@ -3,9 +3,9 @@
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from attrs import define, evolve, field, frozen
 
@@ -19,6 +19,8 @@ from pine.history.store import Staged, Store
 if TYPE_CHECKING:
     import polars as pl
 
+
+T = TypeVar("T")
 
 WRITERS: Final = 4
 """Threads that encode and write files: they wait for the disk, or compute outside of Python."""
@@ -181,8 +183,13 @@ class Batch:
             raise ValueError(f"archive {table.path}: is in this batch already")
         self._added[table] = (manifest, [self._pool.submit(self._shelf._make, table, edit) for edit in edits])
 
-    def commit(self) -> list[bool]:
+    def commit(self, tell: Callable[[], None] = lambda: None) -> list[bool]:
         """Write everything; return of each table, in order, whether anything had to be written.
+
+        Parameters
+        ----------
+        tell
+            Called after each file.
 
         Raises
         ------
@@ -190,21 +197,23 @@ class Batch:
             If something cannot be written.
         """
         added, self._added = self._added, {}
-        made = [(manifest, [each.result() for each in ready]) for manifest, ready in added.values()]
+        made = [(manifest, [_waited(each, tell) for each in ready]) for manifest, ready in added.values()]
         changes = [(manifest, new, manifest.with_parts(one.part for one in new)) for manifest, new in made]
         changed = [(manifest, new, wanted) for manifest, new, wanted in changes if wanted != manifest]
         if changed:
-            self._write(changed)
+            self._write(changed, tell)
+        # One that was cut off may have left a manifest whose name is not durable yet.
+        self._shelf.store.settle([m.table.manifest for m, _, wanted in changes if wanted == m and m.parts], tell)
         return [wanted != manifest for manifest, _, wanted in changes]
 
-    def _write(self, changed: Sequence[tuple[Manifest, Sequence[Made], Manifest]]) -> None:
+    def _write(self, changed: Sequence[tuple[Manifest, Sequence[Made], Manifest]], tell: Callable[[], None]) -> None:
         announced = [(manifest, self._announced(manifest, new)) for manifest, new, _ in changed]
-        self._list([replacing for manifest, replacing in announced if replacing != manifest])
+        self._list([replacing for manifest, replacing in announced if replacing != manifest], tell)
         pause(keys.ARCHIVE, "written")
         store = self._shelf.store
-        store.publish([one.staged for _, new, _ in changed for one in new if one.staged is not None])
+        store.publish([one.staged for _, new, _ in changed for one in new if one.staged is not None], tell)
         pause(keys.ARCHIVE, "renamed")
-        self._list([wanted for _, _, wanted in changed])
+        self._list([wanted for _, _, wanted in changed], tell)
         for manifest, new, _ in changed:
             for part in (one.part for one in new):
                 known = manifest.part(part.slot)
@@ -221,11 +230,17 @@ class Batch:
                 replaced.append(Part(known.slot, self._shelf.present(known), one.part.content))
         return manifest.with_parts(replaced)
 
-    def _list(self, manifests: Sequence[Manifest]) -> None:
+    def _list(self, manifests: Sequence[Manifest], tell: Callable[[], None]) -> None:
         store = self._shelf.store
-        store.publish(
-            list(self._pool.map(lambda manifest: store.stage(manifest.table.manifest, manifest.encode()), manifests))
-        )
+        staged = [self._pool.submit(store.stage, each.table.manifest, each.encode()) for each in manifests]
+        store.publish([_waited(each, tell) for each in staged], tell)
+
+
+def _waited(ready: "Future[T]", tell: Callable[[], None]) -> T:
+    """Wait for something that a thread makes, with a sign of life after it."""
+    found = ready.result()
+    tell()
+    return found
 
 
 def _parquet(frame: "pl.DataFrame") -> bytes:

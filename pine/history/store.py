@@ -5,9 +5,10 @@ import fcntl
 import io
 import os
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final, Protocol
 
 from attrs import frozen
 
@@ -16,6 +17,9 @@ from pine.history.durable import make_folder, put, sync
 
 TEMPORARY: Final = "tmp"
 LOCK: Final = "lock"
+LOCK_SECONDS: Final = 30.0
+"""How long another writer is waited for: one that was stopped would be waited for for ever."""
+LOCK_PAUSE: Final = 0.02
 
 _REMOTE_WRITERS: Final = threading.RLock()
 
@@ -45,8 +49,15 @@ class Store(Protocol):
         """Make a file ready for its place; several threads may do so at once."""
         ...
 
-    def publish(self, staged: Sequence[Staged]) -> None:
-        """Put files in their places, one after the other, over what is there; all of them are there for good then."""
+    def publish(self, staged: Sequence[Staged], tell: Callable[[], None] = lambda: None) -> None:
+        """Put files in their places, one after the other, over what is there; all of them are there for good then.
+
+        `tell` is called after each.
+        """
+        ...
+
+    def settle(self, paths: Sequence[str], tell: Callable[[], None] = lambda: None) -> None:
+        """Make files durable that somebody put in their places who may not have come to it."""
         ...
 
     def remove(self, path: str) -> None:
@@ -128,19 +139,23 @@ class LocalStore:
             put(temporary, content)
         return _StagedFile(path, temporary)
 
-    def publish(self, staged: Sequence[Staged]) -> None:
+    def publish(self, staged: Sequence[Staged], tell: Callable[[], None] = lambda: None) -> None:
         """Rename files into their places, then make their folders durable, each once."""
-        folders: dict[Path, None] = {}
         for file in staged:
             assert isinstance(file, _StagedFile)
             target = self.root / file.path
             with self._explained(target):
                 make_folder(target.parent)
                 file.temporary.replace(target)
-            folders[target.parent] = None
-        for folder in folders:
+            tell()
+        self.settle([file.path for file in staged], tell)
+
+    def settle(self, paths: Sequence[str], tell: Callable[[], None] = lambda: None) -> None:
+        """Make the folders of files durable, each once."""
+        for folder in dict.fromkeys((self.root / path).parent for path in paths):
             with self._explained(folder):
                 sync(folder)
+            tell()
 
     def remove(self, path: str) -> None:
         """Take a file away."""
@@ -163,11 +178,24 @@ class LocalStore:
             make_folder(self.root)
             lock = (self.root / LOCK).open("a")
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._hold(lock)
             for left in (self.root / TEMPORARY).glob("*"):
                 if left.is_file():
                     left.unlink()
             yield
+
+    def _hold(self, lock: IO[str]) -> None:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ArchiveError(
+                        f"archive {self.root}: another process writes there for more than {LOCK_SECONDS:.0f} s; "
+                        f"see who has {LOCK} open"
+                    ) from None
+            time.sleep(LOCK_PAUSE)  # a lock that is given back tells nobody
 
     @contextlib.contextmanager
     def _explained(self, path: Path) -> Iterator[None]:
@@ -220,7 +248,7 @@ class RemoteStore:
         """Keep a file in memory until it is put."""
         return _StagedObject(path, content)
 
-    def publish(self, staged: Sequence[Staged]) -> None:
+    def publish(self, staged: Sequence[Staged], tell: Callable[[], None] = lambda: None) -> None:
         """Put files, one after the other."""
         for file in staged:
             assert isinstance(file, _StagedObject)
@@ -228,6 +256,10 @@ class RemoteStore:
                 full = f"{self.root}/{file.path}"
                 self.system.makedirs(full.rpartition("/")[0], exist_ok=True)
                 self.system.pipe_file(full, file.content)
+            tell()
+
+    def settle(self, paths: Sequence[str], tell: Callable[[], None] = lambda: None) -> None:
+        """Do nothing: what was put is there."""
 
     def remove(self, path: str) -> None:
         """Take a file away."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pine.core.errors import ArchiveError
+from pine.history import store as store_module
 from pine.history.store import LocalStore
 
 
@@ -14,6 +16,21 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: found.append(os.fstat(descriptor).st_ino))
     return found
+
+
+def test_a_writer_that_keeps_the_lock_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "LOCK_SECONDS", 0.05)
+    store = LocalStore(tmp_path / "archive")
+    with (
+        store.writing(),
+        pytest.raises(ArchiveError, match="another process writes there"),
+        LocalStore(store.root).writing(),
+    ):
+        pytest.fail("two at once")
+    with LocalStore(store.root).writing():
+        pass
 
 
 def test_a_file_is_synced_before_it_is_published_and_its_folder_after(tmp_path: Path, synced: list[int]) -> None:

@@ -14,13 +14,16 @@ from market import CONFIG, begin, closed_bars, configure, publish, record
 
 from pine.bus import keys, streams
 from pine.bus.client import Client
+from pine.bus.lease import Lease
 from pine.core.bar import Bar
 from pine.core.config import Config
-from pine.core.errors import ArchiveDiffers, DataError
+from pine.core.errors import ArchiveDiffers, ArchiveError, DataError
 from pine.core.timeframe import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, Timeframe
+from pine.history import sealer
 from pine.history.answer import History
 from pine.history.archive import Archive
 from pine.history.manifest import Table, bars_table
+from pine.history.sealer import Sealer
 from pine.history.sources import ArchiveBars
 from pine.history.store import open_store
 from pine.hub.aggregator import Event
@@ -276,18 +279,82 @@ def test_a_stream_that_contradicts_the_archive_is_named_and_nothing_is_overwritt
     assert snapshot(tmp_path / "a") == before
 
 
-def test_what_cannot_be_read_is_named_and_what_comes_before_it_is_sealed(client: Client, tmp_path: Path) -> None:
+BEFORE_ALL = f"{FIRST // NS_PER_MS}-0"
+WRONG = {
+    "entry": lambda client: client.xadd("market:GC:hourly", {"bar": "{}"}, BEFORE_ALL),
+    "no bar": lambda client: client.xadd("market:GC:hourly", {"other": "{}"}, BEFORE_ALL),
+    "volume": lambda client: client.xadd("market:GC:volume", {"volume": '{"GCJ4": "x"}'}, BEFORE_ALL),
+    "lead": lambda client: client.hset("market:GC:lead", "abc", "GCJ4"),
+}
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, "manifest"])
+def test_what_is_wrong_with_one_table_is_raised_and_keeps_no_other_from_being_sealed(
+    wrong: str, client: Client, tmp_path: Path
+) -> None:
+    """Whole backlogs of them, at the first look."""
     config = configure(tmp_path)
-    append(client, keys.bars("GC", Timeframe.HOUR), [(f"{FIRST // NS_PER_MS - 3_600_000}-0", {"bar": b"{}"})])
-    publish(client, config, sparse_market())
+    WRONG.get(wrong, lambda _: None)(client)
+    market = [item for item in sparse_market() if item.boundary > FIRST + 2 * NS_PER_HOUR]
+    publish(client, config, market)
     archive = archive_at(tmp_path / "a", config)
-    with pytest.raises(DataError, match="expected an object with"):
+    bad = {"entry": "hourly", "no bar": "hourly", "volume": "volume", "lead": "lead", "manifest": "1min"}[wrong]
+    if wrong == "manifest":
+        path = tmp_path / "a" / bars_table("GC", Timeframe.MINUTE).manifest
+        path.parent.mkdir(parents=True)
+        path.write_text("no manifest")
+    with pytest.raises((DataError, ArchiveError, TypeError, ValueError)):
         seal(client, config, archive)
-    stream = keys.bars("ES", Timeframe.HOUR)
-    assert archive.bars("ES", Timeframe.HOUR) == published(client, "ES", Timeframe.HOUR, SECOND)
-    assert edge(client, stream) == archive.manifest(bars_table("ES", Timeframe.HOUR)).sealed_to
-    assert archive.bars("GC", Timeframe.HOUR) == []
-    assert edge(client, keys.bars("GC", Timeframe.HOUR)) == "0-0"
+    for symbol in SYMBOLS:
+        for timeframe in Timeframe:
+            if (symbol, timeframe.value) != ("GC", bad):
+                assert archive.bars(symbol, timeframe) == published(client, symbol, timeframe, THIRD)
+                stream = keys.bars(symbol, timeframe)
+                assert edge(client, stream) == archive.manifest(bars_table(symbol, timeframe)).sealed_to
+        if (symbol, "volume") != ("GC", bad):
+            assert list(archive.volumes(symbol)) == record(client, keys.volume(symbol))
+    if bad in ("hourly", "volume"):
+        assert edge(client, f"market:GC:{bad}") == "0-0"
+
+
+def test_a_key_that_the_server_names_twice_is_sealed_once(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure(tmp_path)
+    publish(client, config, sparse_market())
+    names = list(client.scan_iter())
+    monkeypatch.setattr(client, "scan_iter", lambda **_: iter([*names, *names]))
+    archive = archive_at(tmp_path / "a", config)
+    assert len({(one.table, one.session) for one in seal(client, config, archive)}) > 20
+    assert archive.verify() == []
+
+
+@pytest.mark.parametrize(("together", "most"), [(1, 10**9), (3, 10**9), (100, 1)])
+def test_how_many_tables_are_sealed_together_makes_no_difference(
+    together: int, most: int, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure(tmp_path)
+    publish(client, config, sparse_market())
+    told = seal(client, config, archive_at(tmp_path / "a", config))
+    monkeypatch.setattr(sealer, "TOGETHER", together)
+    monkeypatch.setattr(sealer, "MOST_BYTES", most)
+    again = seal(client, config, archive_at(tmp_path / "b", config))
+    assert [(one.table, one.session) for one in again] == [(one.table, one.session) for one in told]
+    assert snapshot(tmp_path / "b") == snapshot(tmp_path / "a")
+
+
+def test_a_sign_of_life_is_given_after_every_file(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    publish(client, config, sparse_market())
+    lease = Lease.try_acquire(client, keys.ARCHIVE, "test")
+    assert isinstance(lease, Lease)
+    told: list[tuple[str, int, int]] = []
+    Sealer(config, client, lease, archive_at(tmp_path / "a", config)).look(lambda *each: told.append(each))
+    files = [path for path in snapshot(tmp_path / "a") if path.endswith(".parquet")]
+    assert len([path for path, _, _ in told if not path]) > 2 * len(files)
+    done = [n for _, n, _ in told]
+    assert done == sorted(done)
+    assert told[-1] == ("", told[0][2], told[0][2])
 
 
 def test_an_archive_behind_a_url_holds_the_same_bytes(client: Client, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ side is given the same rows as Python has them, makes frames of them and writes 
 
 import os
 import shutil
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
@@ -24,7 +24,8 @@ from pine.bus.client import Client
 from pine.bus.lease import Lease
 from pine.core.config import Config
 from pine.core.timeframe import NS_PER_DAY as DAY
-from pine.core.timeframe import Timeframe
+from pine.core.timeframe import NS_PER_MINUTE, Timeframe
+from pine.core.times import to_datetime
 from pine.history.archive import Archive
 from pine.history.sealer import Sealer
 from pine.hub.aggregator import Closed
@@ -50,6 +51,7 @@ def ready(bench: Bench) -> Iterator[Sides]:
         sealed = seal().did
         newest = bench.folder / f"archive-{next(numbers) - 1}"
         files = {name: _rows(newest / name) for name, _ in sealed}
+        _refuse_losses(files, second)
         write = partial(_written, files, bench.folder, numbers)
         rows = sum(len(rows) for rows, _ in files.values())
         size = f"the second session of {len(symbols)} roots: {rows:,} rows in {len(files)} files"
@@ -93,6 +95,26 @@ def _written(files: "dict[str, tuple[list[tuple[Any, ...]], pl.Schema]]", folder
 
     _, spent = timed(work)
     return Taken(*spent.cost(1, 1e3), did=_frames(where))
+
+
+def _refuse_losses(files: "Mapping[str, tuple[list[tuple[Any, ...]], pl.Schema]]", closed: Sequence[Closed]) -> None:
+    """Raise `BenchError` unless the files have every bar and volume that the hub closed, and nothing else of them."""
+    wanted: list[tuple[Any, ...]] = []
+    for item in closed:
+        for bar in item.bars:
+            name = f"bars/symbol={bar.symbol}/timeframe={bar.timeframe.value}"
+            wanted.append((name, bar.timestamp, bar.open, bar.high, bar.low, bar.close, bar.volume))
+        for symbol, volume in item.volumes.items():
+            at = to_datetime(item.boundary - NS_PER_MINUTE)
+            wanted.append((f"volumes/symbol={symbol}", at, sum(volume.values())))
+    found: list[tuple[Any, ...]] = []
+    for name, (rows, _) in files.items():
+        table = name.partition("/month=")[0]
+        if table.startswith("bars/"):
+            found += [(table, *row[:6]) for row in rows]
+        elif table.startswith("volumes/"):
+            found += [(table, *row[1:3]) for row in rows]
+    refuse_difference(sorted(wanted), sorted(found))
 
 
 def _rows(path: Path) -> "tuple[list[tuple[Any, ...]], pl.Schema]":

@@ -24,22 +24,24 @@ strategies:
 IMPORTING: Final = [sys.executable, "-P", "-c", "import click, redis"]
 
 
-def _spent(command: Sequence[str], codes: tuple[int, ...] = (0,)) -> Taken:
+def _spent(command: Sequence[str], codes: tuple[int, ...] = (0,), says: bytes = b"") -> Taken:
     # What is installed is compiled once; a shell that forbids that would have only ours compiled at each start.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done, spent = timed(lambda: subprocess.run(command, capture_output=True, check=False, env=environment))
     if done.returncode not in codes:
         raise BenchError(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.decode()[-300:]}")
+    if says not in done.stdout:
+        raise BenchError(f"{' '.join(command)}: found {done.stdout[:100]!r}, expected it to say {says!r}")
     return Taken(*spent.cost(1, 1e3))
 
 
-def _sides(size: str, command: Sequence[str], codes: tuple[int, ...]) -> Sides:
-    theirs, ours = partial(_spent, IMPORTING), partial(_spent, command, codes)
+def _sides(size: str, command: Sequence[str], codes: tuple[int, ...], says: bytes) -> Sides:
+    theirs, ours = partial(_spent, IMPORTING), partial(_spent, command, codes, says)
 
     def same() -> str:
         theirs()
         ours()
-        return "both start, do it and end"
+        return "both start and end, and pine says what it was asked for"
 
     return Sides(size, theirs, ours, same)
 
@@ -47,7 +49,7 @@ def _sides(size: str, command: Sequence[str], codes: tuple[int, ...]) -> Sides:
 @contextmanager
 def ready_help(_: Bench) -> Iterator[Sides]:
     """Prepare nothing."""
-    yield _sides("pine --help as a process", pine_command(["--help"]), (0,))
+    yield _sides("pine --help as a process", pine_command(["--help"]), (0,), b"Exit codes")
 
 
 @contextmanager
@@ -58,7 +60,12 @@ def ready_status(bench: Bench) -> Iterator[Sides]:
         with publishing(config, client) as publisher:
             publisher.publish(list(closed_market(("ES", "GC"), 1, 1_500)))
         command = pine_command(["-c", str(config.path), "status", "--json"])
-        yield _sides("pine status --json as a process, server running, hub and workers not", command, (0, 1))
+        yield _sides(
+            "pine status --json as a process, server running, hub and workers not",
+            command,
+            (0, 1),
+            b"the hub is not running",
+        )
 
 
 def _row(name: str, path: str, ready: Callable[[Bench], AbstractContextManager[Sides]]) -> Row:
