@@ -17,12 +17,18 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _no_reason() -> str:
+    from pine.orders.entries import NO_REASON
+
+    return NO_REASON
+
+
 def said(command: F) -> F:
     """Accept of whom it is asked, who says so, why, and how the answer is printed."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="One JSON document."),
         who_option,
-        click.option("--reason", default="no reason given", callback=one_line, help="Why; it is kept with the order."),
+        click.option("--reason", default=_no_reason, callback=one_line, help="Why; it is kept with the order."),
         click.option("--all", "everybody", is_flag=True, help="Every configured strategy."),
         click.argument("name", required=False),
     ):

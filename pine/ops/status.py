@@ -22,7 +22,7 @@ from pine.core.times import isoformat
 from pine.ops.positions import Both, both_sides
 from pine.ops.server import cannot_write, full_disk, server_facts, server_notes, server_problems
 from pine.ops.supervisor.door import is_supervised
-from pine.orders.entries import Control, Correction, Entry, Intent
+from pine.orders.entries import NO_REASON, Control, Correction, Entry, Intent
 from pine.orders.gates import KillSwitch
 from pine.orders.ledger import SETTLED, Deliveries, Delivery, read_ledger, role
 from pine.orders.portfolio import Portfolio
@@ -63,9 +63,16 @@ class Book:
                 self.intents[entry.id] = entry
             if isinstance(entry, Intent | Correction):
                 self.sendings.append(entry)
-            if isinstance(entry, Control) and entry.order != "flatten":
-                self.halt = (streams.ms_of(identifier) * NS_PER_MS, entry) if entry.order == "halt" else None
+            if isinstance(entry, Control):
+                self._control(streams.ms_of(identifier) * NS_PER_MS, entry)
         self.deliveries.refresh(client, self.strategy)
+
+    def _control(self, step: int, entry: Control) -> None:
+        """Remember who halted; one who halts again and says nothing leaves the reason that is known."""
+        if entry.order == "resume":
+            self.halt = None
+        elif entry.order == "halt" and (self.halt is None or entry.reason != NO_REASON):
+            self.halt = (step, entry)
 
     def sent(self) -> Sent:
         """Return the positions that the broker should hold by what was posted."""

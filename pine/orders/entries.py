@@ -11,6 +11,9 @@ from pine.core.errors import DataError
 
 Action = Literal["buy", "sell", "exit"]
 Order = Literal["halt", "resume", "flatten"]
+NO_REASON: Final = "no reason given"
+"""What stands on record for one who says nothing."""
+
 ORDERS: Final[tuple[Order, ...]] = get_args(Order)
 
 OWN: Final = "step-"

@@ -21,7 +21,7 @@ from pine.core.times import isoformat, parse_time
 from pine.ops.server import server_notes, shown_url
 from pine.ops.status import Observer
 from pine.ops.supervisor.door import open_door
-from pine.orders.entries import Control, Fill, Intent, Origin, encode
+from pine.orders.entries import NO_REASON, Control, Fill, Intent, Origin, encode
 
 NOW = parse_time("2024-03-05T15:00")  # a Tuesday
 WEEKEND = parse_time("2024-03-09T15:00")
@@ -244,6 +244,19 @@ def test_halts_strategies_far_behind_and_groups_of_strangers_are_noted(client: C
         "worker paper is running, 90 steps behind",
         "gone reads the clock, 90 steps behind, and is not in the configuration",
     ]
+
+
+def test_a_second_halt_without_a_reason_leaves_the_one_that_is_known(client: Client, tmp_path: Path) -> None:
+    config = configure(tmp_path, TEXT)
+
+    def halted(*controls: Control) -> dict[str, str] | None:
+        book(client, "one", *controls)
+        return look(client, config)["strategies"]["one"]["halt"]
+
+    assert halted(Control("halt", "CPI", "anna", "1-0"), Control("halt", NO_REASON, "bob", "2-0"))["why"] == "CPI"
+    assert halted(Control("halt", "and NFP", "bob", "3-0"))["why"] == "and NFP"
+    assert halted(Control("resume", NO_REASON, "bob", "4-0")) is None
+    assert halted(Control("halt", NO_REASON, "bob", "5-0"))["who"] == "bob"
 
 
 # ---- orders
