@@ -17,7 +17,7 @@ from pine.history.durable import make_folder, put, sync
 
 TEMPORARY: Final = "tmp"
 LOCK: Final = "lock"
-LOCK_SECONDS: Final = 30.0
+LOCK_SECONDS: Final = 120.0
 """How long another writer is waited for: one that was stopped would be waited for for ever."""
 LOCK_PAUSE: Final = 0.02
 
