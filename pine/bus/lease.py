@@ -88,10 +88,20 @@ class Lease:
         on_wait: Callable[[str], None],
         stop: threading.Event,
         patience: float = math.inf,
+        on_away: Callable[[], None] = lambda: None,
     ) -> "Lease | None":
         """Wait until the role is free and take it.
 
-        `on_wait` is told the holder once; `stop`, or `patience` seconds, end the wait with nothing.
+        Parameters
+        ----------
+        client, role
+            What to take, and where.
+        on_wait
+            Told the holder, once.
+        stop, patience
+            End the wait with nothing, `patience` after so many seconds.
+        on_away
+            Called whenever the server does not answer: where everybody waits for a role, nobody else would start it.
         """
         told = False
         deadline = time.monotonic() + patience
@@ -102,6 +112,7 @@ class Lease:
                 if not is_away(error):
                     raise
                 outcome = "a server that does not answer"
+                on_away()
             if isinstance(outcome, Lease):
                 return outcome
             if not told:

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from functools import partial
 
 import click
 
@@ -74,7 +75,7 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
 
     logs.set_up("courier", name)
     config = configuration(ctx)
-    from pine.bus.connection import connect
+    from pine.bus.connection import connect, revive
     from pine.bus.ending import stop_on_end
     from pine.bus.lease import Lease
     from pine.bus.notify import READY, STOPPING, notify
@@ -93,7 +94,12 @@ def courier(ctx: click.Context, name: str, with_worker: bool) -> None:
     stop = stop_on_end()  # not before: until there is something to end in order, a request to end ends at once
     patience = AWAY_SECONDS if with_worker else math.inf
     lease = Lease.acquire(
-        client, role(name), lambda holder: log.warning("waiting", lease_held_by=holder), stop, patience
+        client,
+        role(name),
+        lambda holder: log.warning("waiting", lease_held_by=holder),
+        stop,
+        patience,
+        on_away=(lambda: None) if with_worker else partial(revive, config, stop.is_set),
     )
     if lease is None:
         return

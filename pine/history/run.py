@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import redis
@@ -11,7 +12,7 @@ from attrs import define, field
 
 from pine.bus import keys
 from pine.bus.client import Client
-from pine.bus.connection import connect, patiently
+from pine.bus.connection import connect, patiently, revive
 from pine.bus.ending import stop_on_end
 from pine.bus.heartbeat import SECONDS, STOPPED, Heartbeat
 from pine.bus.lease import TTL_MS, Lease
@@ -91,7 +92,7 @@ def run_archive(config: Config) -> list[Sealed]:
     def waiting(holder: str) -> None:
         log.warning("waiting", lease_held_by=holder)
 
-    lease = Lease.acquire(client, keys.ARCHIVE, waiting, stop)
+    lease = Lease.acquire(client, keys.ARCHIVE, waiting, stop, on_away=partial(revive, config, stop.is_set))
     if lease is None:
         return []
     lease.keep()

@@ -5,13 +5,14 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from attrs import define, field
 
 from pine.bus import heartbeat, keys
 from pine.bus.client import Client
-from pine.bus.connection import connect, patiently
+from pine.bus.connection import connect, patiently, revive
 from pine.bus.ending import ENDING, stop_on_end
 from pine.bus.heartbeat import Heartbeat
 from pine.bus.lease import Lease
@@ -52,7 +53,13 @@ def run_hub(config: Config) -> int:
         raise PineError("instruments: none are configured, so there is nothing to subscribe to")
     client = connect(config)
     stop = stop_on_end()
-    lease = Lease.acquire(client, keys.HUB, lambda holder: log.warning("waiting", lease_held_by=holder), stop)
+    lease = Lease.acquire(
+        client,
+        keys.HUB,
+        lambda holder: log.warning("waiting", lease_held_by=holder),
+        stop,
+        on_away=partial(revive, config, stop.is_set),
+    )
     if lease is None:
         return 0
     lease.keep()

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,7 @@ from attrs import define
 
 from pine.bus import keys
 from pine.bus.client import Client
-from pine.bus.connection import connect, patiently
+from pine.bus.connection import connect, patiently, revive
 from pine.bus.ending import stop_on_end
 from pine.bus.heartbeat import STOPPED
 from pine.bus.lease import Lease
@@ -87,7 +88,7 @@ def run_worker(
     def waiting(holder: str) -> None:
         log.warning("waiting", lease_held_by=holder)
 
-    lease = Lease.acquire(client, f"worker:{strategy}", waiting, stop)
+    lease = Lease.acquire(client, f"worker:{strategy}", waiting, stop, on_away=partial(revive, config, stop.is_set))
     if lease is None:
         return 0
     lease.keep()

@@ -1,5 +1,7 @@
 """A hub that is killed: the restart or the standby resumes from the streams; bars equal those of an unbroken run."""
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +43,25 @@ def test_the_standby_and_then_a_restart_publish_what_an_unbroken_hub_does(
         desk.play(END)
         desk.published(END)
         until(lambda: desk.running(restarted), "it still runs")
+        found = desk.record()
+    market = {name: entries for name, entries in unbroken.items() if name.startswith("market:")}
+    assert differences({name: found[name] for name in market}, market) == []
+
+
+def test_a_standby_starts_the_server_that_was_killed_with_the_hub(tape: Tape, unbroken: Record, tmp_path: Path) -> None:
+    """Whoever is left only waits for a role: nobody else would start it."""
+    with house(tmp_path, tape) as desk:
+        hub = desk.hub()
+        standby = desk.start("hub")
+        desk.waits(standby)
+        desk.play(at("2024-03-04T02:30"))
+        desk.published(at("2024-03-04T02:30"))
+        before = desk.server.pid()
+        kill(hub)
+        os.kill(before or 0, signal.SIGKILL)
+        until(lambda: desk.server.is_running() and desk.server.pid() != before, "the server is started again")
+        desk.play(END)
+        desk.published(END)
         found = desk.record()
     market = {name: entries for name, entries in unbroken.items() if name.startswith("market:")}
     assert differences({name: found[name] for name in market}, market) == []
