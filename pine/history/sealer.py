@@ -17,6 +17,7 @@ from pine.bus.survey import Facts, Group, survey
 from pine.bus.writer import Writer
 from pine.core.config import Config
 from pine.core.errors import Fenced, WentBack
+from pine.core.log import get_logger
 from pine.core.period import session_begin
 from pine.core.timeframe import Timeframe
 from pine.core.times import to_ms
@@ -30,6 +31,8 @@ TOGETHER: Final = 100
 """Tables of which a session each is sealed together, at most."""
 MOST_BYTES: Final = 64_000_000
 """Of entries that are sealed together: no more are begun with."""
+
+log = get_logger(__name__)
 
 _Session = tuple[Slot, list[streams.Entry], tuple[Interval, ...]]
 
@@ -153,6 +156,7 @@ class Sealer:
         except (redis.RedisError, Fenced, WentBack):
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, the others are sealed
+            log.error("not sealed", table=one.channel.table.path, reason=str(error))
             troubles.append(error)
             return None
         return session
