@@ -156,7 +156,7 @@ class Sealer:
         except (redis.RedisError, Fenced, WentBack):
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, the others are sealed
-            log.error("not sealed", table=one.channel.table.path, reason=str(error))
+            log.error("not sealed", table=one.channel.table.path, reason=str(error))  # noqa: TRY400  # it is raised too
             troubles.append(error)
             return None
         return session
