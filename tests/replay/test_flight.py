@@ -56,7 +56,7 @@ def test_what_operators_and_couriers_asked_is_booked_at_the_same_steps(client: C
     def ask(step: Step) -> bool:
         nonlocal following, done
         done += 1
-        source._control_at = 0.0  # look at requests before every step, whatever the time
+        source.booking._looked_at = 0.0  # look at requests before every step, whatever the time
         if following is not None and done >= following[0]:
             client.xadd(keys.control("one"), {"request": _json(following[1])})
             following = next(asked, None)
