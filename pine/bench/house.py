@@ -2,10 +2,10 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from attrs import frozen
+from attrs import define, frozen
 
 from pine.bench.row import BenchError
 from pine.bus import keys
@@ -13,12 +13,18 @@ from pine.bus.client import Client
 from pine.bus.connection import connect
 from pine.bus.embedded import EmbeddedServer
 from pine.bus.lease import Lease
+from pine.core.bar import Bar
 from pine.core.config import Config
 from pine.core.period import session, session_begin
 from pine.core.timeframe import Timeframe
+from pine.feeds.steps import Step
+from pine.feeds.warmup import WarmUp
 from pine.history.archive import Archive
+from pine.history.refill import Refill
 from pine.hub.aggregator import Closed
 from pine.hub.publisher import Publisher
+from pine.worker.engine import Outcome
+from pine.worker.live import LiveSource
 
 
 @contextlib.contextmanager
@@ -69,6 +75,35 @@ def fill_archive(config: Config, closed: Sequence[Closed]) -> Archive:
         end = session(max(bar.start for bar in minutes), rule).end
         archive.add_bars(symbol, timeframe, found, begin, end, "import")
     return archive
+
+
+@define
+class Watched:
+    """A live worker's source of steps that tells somebody after every step that is done."""
+
+    source: LiveSource
+    after: Callable[[Step], None] = lambda _: None
+
+    def next(self) -> Step | None:
+        """Return the next step."""
+        return self.source.next()
+
+    def done(self, step: Step, outcome: Outcome) -> None:
+        """Finish a step, and tell of it."""
+        self.source.done(step, outcome)
+        self.after(step)
+
+    def warm_up(self) -> WarmUp | None:
+        """Return the history that is fed first."""
+        return self.source.warm_up()
+
+    def refilled(self, told: Refill) -> Sequence[Bar] | None:
+        """Return the minutes of a hole."""
+        return self.source.refilled(told)
+
+    def alive(self) -> bool:
+        """Show a sign of life while history is fed; return whether to go on."""
+        return self.source.alive()
 
 
 @frozen

@@ -13,6 +13,7 @@ from typing import IO, Final
 import redis
 
 from pine.bus.connection import client_for
+from pine.bus.durable import put, sync
 from pine.bus.embedded import EmbeddedServer
 from pine.core.errors import BusError
 from pine.core.times import isoformat
@@ -118,26 +119,15 @@ def _copy(there: IO[bytes], path: Path) -> int:
 
 def _write_last(folder: Path, text: str) -> None:
     """Say that the copy is complete, once all of it is on disk."""
-    _sync_folder(folder / AOF)
+    sync(folder / AOF)
     beside = _beside(folder)
-    with beside.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    put(beside, text.encode())
     beside.replace(folder / RECORD)
-    _sync_folder(folder)
+    sync(folder)
 
 
 def _beside(folder: Path) -> Path:
     return folder / f"{RECORD}.new"
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _version(server: EmbeddedServer) -> str | None:

@@ -13,13 +13,13 @@ from typing import Final
 
 from attrs import frozen
 
+from pine.bus.durable import put
 from pine.core.calendar import scheduled_hours
 from pine.core.config import Config
 from pine.core.errors import HistoryError, Unresolved
 from pine.core.timeframe import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND
 from pine.core.times import isoformat, to_datetime
 from pine.history.bought import Bought, Incomplete, Quote, Request, decode
-from pine.history.durable import put
 from pine.history.manifest import Interval, joined, without
 from pine.history.pieces import cover, parts_of
 from pine.history.vendor import Budget, Patience, Vendor

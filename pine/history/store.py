@@ -12,8 +12,8 @@ from typing import IO, Any, Final, Protocol
 
 from attrs import frozen
 
+from pine.bus.durable import make_folder, put, sync
 from pine.core.errors import ArchiveError
-from pine.history.durable import make_folder, put, sync
 
 TEMPORARY: Final = "tmp"
 LOCK: Final = "lock"

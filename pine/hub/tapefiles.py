@@ -16,11 +16,11 @@ import zstandard
 from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
 
+from pine.bus.durable import put, sync
 from pine.core.errors import DataError
 from pine.core.log import get_logger
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from pine.core.times import to_datetime
-from pine.history.durable import put, sync
 from pine.hub.dbn import TRADE, Name, Records, encode_header, read_header, read_records
 
 DONE: Final = ".dbn.zst"

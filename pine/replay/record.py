@@ -12,9 +12,9 @@ import cattrs
 import orjson
 from attrs import asdict, evolve, field, frozen
 
+from pine.bus.durable import put, sync
 from pine.core.errors import DataError, PineError
 from pine.core.times import isoformat
-from pine.history.durable import put, sync
 from pine.replay.tables import SHAPES, empty, schema
 
 if TYPE_CHECKING:

@@ -7,21 +7,20 @@ from pathlib import Path
 
 from attrs import define
 
+from pine.bench.house import Watched
 from pine.bus import keys, streams
 from pine.bus.client import Client
 from pine.bus.lease import Lease
-from pine.core.bar import Bar
 from pine.core.config import Config, load_config
 from pine.core.timeframe import NS_PER_HOUR
 from pine.feeds.steps import Step
 from pine.feeds.warmup import WarmUp
-from pine.history.refill import Refill
 from pine.hub.aggregator import Aggregator, Closed
 from pine.hub.clock import TapeClock
 from pine.hub.publisher import Publisher
 from pine.sandbox.market import generate_market
 from pine.strategies.catalog import PARAMS
-from pine.worker.engine import Engine, Outcome
+from pine.worker.engine import Engine
 from pine.worker.live import LiveSource
 from pine.worker.run import make_desk, make_engine, make_standards
 
@@ -76,30 +75,6 @@ def publish(client: Client, config: Config, closed: Sequence[Closed]) -> None:
     publisher.register(config, {})
     publisher.publish(list(closed))
     lease.release()
-
-
-@define
-class Watched:
-    """A step source that tells a test after every step."""
-
-    source: LiveSource
-    after: Callable[[Step], None] = lambda step: None
-
-    def next(self) -> Step | None:
-        return self.source.next()
-
-    def done(self, step: Step, outcome: Outcome) -> None:
-        self.source.done(step, outcome)
-        self.after(step)
-
-    def warm_up(self) -> WarmUp | None:
-        return self.source.warm_up()
-
-    def refilled(self, told: Refill) -> Sequence[Bar] | None:
-        return self.source.refilled(told)
-
-    def alive(self) -> bool:
-        return self.source.alive()
 
 
 @define

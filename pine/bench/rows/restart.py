@@ -6,7 +6,7 @@ file for each session of each table; a note says what one file for each symbol a
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 from attrs import define, field
 
-from pine.bench.house import fill_archive, publishing, server
+from pine.bench.house import Watched, fill_archive, publishing, server
 from pine.bench.market import closed_market, configure
 from pine.bench.measure import refuse_difference, timed
 from pine.bench.row import Aim, Bench, Row, Sides, Taken
@@ -26,15 +26,12 @@ from pine.core.config import Config, WarmUpConfig
 from pine.core.period import session_begin
 from pine.core.timeframe import NS_PER_HOUR, NS_PER_MINUTE, Timeframe
 from pine.feeds.steps import Step
-from pine.feeds.warmup import WarmUp
 from pine.history.archive import Archive
 from pine.history.leads import look_back
 from pine.history.manifest import bars_table
-from pine.history.refill import Refill
 from pine.history.tables import frame_bars
 from pine.strategies.ibs_rules import IbsState
 from pine.strategies.judge import Standards
-from pine.worker.engine import Outcome
 from pine.worker.live import LiveSource
 
 NAME: Final = "one"
@@ -52,32 +49,6 @@ AFTER: Final = 1_500
 COMING: Final = 300
 """Steps that are left for the restarted workers."""
 PROVENANCE: Final = {"config": "c", "code": "d"}
-
-
-@define
-class _UntilLive:
-    """A source of steps that ends after so many live ones."""
-
-    source: LiveSource
-    left: int
-
-    def next(self) -> Step | None:
-        return self.source.next()
-
-    def done(self, step: Step, outcome: Outcome) -> None:
-        self.source.done(step, outcome)
-        self.left -= step.live
-        if not self.left:
-            self.source.stop.set()
-
-    def warm_up(self) -> WarmUp | None:
-        return self.source.warm_up()
-
-    def refilled(self, told: Refill) -> Sequence[Bar] | None:
-        return self.source.refilled(told)
-
-    def alive(self) -> bool:
-        return self.source.alive()
 
 
 @define
@@ -199,8 +170,16 @@ def live(source: LiveSource, standards: Standards, steps: int) -> LiveSource:
 
     if source.origin is None:
         source.open()
+    left = steps
+
+    def after(step: Step) -> None:
+        nonlocal left
+        left -= step.live
+        if not left:
+            source.stop.set()
+
     try:
-        make_engine(source.config, NAME, source.desk, _UntilLive(source, steps), source.reach, standards).run()
+        make_engine(source.config, NAME, source.desk, Watched(source, after), source.reach, standards).run()
     finally:
         source.lease.release()
     return source

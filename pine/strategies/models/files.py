@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from pine.bus.durable import sync
 from pine.core.errors import ModelError
 
 _LFS: Final = b"version https://git-lfs"
@@ -47,7 +48,7 @@ def replace_file(path: Path, content: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise ModelError(f"{path}: cannot be written: {error.strerror}") from None
 
@@ -60,11 +61,3 @@ def _removed_on_error(temporary: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
